@@ -136,7 +136,7 @@ test('retrain leaves young models alone', async () => {
   const home = homeWith(['BTCUSDT'], ['BTCUSDT'])
   await signalloop(home, 'train')
   const again = await signalloop(home, 'retrain', '--max-age', '24')
-  expect(again.stdout).toContain('1 models are young enough')
+  expect(again.stdout).toContain('1 models are recent enough')
   expect(again.code).toBe(0)
   expect((await signalloop(home, 'retrain', '--max-age', '0')).stdout).toContain('Success: 1/1 models trained (100%)')
 })

@@ -60,7 +60,7 @@ test('what came before a kill -9 is kept, and not asked for again', async () => 
   while (pagesLeft >= 0) await new Promise((resolve) => setTimeout(resolve, 20))
   child.kill('SIGKILL')
   await once(child, 'close')
-  expect(printed).toMatch(/^Fetching BTCUSDT 1h: 1000 of 125\d\d candles, about \d+ s left for all markets; what came is kept$/m)
+  expect(printed).toMatch(/^Fetching BTCUSDT 1h: 1000 of 125\d\d candles, about \d+ s left for all markets; fetched candles are kept$/m)
   // The newest came first, and a reader finds them without a hole.
   const before = times(home)
   expect(before.length).toBeGreaterThanOrEqual(3000)

@@ -99,7 +99,7 @@ describe('both configuration files, as they were printed', () => {
     }
     // Trained does not mean that it found something.
     const skilled = stdout.match(/^Training .*beats the base rate by \d\.\d{4}|^Training .*departs from the base rate/gm)?.length ?? 0
-    expect(stdout.match(/^Training .*knows nothing yet: says the base rate/gm) ?? []).toHaveLength(10 - skilled)
+    expect(stdout.match(/^Training .*no skill yet: predicts the base rate/gm) ?? []).toHaveLength(10 - skilled)
     expect(stdout.trim().split('\n').at(-1)).toMatch(/^Success: 10\/10 models trained \(100%\)/)
     expect(stdout).toContain(`; ${skilled} of 10 beat their base rate on rows they had not seen`)
     expect(stdout.match(/^90 days of candles, as configured: .* showed no skill; leave `history_days` \(`days_history`\) out to use all history$/gm)).toHaveLength(1)
@@ -108,7 +108,7 @@ describe('both configuration files, as they were printed', () => {
     const [first] = readFileSync(join(home, 'data', 'btcusdt_1h.csv'), 'utf8').split('\n').slice(1)
     expect((exchange.nowMs - Date.parse(`${first!.slice(0, 19).replace(' ', 'T')}Z`)) / 86_400_000).toBeCloseTo(90, 0)
     // 24 hours, as configured: all are younger.
-    expect((await signalloop(home, 'train', '--mode', 'retrain')).stdout).toContain('10 models are young enough')
+    expect((await signalloop(home, 'train', '--mode', 'retrain')).stdout).toContain('10 models are recent enough')
     // The results that were looked at with `cat`.
     const results = JSON.parse(readFileSync(join(home, 'models', 'training_results.json'), 'utf8')) as Record<string, unknown>
     expect(results).toMatchObject({ total_models: 10, with_skill: skilled })
@@ -275,7 +275,7 @@ describe('the commands', () => {
     const commands: [string, string[], RegExp][] = [
       ['auto_trainer.py --mode symbol --symbol BTCUSDT --timeframe 1h', ['train', '--mode', 'symbol', ...MARKET], /^Success: 1\/1 models trained/m],
       ['auto_trainer.py --mode symbol --symbol ETHUSDT --timeframe 1h', ['train', '--mode', 'symbol', '--symbol', 'ETHUSDT', '--timeframe', '1h'], /^Training ETHUSDT 1h\.\.\. ✓/m],
-      ['auto_trainer.py --mode retrain --max-age 24', ['train', '--mode', 'retrain', '--max-age', '24'], /^2 models are young enough[\s\S]*^Success: 8\/8 models trained/m],
+      ['auto_trainer.py --mode retrain --max-age 24', ['train', '--mode', 'retrain', '--max-age', '24'], /^2 models are recent enough[\s\S]*^Success: 8\/8 models trained/m],
       ['auto_trainer.py --mode all', ['train', '--mode', 'all'], /^Success: 10\/10 models trained/m],
       ['continuous_learner.py --symbol BTCUSDT --timeframe 1h --mode retrain', ['learn', ...MARKET, '--mode', 'retrain'], /^Success: 1\/1/m],
       ['continuous_learner.py --symbol BTCUSDT --timeframe 1h --mode incremental', ['learn', ...MARKET, '--mode', 'incremental'], /^Success: 1\/1/m],

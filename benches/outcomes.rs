@@ -1,6 +1,5 @@
-//! What a question, an outcome and a new model cost the learner of outcomes, at 10 000 closed signals.
-//!
-//!     cargo bench --bench outcomes
+//! Benchmarks of the outcome learner with 10 000 closed signals: an assessment, an outcome, and a new model.
+//! cargo bench --bench outcomes
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use domain::barrier::Direction;

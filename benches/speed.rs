@@ -1,5 +1,5 @@
-//! What `npm run bench` measures of the core without Node. Each task prints its figures as one JSON object; CPU seconds and
-//! peak memory are of the whole process.
+//! The tasks that `npm run bench` measures without Node. Each prints its figures as one JSON object; CPU seconds and
+//! peak memory are those of the whole process.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use candles::{Reading, read_candles};
@@ -27,7 +27,7 @@ const DAY_MS: i64 = 86_400_000;
 
 #[derive(Parser)]
 enum Task {
-    /// Train, evaluate and save a model for each candle file of a folder again and again, and predict what comes next.
+    /// Train, evaluate and save a model for each candle file of a folder repeatedly, and predict the next rows.
     Walk {
         data: PathBuf,
         #[arg(long)]
@@ -37,11 +37,11 @@ enum Task {
         #[arg(long)]
         windows: i64,
     },
-    /// Train and evaluate a model of so many simulated candles of five minutes.
+    /// Train and evaluate a model on this many simulated five-minute candles.
     Growth { candles: i64 },
-    /// Compute the features of a candle file, and of one more candle.
+    /// Compute the features of a candle file, and those of one more candle.
     Features { file: PathBuf },
-    /// Predict rows of the first of some candle files with a model trained on all of them: one by one, and many at once.
+    /// Predict rows of the first candle file with a model trained on all of them: one by one, and in a batch.
     Predict {
         #[arg(required = true)]
         files: Vec<PathBuf>,
@@ -117,7 +117,7 @@ fn growth(count: i64) -> Result<Value, Box<dyn Error>> {
     }))
 }
 
-/// Nanoseconds that `act` takes, the best of some rounds: what disturbs only makes slower.
+/// Nanoseconds that `act` takes: the best of several rounds, because disturbances only make it slower.
 fn nanoseconds(rounds: usize, mut act: impl FnMut()) -> f64 {
     let round = |_| {
         let begin = Instant::now();
@@ -129,7 +129,7 @@ fn nanoseconds(rounds: usize, mut act: impl FnMut()) -> f64 {
 
 fn feed(state: &mut FeatureState, candles: &[Candle]) {
     for candle in candles {
-        // A bar without a row, as while warming up, moves the state too.
+        // During warm-up a bar has no row, but updates the state all the same.
         let _ = black_box(state.next(candle));
     }
 }
@@ -187,20 +187,20 @@ fn predict(files: &[PathBuf]) -> Result<Value, Box<dyn Error>> {
     }))
 }
 
-/// CPU seconds of this process, of all its threads.
+/// CPU seconds of all threads of this process.
 #[cfg(unix)]
 fn cpu_seconds() -> f64 {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }
 
-/// Not known on this system.
+/// Unknown on this system.
 #[cfg(not(unix))]
 fn cpu_seconds() -> f64 {
     f64::NAN
 }
 
-/// The most memory that this process ever had, where the system tells.
+/// The peak memory of this process, where the system reports it.
 fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,5 +1,5 @@
-//! How fast the store is, without Node: `cargo bench --bench store`. `SIGNALLOOP_SIGNALS` sets how many signals the large
-//! log holds (default 1 000 000).
+//! Benchmarks of the store without Node: `cargo bench --bench store`. `SIGNALLOOP_SIGNALS` sets the number of signals
+//! in the large log (default 1 000 000).
 #![allow(clippy::unwrap_used)]
 
 use domain::config::Durability;
@@ -127,7 +127,7 @@ async fn large(signals: usize) {
     reopened(home.path(), signals, "opened after compaction, without its index").await;
 }
 
-/// Opens the store in a process of its own, so that its memory can be told.
+/// Opens the store in a separate process, to measure its memory.
 async fn reopened(folder: &Path, signals: usize, what: &str) {
     let status = std::process::Command::new(std::env::current_exe().unwrap())
         .env("SIGNALLOOP_OPEN", folder)

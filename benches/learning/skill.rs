@@ -1,8 +1,8 @@
-//! Walking forward over folders of candle files with signalloop's own training: `npm run bench:skill` calls it.
+//! Walk-forward evaluation of signalloop's own training on folders of candle files: `npm run bench:skill` calls it.
 //!
-//! `export` trains the pool of all markets anew every few months on what was known then, states probabilities for the bars until the
-//! next training, and writes features and labels, so that another learner can answer the same questions. `score` judges anyone's
-//! answers.
+//! `export` trains the pooled model again every few months on the data known at that time, predicts the bars until the
+//! next training, and writes features and labels, so that another learner can be compared on the same rows. `score`
+//! evaluates the predictions of any learner.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use candles::{Reading, read_candles};
@@ -35,7 +35,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Folders of candle files, `btcusdt_1h.csv`. Candles of one market in several of them are put together.
+    /// Folders of candle files, `btcusdt_1h.csv`. Candles of one market in several folders are merged.
     #[arg(long, required = true)]
     data: Vec<PathBuf>,
     #[arg(long, default_value = "1h")]
@@ -43,10 +43,10 @@ struct Arguments {
     /// First day that is predicted.
     #[arg(long)]
     from: String,
-    /// First day that is not predicted any more.
+    /// First day after the predicted period.
     #[arg(long)]
     until: String,
-    /// What is done to the candles or labels, so that nothing can be known.
+    /// Changes candles or labels so that nothing can be learned.
     #[arg(long, value_enum, default_value = "none")]
     placebo: Placebo,
     #[arg(long, default_value_t = 1)]
@@ -60,11 +60,11 @@ struct Arguments {
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Placebo {
-    /// Nothing.
+    /// No change.
     None,
-    /// Each row has the label of one of the same market that comes some 60 to 120 days later.
+    /// Each row gets the label of a row of the same market 60 to 120 days later.
     Shift,
-    /// Each move of the price goes up or down by the throw of a coin: its sizes, and how they follow one another, stay.
+    /// The direction of each price move is random; its size is unchanged.
     Walk,
 }
 
@@ -75,11 +75,11 @@ enum Task {
         /// Days between two trainings.
         #[arg(long, default_value_t = 91)]
         refit_days: i64,
-        /// Days of candles that each training sees; all without it.
+        /// Days of candles for each training; all by default.
         #[arg(long)]
         history_days: Option<i64>,
     },
-    /// Judge the answers of `{name}.csv`.
+    /// Score the predictions of `{name}.csv`.
     Score { name: String },
 }
 
@@ -112,7 +112,7 @@ fn markets(arguments: &Arguments) -> Outcome<Vec<Series>> {
     Ok(found.into_iter().enumerate().map(of).collect())
 }
 
-/// The same candles with each move from close to close mirrored by the throw of a coin.
+/// The same candles with each move from close to close mirrored at random.
 fn walk(candles: &[Candle], seed: u64) -> Vec<Candle> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (mut before, mut walked) = (candles[0].open, candles[0].open);
@@ -236,7 +236,7 @@ fn export(
     Ok(())
 }
 
-/// What was said of a row, BUY then SELL.
+/// The predictions of a row, BUY then SELL.
 struct Answer {
     row: usize,
     stated: [f64; 2],
@@ -259,7 +259,8 @@ fn answers(path: &Path) -> Outcome<Vec<Answer>> {
     text.lines().skip(1).map(parse).collect()
 }
 
-/// Log loss less the constant's, with its interval over weeks, and how well failures and successes are told apart by the raw answers.
+/// Log loss minus the constant's, with its interval over weeks, and the area under the ROC curve of the raw
+/// predictions.
 fn figures<'a>(all: &[Row], answers: impl Iterator<Item = &'a Answer>, sides: &[usize]) -> Value {
     let (mut weighed, mut held) = (Vec::new(), Vec::new());
     for answer in answers {
@@ -276,13 +277,13 @@ fn figures<'a>(all: &[Row], answers: impl Iterator<Item = &'a Answer>, sides: &[
     json!({ "rows": held.len(), "weeks": weeks, "mean": mean, "excess": excess, "auc": Scores::of(&held).auc })
 }
 
-/// Bets on one side of a market at a time: while one is open, no other is taken.
+/// Simulates bets, at most one open bet per market at a time.
 fn bets(all: &[Row], answers: &[Answer], config: &Config) -> Vec<Value> {
     let mut free_from: BTreeMap<usize, i64> = BTreeMap::new();
     let mut taken = Vec::new();
     for answer in answers {
         let row = &all[answer.row];
-        // Answers state chances alone, so a bet is judged as if it ended at its stop or its target.
+        // Predictions are probabilities only, so a bet is assumed to end at its stop or its target.
         let costs = Costs::new(Payoff::at_levels(config.signal.reward_risk), row.stop_percent, config.fee_bps);
         let bet = choose(answer.stated, answer.base, &[costs; 2], 0.0);
         let free = free_from.entry(row.market).or_insert(i64::MIN);

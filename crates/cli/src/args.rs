@@ -1,4 +1,4 @@
-//! What can be asked on the command line.
+//! The arguments of the command line.
 
 use candles::{BadRows, Columns, DateOrder, Origin};
 use clap::error::ErrorKind;
@@ -43,10 +43,10 @@ pub struct Args {
 }
 
 impl Args {
-    /// These, unless their flags contradict each other.
+    /// Returns the arguments, unless flags contradict each other.
     ///
     /// # Errors
-    /// Which do, in a sentence.
+    /// A sentence that names them.
     pub fn consistent(self) -> Result<Self, clap::Error> {
         let problem = match &self.command {
             Command::Train(train) => train.contradiction(),
@@ -67,51 +67,51 @@ pub enum Command {
     Train(TrainNow),
     /// Train again the models that are missing, damaged or old
     Retrain(Retrain),
-    /// Bring candles up to date from the exchange
+    /// Update candles from the exchange
     Fetch(Fetch),
-    /// Look at candle files, or take some in from elsewhere
+    /// Check candle files, or import them from elsewhere
     #[command(subcommand)]
     Data(Data),
-    /// Say what the model thinks of the time after the last stored candle
+    /// Predict the time after the last stored candle
     Predict(Predict),
-    /// Show what became of the recorded signals
+    /// Show the results of recorded signals
     Stats(Stats),
-    /// Show what was said of signals before they ended against what came: does following it pay?
+    /// Compare predictions made for signals with their outcomes: does following them pay?
     Scorecard(Scorecard),
-    /// Learn from what became of a market's signals: train or continue its model, or say whether its signals got better
+    /// Learn from a market's closed signals: train or continue its model, or test whether its signals have improved
     Learn(Learn),
-    /// Show the rules found in what succeeded and what failed
+    /// Show the rules found in successes and failures
     Patterns(Patterns),
-    /// Show the models in service, and how good they are on candles they had not seen
+    /// Show the models in service, and how good they are on held-out candles
     Models,
-    /// Write all of it into one HTML file, to look at in a browser
+    /// Write a report as one HTML file, to open in a browser
     Report(Report),
-    /// Show the same live in a browser, on this machine
+    /// Show the report live in a browser, on this machine
     Dashboard(Dashboard),
-    /// Put the model before the one in service back into service
+    /// Put the previous model back into service
     Rollback(Rollback),
-    /// Let the loop run by itself: candles, training, evaluation, open signals
+    /// Run the loop automatically: candles, training, evaluation, open signals
     Scheduler(SchedulerArgs),
-    /// Say what is wrong with the home, its configuration, or the exchange, why it matters, and what to do
+    /// Check the home, its configuration and the exchange: what is wrong, why it matters, and what to do
     Doctor,
     /// Print the state of the home in Prometheus' text format
     Metrics,
-    /// Take in a signals.jsonl of the system that came before, or of another home
+    /// Import a signals.jsonl of the previous system, or of another home
     Import(File),
     /// Write all closed signals to a CSV file, with their features at entry
     Export(File),
-    /// See to the place where the signals are kept
+    /// Manage the place where the signals are kept
     #[command(subcommand)]
     Store(Store),
     /// Rewrite the log of signals with one line per signal
     Compact,
-    /// See the whole loop at work on a simulated market, without network, in under a minute
+    /// Watch the whole loop at work on a simulated market, without network, in under a minute
     Demo(Demo),
-    /// Serve a simulated exchange on this machine, to try things and to test against
+    /// Serve a simulated exchange on this machine, for trying things out and for tests
     Simulator(Simulator),
 }
 
-/// What to do with the scheduler, by a subcommand or in the words of the system before.
+/// The scheduler's commands, by a subcommand or by the `--mode` of the previous system.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct SchedulerArgs {
@@ -126,7 +126,7 @@ pub struct SchedulerArgs {
     pub task: Option<Task>,
 }
 
-/// What to do with the scheduler, in the words of the system before.
+/// The scheduler's commands in the names of the previous system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum SchedulerMode {
     /// Run what is due
@@ -140,13 +140,13 @@ pub enum SchedulerMode {
 /// What to do with the scheduler.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Scheduler {
-    /// Run what is due, until Ctrl-C or SIGTERM; stands by while another process of the home does
+    /// Run tasks when they are due, until Ctrl-C or SIGTERM; stands by while another process of the home does
     Run,
     /// Run one task now
     Once(Once),
-    /// Show when each task is due and what its last run came to
+    /// Show when each task is due, and the result of its last run
     Status,
-    /// Print the due times of a span, as if each task had last run at its beginning
+    /// Print the due times within a period, as if each task had last run at its beginning
     Next(Next),
 }
 
@@ -158,7 +158,7 @@ pub struct Once {
     pub task: Task,
 }
 
-/// Which due times to print.
+/// The period and the task.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Next {
     /// After this time, such as 2026-03-28T00:00:00Z
@@ -189,21 +189,21 @@ pub struct Fetch {
     /// Which markets.
     #[command(flatten)]
     pub markets: Markets,
-    /// Let the candles begin here, for good: what is stored from before goes [default: all there is, or history_days ago]
+    /// Drop stored candles from before this time, for good, and fetch none [default: all there is, or history_days ago]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<i64>,
 }
 
-/// What to do with candle files.
+/// Commands for candle files.
 #[derive(Debug, Subcommand)]
 pub enum Data {
-    /// Say what is odd about candle files, and change nothing
+    /// Report what is wrong with candle files, and change nothing
     Check(DataCheck),
-    /// Take the candles of files into those stored
+    /// Add the candles of files to those stored
     Import(DataImport),
 }
 
-/// What to look at.
+/// The files to check.
 #[derive(Debug, clap::Args)]
 pub struct DataCheck {
     /// The files [default: all candle files of the home]
@@ -217,7 +217,7 @@ pub struct DataCheck {
     pub reading: DataReading,
 }
 
-/// What to take in.
+/// The files to import.
 #[derive(Debug, clap::Args)]
 pub struct DataImport {
     /// The files, CSV or JSON
@@ -240,19 +240,20 @@ pub struct DataReading {
     /// What the columns are, such as time,open,close,high,low,volume [default: what the header says, else Binance's order]
     #[arg(long, value_name = "NAMES")]
     pub columns: Option<Columns>,
-    /// Whose answer or archive it is: binance, bybit, coinbase, kraken, kucoin or okx [default: as the file says]
+    /// The exchange whose response or archive it is: binance, bybit, coinbase, kraken, kucoin or okx [default:
+    /// detected]
     #[arg(long, value_name = "NAME")]
     pub from: Option<Origin>,
-    /// Leave out what opens before this time, such as 2022-05-31T06:00:00Z
+    /// Ignore candles that open before this time, such as 2022-05-31T06:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<i64>,
-    /// The zone of times that say no offset, such as Europe/Berlin [default: UTC, and reported]
+    /// The time zone of times without an offset, such as Europe/Berlin [default: UTC, and reported]
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub timezone: Option<Tz>,
-    /// The order of day and month in dates such as 1/2/2024: dmy or mdy [default: what the dates tell]
+    /// The order of day and month in dates such as 1/2/2024: dmy or mdy [default: detected]
     #[arg(long, value_name = "ORDER")]
     pub dates: Option<DateOrder>,
-    /// What to do about rows that cannot be true: refuse the file, skip them, or widen a high or low that lies within the body
+    /// What to do with impossible rows: refuse the file, skip them, or widen a high or low that lies within the body
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     pub bad_rows: BadRows,
 }
@@ -271,13 +272,13 @@ pub struct Train {
 /// What to train, and how.
 #[derive(Debug, clap::Args)]
 pub struct TrainNow {
-    /// What to train.
+    /// Which markets, and whether to fetch.
     #[command(flatten)]
     pub train: Train,
     /// What to train, or how [default: full]
     #[arg(long, value_enum)]
     pub mode: Option<Mode>,
-    /// With `--mode retrain`: leave models alone that are younger, in hours or as 24h [default: retrain_interval_hours, 24]
+    /// With `--mode retrain`: skip models younger than this, in hours or as 24h [default: retrain_interval_hours, 24]
     #[arg(long, value_name = "HOURS", value_parser = hours)]
     pub max_age: Option<f64>,
 }
@@ -285,15 +286,15 @@ pub struct TrainNow {
 /// What to train, or how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// Each model on all its rows, from nothing
+    /// Each model on all its rows, from scratch
     Full,
-    /// The models in service with their oldest trees replaced; in full where that cannot be
+    /// Continue the models in service with new trees; train in full where that is not possible
     Incremental,
-    /// All configured symbols, from nothing
+    /// All configured symbols, from scratch
     All,
     /// The models that are missing, damaged or older than `--max-age`, as `signalloop retrain`
     Retrain,
-    /// The symbols of `--symbol`, from nothing
+    /// The symbols of `--symbol`, from scratch
     Symbol,
 }
 
@@ -313,10 +314,10 @@ impl TrainNow {
 }
 
 impl SchedulerArgs {
-    /// What to do.
+    /// The command.
     ///
     /// # Errors
-    /// What is lacking or too much, in a sentence.
+    /// A sentence that says which argument is missing or superfluous.
     pub fn command(&self) -> Result<Scheduler, &'static str> {
         match (&self.command, self.mode, self.task) {
             (Some(command), _, _) => Ok(command.clone()),
@@ -341,7 +342,7 @@ pub struct Rollback {
     /// The timeframe
     #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
     pub timeframe: Timeframe,
-    /// Why; it is written down
+    /// The reason, for the records
     #[arg(long)]
     pub reason: Option<String>,
 }
@@ -352,7 +353,7 @@ pub struct Retrain {
     /// What to train.
     #[command(flatten)]
     pub train: Train,
-    /// Leave models alone that are younger, in hours or as 24h [default: retrain_interval_hours, 24]
+    /// Skip models younger than this, in hours or as 24h [default: retrain_interval_hours, 24]
     #[arg(long, value_name = "HOURS", value_parser = hours)]
     pub max_age: Option<f64>,
 }
@@ -368,7 +369,7 @@ pub struct Predict {
     pub timeframe: Timeframe,
 }
 
-/// Whose patterns.
+/// Which signals to search.
 #[derive(Debug, clap::Args)]
 pub struct Patterns {
     /// Only this symbol
@@ -379,7 +380,7 @@ pub struct Patterns {
     pub timeframe: Option<Timeframe>,
 }
 
-/// What to learn, and of what.
+/// The market, and how to learn.
 #[derive(Debug, clap::Args)]
 pub struct Learn {
     /// The market.
@@ -395,7 +396,7 @@ pub struct Learn {
 pub enum LearnMode {
     /// Train a new model from all candles
     Retrain,
-    /// Continue the model with what came since
+    /// Continue the model with newer candles
     Incremental,
     /// Compare the recent half of the closed signals with the early half
     Evaluate,
@@ -418,7 +419,7 @@ pub struct Dashboard {
     /// The port; 0 is any free one
     #[arg(long, default_value_t = 4600)]
     pub port: u16,
-    /// The address to listen on; any other than this machine's own lets others in without a password
+    /// The address to listen on; with any other than this machine's own, others have access without a password
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub host: IpAddr,
     /// Open it in the browser
@@ -435,7 +436,7 @@ pub struct Stats {
     /// Only this timeframe
     #[arg(long, value_parser = Timeframe::parse)]
     pub timeframe: Option<Timeframe>,
-    /// How many days back [default: 30; the seven figures of `--json` in snake_case are of all signals without it]
+    /// How many days back [default: 30; without it, the seven snake_case figures of `--json` cover all signals]
     #[arg(long, value_parser = days)]
     pub days: Option<f64>,
     /// All signals, however old
@@ -443,7 +444,7 @@ pub struct Stats {
     pub all: bool,
 }
 
-/// Which signals to judge by.
+/// Which signals to score.
 #[derive(Debug, clap::Args)]
 pub struct Scorecard {
     /// Only signals given at this time or later, such as 2026-03-28T00:00:00Z
@@ -461,17 +462,17 @@ fn strategy(text: &str) -> Result<String, &'static str> {
     if is_strategy(text) { Ok(text.to_owned()) } else { Err(STRATEGY) }
 }
 
-/// What to do with the place where the signals are kept.
+/// Commands for the place where the signals are kept.
 #[derive(Debug, Subcommand)]
 pub enum Store {
-    /// Make the tables of a database, or bring them up to date; loops do so themselves, where they may
+    /// Create the tables of a database, or update them; loops do so themselves, if they are allowed to
     Migrate,
-    /// Copy all signals and models from one place to another: out of the home's files into a database, or back. Goes on where it was
-    /// interrupted when it is begun again
+    /// Copy all signals and models from one place to another: from the home's files into a database, or back. Started
+    /// again after an interruption, it continues
     Copy(CopySignals),
 }
 
-/// From where to where to copy.
+/// Source and destination.
 #[derive(Debug, clap::Args)]
 pub struct CopySignals {
     /// postgres://…, or `files` for the home
@@ -492,13 +493,13 @@ pub struct File {
 /// How to demonstrate.
 #[derive(Debug, clap::Args)]
 pub struct Demo {
-    /// Another seed, another market
+    /// Seed of the market: another one gives another market
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Keep what the demonstration wrote, in a folder that must not exist yet
+    /// Keep the files of the demonstration, in a folder that must not exist yet
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
-    /// How many weeks to live through
+    /// How many weeks to simulate
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=52))]
     pub weeks: u32,
 }
@@ -506,33 +507,33 @@ pub struct Demo {
 /// What to simulate.
 #[derive(Debug, clap::Args)]
 pub struct Simulator {
-    /// Another seed, another market
+    /// Seed of the market: another one gives another market
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
     /// The port on this machine; 0 is any free one
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// The symbols traded, with commas between
+    /// The traded symbols, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "BTCUSDT,ETHUSDT", value_parser = Symbol::parse)]
     pub symbols: Vec<Symbol>,
-    /// Symbols that are not traded any more, since so many days: MATICUSDT=60
+    /// Symbols that have been delisted, and for how many days: MATICUSDT=60
     #[arg(long, value_name = "SYMBOL[=DAYS]", value_delimiter = ',', value_parser = delisted)]
     pub delisted: Vec<Delisted>,
-    /// How many days of history there are; the last candle is open now
+    /// Days of history; the last candle is still open
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,
-    /// Strength of the hidden rule, 0 to 2; 0 is a market without any
+    /// Strength of the hidden rule, 0 to 2; 0 is a market without one
     #[arg(long, default_value_t = 0.25)]
     pub rule: f64,
-    /// Spoil this share of the answers, as reset=0.05,http-503=0.1 or, for all kinds together, all=0.2
+    /// Corrupt this share of the responses, as reset=0.05,http-503=0.1 or, for all kinds together, all=0.2
     #[arg(long, value_name = "NAME=RATE", value_delimiter = ',', value_parser = fault_rate)]
     pub faults: Vec<FaultRate>,
 }
 
-/// A symbol, and for how many days it has not been traded.
+/// A delisted symbol, and for how many days it has not been traded.
 pub type Delisted = (Symbol, f64);
 
-/// Days that a delisted symbol has not been traded for where that is not said.
+/// The number of days for a delisted symbol without one.
 const DELISTED_DAYS: f64 = 60.0;
 
 fn delisted(text: &str) -> Result<Delisted, String> {
@@ -540,7 +541,7 @@ fn delisted(text: &str) -> Result<Delisted, String> {
     Ok((Symbol::parse(symbol).map_err(|error| error.to_string())?, ago?))
 }
 
-/// A kind of fault, or all of them, and the share of answers that it spoils.
+/// A kind of fault, or all kinds, and the share of responses it affects.
 pub type FaultRate = (Option<Fault>, f64);
 
 fn fault_rate(text: &str) -> Result<FaultRate, String> {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 /// Runs a command that works on a home.
 pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Ending) -> Result<i32> {
-    // There is no event loop to leave a core to.
+    // All cores are used: the command line has no event loop that needs one.
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let (home, store) = (args.home.clone(), args.store.clone());
     let core = Arc::new(SignalLoop::open(Options { home, store, threads, ..Options::default() })?);
@@ -56,7 +56,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
         Command::Scheduler(asked) => match asked.command() {
             Ok(command) => super::scheduler::scheduler(&core, &command, output, ending).await,
-            // `Args::consistent` has refused it.
+            // `Args::consistent` has already refused it.
             Err(problem) => Err(Error::argument("scheduler", problem, "nothing")),
         },
         Command::Import(file) => import(&core, &file.file, output).await,
@@ -65,7 +65,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Export(file) => export(&core, &file.file, output),
         Command::Compact => compact(&core, output).await,
         Command::Metrics => metrics(&core, output),
-        // These open no home, or one that may not be opened; `super::run` takes them.
+        // These open no home, or do so themselves; `super::run` handles them.
         Command::Demo(_) | Command::Simulator(_) | Command::Doctor => Ok(FAILURE),
     };
     core.close().await;
@@ -116,16 +116,16 @@ fn is_not_traded(result: &TrainResult) -> bool {
     result.trained.as_ref().is_err_and(Error::is_not_traded)
 }
 
-/// The end of a training, for people and for scripts.
+/// Prints the result of a training, for people and for scripts.
 pub fn report(results: &TrainingResults, output: &Output) {
     if !results.skipped.is_empty() {
-        output.line(format!("{} models are young enough and were left alone", results.skipped.len()));
+        output.line(format!("{} models are recent enough and were skipped", results.skipped.len()));
     }
     if let Some(warning) = &results.warning {
         output.warning(warning);
     }
     let warnings: Vec<&str> = results.results.iter().filter_map(|result| result.warning.as_deref()).collect();
-    // One exchange down is one piece of news, not twenty.
+    // An exchange that is down causes one warning, not one per market.
     if let Some(first) = warnings.first() {
         let more = warnings.len() - 1;
         let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
@@ -134,7 +134,7 @@ pub fn report(results: &TrainingResults, output: &Output) {
     let kept = results.results.iter().filter(|result| result.trained.as_ref().is_ok_and(|trained| !trained.promoted()));
     let kept = match kept.count() {
         0 => String::new(),
-        kept => format!("; {kept} of them not put into service"),
+        kept => format!("; {kept} of them not promoted"),
     };
     let found = results.found().map_or_else(String::new, |found| format!("; {found}"));
     output.line(format!(
@@ -247,13 +247,13 @@ async fn copy(core: &SignalLoop, copy: &CopySignals, output: &Output) -> Result<
     let (from, to) = (place(&copy.from)?, place(&copy.to)?);
     let models = core.models().registry_in(&to).copy_from(&core.models().registry_in(&from))?;
     for market in &models.copied {
-        output.line(format!("models of {market}: taken over"));
+        output.line(format!("models of {market}: copied"));
     }
     for refused in &models.refused {
-        output.line(format!("models of {}: not taken over: {}", refused.market, refused.reason));
+        output.line(format!("models of {}: not copied: {}", refused.market, refused.reason));
     }
     let (from, to) = (from.open(options)?, to.open(options)?);
-    let copied = to.copy_from(&from, |through| output.news(format!("{through} signals are through"))).await;
+    let copied = to.copy_from(&from, |through| output.news(format!("{through} signals copied"))).await;
     to.close().await;
     taken_in(&copied?, Some(&models), output)
 }
@@ -267,10 +267,10 @@ fn copied_to_json(models: &CopiedModels) -> Value {
     })
 }
 
-/// Tells what an import did.
+/// Prints the result of an import.
 fn taken_in(report: &ImportReport, models: Option<&CopiedModels>, output: &Output) -> Result<i32> {
     output.line(format!(
-        "{} lines: {} signals taken in, {} closed, {} known already, {} refused",
+        "{} lines: {} signals imported, {} closed, {} already known, {} refused",
         report.lines,
         report.imported,
         report.closed,
@@ -319,7 +319,7 @@ fn metrics(core: &SignalLoop, output: &Output) -> Result<i32> {
     Ok(SUCCESS)
 }
 
-/// Serves until the process ends; the first line says where.
+/// Serves the simulated exchange until the process ends; the first line says where.
 pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
     let rates = |&(fault, rate): &FaultRate| match fault {
         Some(fault) => vec![(fault, rate)],
@@ -352,7 +352,7 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
         ));
     }
     if output.arrived().is_err() {
-        // Nobody could find it.
+        // If the address could not be printed, nobody can use the server.
         return Ok(FAILURE);
     }
     std::future::pending::<()>().await;

@@ -36,7 +36,7 @@ pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Res
     Ok(exit_code(results.iter().filter(|result| result.fetched.is_ok()).count(), results.len()))
 }
 
-/// `signalloop data import`: each file by itself.
+/// `signalloop data import`: each file on its own.
 pub fn import(core: &SignalLoop, args: &DataImport, output: &Output) -> Result<i32> {
     let market = Market { symbol: args.symbol.clone(), timeframe: args.timeframe };
     let reading = Reading::from(&args.reading);

@@ -1,4 +1,4 @@
-//! The whole loop on a simulated market, told in words that a newcomer follows.
+//! The demonstration: the whole loop on a simulated market, explained for newcomers.
 
 use super::args::Demo;
 use super::output::Output;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// 2025-01-01: the first candle of the simulated market.
 const START_MS: i64 = 1_735_689_600_000;
-/// Days of history that the first training sees.
+/// Days of history for the first training.
 const HISTORY_DAYS: i64 = 150;
 const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT"];
 /// Weeks of the market with planted rules.
@@ -38,7 +38,7 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
         Some(folder) => (folder.clone(), folder.clone()),
         None => {
             temporary = temporary_folder()?;
-            // The reports stay, to be looked at; the rest goes.
+            // The reports are kept; everything else is deleted.
             (temporary.path().to_owned(), temporary_folder()?.keep())
         }
     };
@@ -54,13 +54,15 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     })?;
     output.news("1. A market that exists only on this machine");
     output.news(format!("   {} trade on a simulated exchange at {}.", SYMBOLS.join(", "), simulator.url()));
-    output.news("   They walk at random, but for one hidden rule: after overbought hours they tend to fall, after");
-    output.news("   oversold hours to rise. Nobody tells the models. (A real market promises no such rule.)\n");
+    output.news(
+        "   Prices are a random walk with one hidden rule: they tend to fall after overbought hours and to rise after",
+    );
+    output.news("   oversold ones. The models are not told. (A real market need not have any such rule.)\n");
 
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let core = Arc::new(SignalLoop::open(Options {
         home: Some(home.clone()),
-        // What is played here is nobody's signal.
+        // The demonstration's signals must not get into a real store.
         store: Some(FILES.to_owned()),
         threads,
         exchange_url: Some(simulator.url().to_owned()),
@@ -75,24 +77,26 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     let (code, mut told) = demo.live(args.weeks).await?;
     let report = report::write(&demo.core, Some(&reports.join("report.html"))).await?.path;
     demo.core.close().await;
-    output.news("\n5. Signals of your own: what became of them teaches which of them to take");
+    output.news("\n5. Signals of your own: their outcomes teach which of them to take");
     output.news(
         "   Ten a day, with indicators. Six in ten succeed; overbought ones, and those against MACD, fail more often,",
     );
-    output.news("   and volume confirms. Nobody tells the learner; it sees outcomes. The bar is its part of what can be gained.");
+    output.news(
+        "   and high volume helps. The learner only sees outcomes. The bar shows its share of the possible gain.",
+    );
     let learned = reports.join("learned.html");
     told["learning"] =
         planted::learn(home.join("planted"), args.seed, START_MS, PLANTED_WEEKS, &learned, output).await?;
     output.news(
-        "   Of a real market nobody knows what there is to learn: docs/learning.md has what was measured on some.",
+        "   How much can be learned on real markets is unknown in advance: docs/learning.md has some measurements.",
     );
     told["report"] = json!(report);
     told["learnedReport"] = json!(std::path::absolute(&learned).unwrap_or(learned));
     output.document(&told);
-    output.news("\n6. To look at in a browser");
+    output.news("\n6. Reports to open in a browser");
     output.line(format!("   The weeks on the simulated market: {}", report.display()));
     output.line(format!(
-        "   What the signals of your own taught: {}",
+        "   What was learned from your own signals: {}",
         told["learnedReport"].as_str().unwrap_or_default()
     ));
     if args.keep.is_some() {
@@ -124,10 +128,10 @@ impl Running<'_> {
         ));
         let trained = self.train().await?;
         let skilled = trained.skilled();
-        out.news("   The log loss is measured on candles the model had not seen, beside that of a constant that knows");
-        out.news("   only the base rate; lower is better.");
+        out.news("   The log loss is measured on candles the model had not seen, and compared with that of always predicting");
+        out.news("   the base rate; lower is better.");
         out.news(format!(
-            "   {}. A model that knows nothing says so and gives no signal.\n",
+            "   {}. A model without skill says so and gives no signal.\n",
             trained.found().unwrap_or_default()
         ));
 
@@ -152,11 +156,11 @@ impl Running<'_> {
         }
         out.news("   (The models were retrained on the new candles after each week but the last.)\n");
 
-        out.news("4. What became of the signals");
+        out.news("4. Results of the signals");
         let filter = StatsFilter { since_ms: Some(begin), ..StatsFilter::default() };
         let stats = self.core.store().open()?.stats(&filter)?;
         figures_table(&Stats { by_timeframe: Vec::new(), ..stats }, out);
-        out.news("   Stop and target stand 1:2 apart, so about a third of the signals must succeed to break even.");
+        out.news("   The target is twice as far as the stop, so winning about a third of the time breaks even.");
         let code = if trained.succeeded() == trained.results.len() { SUCCESS } else { FAILURE };
         Ok((code, json!({ "weeks": weekly, "overall": stats.figures, "modelsWithSkill": skilled })))
     }
@@ -170,7 +174,8 @@ impl Running<'_> {
         Ok(results)
     }
 
-    /// One hour of a backend: prices close what they hit, then the models may speak, one open signal a symbol.
+    /// One hour of a backend: the price closes signals, then the models may give new ones, at most one open signal per
+    /// symbol.
     async fn hour(&self) -> Result<()> {
         let store = self.core.store().open()?;
         let now = self.clock.now_ms();

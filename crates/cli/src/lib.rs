@@ -1,6 +1,22 @@
-//! The command line: `signalloop train`, `predict`, `stats` … for people, for scripts (`--json`), and for npm scripts.
+//! The command line: `signalloop train`, `predict`, `stats` and so on, for people, for scripts (`--json`), and for npm
+//! scripts.
 //!
-//! Exit codes: 0 all of it worked, and its output arrived; 1 none of it did; 2 the command was not understood; 3 some of it did.
+//! Each command is a thin layer over `engine` and `report`; the demonstration also uses `simulator`. Results go to
+//! standard output, everything else to standard error.
+//!
+//! Exit codes: 0 everything worked, and its output was written; 1 nothing worked; 2 the arguments were not understood;
+//! 3 only a part worked.
+//!
+//! ```
+//! use cli::{Ending, SUCCESS, USAGE};
+//!
+//! let run = |argument: &str| {
+//!     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//!     runtime.block_on(cli::run(vec![argument.to_owned()], "Rust", &Ending::default()))
+//! };
+//! assert_eq!(run("--version"), SUCCESS);
+//! assert_eq!(run("no-such-command"), USAGE);
+//! ```
 
 mod args;
 mod commands;
@@ -24,17 +40,17 @@ use output::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// All of it worked.
+/// Everything worked, and the output was written.
 pub const SUCCESS: i32 = 0;
-/// None of it worked.
+/// Nothing worked.
 pub const FAILURE: i32 = 1;
-/// The command was not understood.
+/// The arguments were not understood.
 pub const USAGE: i32 = 2;
-/// Some of it worked.
+/// Only a part worked.
 pub const PARTIAL: i32 = 3;
 
-/// How a command that runs until it is ended hears that it shall. The process hears the signals, for under Node they are
-/// Node's: a handler beside its own would be called by it again and again.
+/// Tells a long-running command to stop. The process itself handles SIGINT and SIGTERM: under Node.js they belong to
+/// Node, and a second handler would be called repeatedly.
 #[derive(Debug, Clone, Default)]
 pub struct Ending {
     asked: Cancel,
@@ -42,7 +58,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Asks the command to end; `false` when it does not listen, and the process may end as it is.
+    /// Asks the command to stop; `false` when no command is listening, and the process may exit at once.
     pub fn ask(&self) -> bool {
         self.asked.cancel();
         self.awaited.load(Ordering::SeqCst)
@@ -50,22 +66,22 @@ impl Ending {
 
     async fn asked(&self) {
         self.awaited.store(true, Ordering::SeqCst);
-        // An error is what it waits for: that it was asked.
+        // The error means that `ask` was called, which is what it waits for.
         let _ = self.asked.unless(std::future::pending::<Result<()>>()).await;
     }
 }
 
-/// Runs the command line with `args`, the program's name not included, and returns the exit code. `host` says in words
-/// what it runs on.
+/// Runs the command line with `args`, without the program's name, and returns the exit code. `host` describes the
+/// runtime in words.
 pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
-    // Nobody knows where a command that is not understood ends, but a script that asks for JSON gets it.
+    // The arguments may be unreadable as a whole, but a script that passed `--json` gets JSON.
     let wants_json = args.iter().any(|arg| arg == "--json");
     let parsed = Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args));
     let args = match parsed.and_then(Args::consistent) {
         Ok(args) => args,
         Err(problem) => {
             let output = Output::new(wants_json, false);
-            // `--help` and `--version` come this way too; clap knows which stream and which code each deserves.
+            // `--help` and `--version` come this way too; clap knows the right stream and exit code for each.
             let printed = problem.print();
             if problem.use_stderr() {
                 output.misunderstood(&problem.to_string());
@@ -91,7 +107,7 @@ pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
     told(code, &output)
 }
 
-/// The exit code of a command that came to `code`: what did not arrive is no success.
+/// The exit code of a command that returned `code`: output that was lost is not a success.
 fn told(code: i32, output: &Output) -> i32 {
     match output.arrived() {
         Ok(()) => code,

@@ -1,4 +1,4 @@
-//! What is printed where: results on standard output, progress and errors on standard error. Colours only on a terminal,
+//! Output: results go to standard output, progress and errors to standard error. Colours are used only on a terminal,
 //! and not where `NO_COLOR` is set.
 
 use super::table::Table;
@@ -10,83 +10,83 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// How to print.
+/// Where and how to print.
 #[derive(Clone)]
 pub struct Output {
-    /// One JSON document instead of text.
+    /// Print one JSON document instead of text.
     pub json: bool,
     quiet: bool,
-    /// Standard error is a terminal: bars may move.
+    /// Standard error is a terminal that can show progress bars.
     pub bars: bool,
-    /// Why not all of it arrived.
+    /// Why some output was lost.
     lost: Arc<OnceLock<Error>>,
 }
 
 impl Output {
-    /// Looks at the terminal.
+    /// Examines the terminal.
     pub fn new(json: bool, quiet: bool) -> Self {
         Self { json, quiet, bars: !json && !quiet && io::stderr().is_terminal(), lost: Arc::default() }
     }
 
-    /// A line for people; nothing with `--json`.
+    /// A line of text; nothing with `--json`.
     pub fn line(&self, text: impl std::fmt::Display) {
         if !self.json {
             self.print(text);
         }
     }
 
-    /// A line that a quiet run leaves out.
+    /// A line that `--quiet` suppresses.
     pub fn news(&self, text: impl std::fmt::Display) {
         if !self.quiet {
             self.line(text);
         }
     }
 
-    /// Something to know that is not part of the result; on standard error, so that it never mixes with JSON.
+    /// A warning, on standard error, so that it never mixes with the result.
     pub fn warning(&self, text: impl std::fmt::Display) {
         let word = Style::new().for_stderr().fg(Color::Yellow).apply_to("warning:");
         write_error(format!("{word} {text}"));
     }
 
-    /// The result for scripts; nothing without `--json`.
+    /// The result as JSON; nothing without `--json`.
     pub fn document(&self, value: &Value) {
         if self.json {
             self.print(format!("{value:#}"));
         }
     }
 
-    /// What ended the command.
+    /// The error that ended the command.
     pub fn error(&self, error: &Error) {
         self.document(&json!({ "error": failure(error) }));
         complain(error);
     }
 
-    /// Why the command was not understood, for scripts; people have been told.
+    /// Reports as JSON why the arguments were not understood; people have already seen clap's message.
     pub fn misunderstood(&self, why: &str) {
         let message = why.trim().trim_start_matches("error: ");
         self.document(&json!({ "error": { "code": "ERR_INVALID_ARGUMENT", "message": message } }));
     }
 
-    /// Prints a line on standard output, and remembers if it did not arrive. A reader that went away (`signalloop stats | head -1`)
-    /// wants no more of it.
+    /// Prints a line on standard output, and remembers a failure. A reader that has gone away (`signalloop stats | head
+    /// -1`) is not a failure.
     fn print(&self, text: impl std::fmt::Display) {
         if let Err(e) = write(&mut io::stdout(), text) {
             self.note(e);
         }
     }
 
-    /// Remembers why standard output did not take what it was given.
+    /// Remembers why writing to standard output failed.
     pub fn note(&self, problem: io::Error) {
         if problem.kind() != ErrorKind::BrokenPipe {
-            // The first one says it.
+            // Only the first problem is kept.
             let _ = self.lost.set(Error::io("write", Path::new("standard output"), problem));
         }
     }
 
-    /// Whether all that was printed arrived.
+    /// Whether all output was written.
     ///
     /// # Errors
-    /// [`Error::Io`], if it did not.
+    /// [`Error::Io`] if not.
     pub fn arrived(&self) -> Result<()> {
         match self.lost.get() {
             None => Ok(()),
@@ -94,7 +94,7 @@ impl Output {
         }
     }
 
-    /// A table for people: its heads in bold; nothing with `--json`.
+    /// A table with bold headings; nothing with `--json`.
     pub fn table(&self, table: &Table) {
         let mut lines = table.lines().into_iter();
         if let Some(heads) = lines.next() {
@@ -104,7 +104,7 @@ impl Output {
     }
 }
 
-/// Writes a line, and all of it: a pipe that others made non-blocking may be full for a while.
+/// Writes a whole line: a pipe that other programs made non-blocking may be full for a while.
 fn write(to: &mut dyn Write, text: impl std::fmt::Display) -> io::Result<()> {
     let line = format!("{text}\n");
     let mut rest = line.as_bytes();
@@ -127,13 +127,13 @@ fn patiently<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// Says on standard error what ended the command.
+/// Prints on standard error what ended the command.
 pub fn complain(error: &Error) {
     let word = Style::new().for_stderr().fg(Color::Red).bold().apply_to("error:");
     write_error(format!("{word} {error} [{}]", error.code()));
 }
 
-/// Writes a line on standard error; where that cannot be, there is nobody left to tell.
+/// Writes a line on standard error; if that fails, there is nowhere left to report it.
 fn write_error(line: impl std::fmt::Display) {
     let _ = write(&mut io::stderr(), line);
 }
@@ -147,7 +147,7 @@ pub fn failure(error: &Error) -> Value {
 mod tests {
     use super::*;
 
-    /// Takes two bytes at a time, and is full every other time.
+    /// A writer that takes two bytes at a time and is full every other time.
     #[derive(Default)]
     struct Slow(Vec<u8>, usize);
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_arrive_is_told_but_for_a_reader_that_went_away() {
+    fn lost_output_is_an_error_unless_the_reader_left() {
         let output = Output::new(false, false);
         output.note(ErrorKind::BrokenPipe.into());
         assert!(output.arrived().is_ok());

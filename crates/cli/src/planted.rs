@@ -1,4 +1,4 @@
-//! A market with rules planted in it: what there is to learn is known, and so is the best possible.
+//! A market with planted rules: the best possible result is known, so learning can be measured against it.
 
 use crate::output::Output;
 use domain::barrier::{Direction, Outcome};
@@ -17,16 +17,16 @@ use std::sync::Arc;
 
 const SYMBOLS: [&str; 5] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT", "XRPUSDT"];
 const SIGNALS_A_DAY: usize = 10;
-/// Log odds at which six signals in ten succeed, the rules of [`Planted::log_odds`] included.
+/// The intercept of the log odds at which six signals in ten succeed, with the rules of [`Planted::log_odds`] included.
 const INTERCEPT: f64 = 1.08;
 
-/// Signals whose success depends on rules that nobody tells the learner.
+/// Signals whose success depends on rules that the learner is not told.
 struct Planted {
     rng: ChaCha8Rng,
     given: usize,
 }
 
-/// A signal, and how likely it truly is to succeed.
+/// A signal, and its true probability of success.
 struct Drawn {
     signal: Value,
     id: String,
@@ -55,7 +55,7 @@ impl Planted {
         Drawn { signal, id, probability }
     }
 
-    /// The rules: overbought fails, so does what goes against MACD; volume confirms.
+    /// The rules: overbought signals and those against MACD fail more often; high volume confirms.
     fn log_odds(sign: f64, rsi: f64, macd: f64, volume: f64) -> f64 {
         let overbought = f64::from(u8::from(sign * (rsi - 50.0) > 15.0));
         let against = f64::from(u8::from(sign * macd < 0.0));
@@ -64,8 +64,8 @@ impl Planted {
     }
 }
 
-/// Success in percent, of a week's signals: of all, of the half that the learner would have taken, and of the half that one
-/// who knows the rules would have.
+/// Success rates of a week's signals in percent: of all, of the half that the learner would take, and of the best
+/// possible half.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
 pub struct Week {
     all: f64,
@@ -74,7 +74,7 @@ pub struct Week {
 }
 
 impl Week {
-    /// How much of what could be gained was, as a bar of twenty squares.
+    /// The achieved share of the possible gain, as a bar of twenty squares.
     fn bar(self) -> String {
         let share = (self.taken - self.all) / (self.best - self.all);
         let full = (20.0 * share.clamp(0.0, 1.0)).round() as usize;
@@ -82,8 +82,8 @@ impl Week {
     }
 }
 
-/// Lets a learner meet the market for so many weeks, a line each, and writes the report of it to a file; what it came to, as
-/// JSON.
+/// Simulates `weeks` weeks with a learner, prints a line for each, and writes the report to a file; returns the results
+/// as JSON.
 pub async fn learn(
     home: PathBuf,
     seed: u64,
@@ -113,13 +113,13 @@ pub async fn learn(
         let week_of = Week { all: sums.all / 7.0, taken: sums.taken / 7.0, best: sums.best / 7.0 };
         let Week { all, taken, best } = week_of;
         output.news(format!(
-            "   week {week:>2}: all {all:>5.1} %  {}  the half it would take {taken:>5.1} %, the best possible {best:>5.1} %",
+            "   week {week:>2}: all {all:>5.1} %  {}  half chosen by the learner {taken:>5.1} %, the best possible {best:>5.1} %",
             week_of.bar()
         ));
         told.push(json!({ "week": week, "figures": week_of }));
     }
     let patterns = core.outcomes().patterns(None, None).await?;
-    output.news("   What it says it found:");
+    output.news("   Rules it found:");
     for Pattern { rule, tally, .. } in patterns.iter().take(4) {
         output.news(format!("   - {rule}: {} of {} succeeded", tally.successes, tally.count));
     }
@@ -128,8 +128,8 @@ pub async fn learn(
     Ok(json!({ "weeks": told, "patterns": patterns.iter().map(|pattern| &pattern.rule).collect::<Vec<_>>() }))
 }
 
-/// A day's signals are all assessed before any of them closes; then each is given and closes before the next. Success is by
-/// true probability: the luck of ten outcomes would hide what is learned.
+/// Simulates a day: all signals are assessed before any of them closes; then each is recorded and closes before the
+/// next. Success is measured by the true probability, because ten random outcomes would hide what is learned.
 async fn day(core: &Arc<SignalLoop>, market: &mut Planted, clock: &Clock) -> Result<Week> {
     let begin_ms = clock.now_ms();
     let given_at = |place: usize| begin_ms + 2 * HOUR_MS * place as i64;

@@ -1,4 +1,4 @@
-//! Progress of a training or a fetch: bars on a terminal, plain lines anywhere else.
+//! Progress of a training or a fetch: bars on a terminal, plain lines elsewhere.
 
 use super::output::Output;
 use domain::symbol::Market;
@@ -10,13 +10,13 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// What a bar counts, while no long fetch has something to tell.
+/// The label of a bar, unless a long fetch has something to report.
 const MODELS: &str = "models";
 const MARKETS: &str = "markets";
-/// Where nothing moves, a long fetch prints a line so often.
+/// Without a terminal, a long fetch prints a line at this interval.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows news of a training.
+/// Shows the progress of a training.
 pub struct Progress {
     output: Output,
     bars: MultiProgress,
@@ -26,7 +26,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of `markets` markets.
+    /// For `markets` markets.
     pub fn new(output: Output, markets: usize) -> Self {
         let bars = MultiProgress::new();
         let all = bars.add(counter(&output, markets, MODELS));
@@ -34,7 +34,7 @@ impl Progress {
         Self { output, bars, all, running: Mutex::default(), pages }
     }
 
-    /// Shows one piece of news.
+    /// Shows one event.
     pub fn show(&self, news: &TrainProgress) {
         let name = news.market.to_string();
         match (&news.result, news.phase) {
@@ -69,19 +69,19 @@ impl Progress {
     }
 }
 
-/// Shows news of a fetch.
+/// Shows the progress of a fetch.
 pub struct Fetching {
     all: ProgressBar,
     pages: Pages,
 }
 
 impl Fetching {
-    /// Of `markets` markets.
+    /// For `markets` markets.
     pub fn new(output: Output, markets: usize) -> Self {
         Self { all: counter(&output, markets, MARKETS), pages: Pages::new(output) }
     }
 
-    /// Shows one piece of news.
+    /// Shows one event.
     pub fn show(&self, news: &FetchNews<'_>) {
         match news {
             FetchNews::Page(page) => {
@@ -94,13 +94,13 @@ impl Fetching {
         }
     }
 
-    /// All markets have ended.
+    /// Called when all markets are done.
     pub fn end(&self) {
         self.all.finish_and_clear();
     }
 }
 
-/// The pages of a long fetch: beside the bar of a terminal, else a line now and then.
+/// The pages of a long fetch: shown in the bar on a terminal, else as a line now and then.
 struct Pages {
     output: Output,
     printed: Mutex<Option<Instant>>,
@@ -125,7 +125,7 @@ impl Pages {
     }
 }
 
-/// How far a long fetch is, in words.
+/// The progress of a long fetch in words.
 fn fetching(market: &Market, fetched: usize, missing: Option<usize>, left_s: Option<f64>) -> String {
     let of = missing.map_or_else(String::new, |missing| format!(" of {}", fetched + missing));
     let left = match left_s {
@@ -133,10 +133,10 @@ fn fetching(market: &Market, fetched: usize, missing: Option<usize>, left_s: Opt
         Some(seconds) if seconds < 90.0 => format!(", about {seconds:.0} s left for all markets"),
         Some(seconds) => format!(", about {:.0} min left for all markets", seconds / 60.0),
     };
-    format!("Fetching {market}: {fetched}{of} candles{left}; what came is kept")
+    format!("Fetching {market}: {fetched}{of} candles{left}; fetched candles are kept")
 }
 
-/// A bar that counts what is done of `total` things of this name; hidden where nothing moves.
+/// A progress bar over `total` items of this name; hidden without a terminal.
 pub fn counter(output: &Output, total: usize, name: &'static str) -> ProgressBar {
     if !output.bars {
         return ProgressBar::hidden();
@@ -147,11 +147,11 @@ pub fn counter(output: &Output, total: usize, name: &'static str) -> ProgressBar
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates are ours; a wrong one would show at once as the default bar.
+    // The templates are constants; a wrong one would show at once as the default bar.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// One market's end in a line.
+/// One line with the result of a market.
 pub fn summary(result: &TrainResult) -> String {
     let (market, seconds) = (&result.market, result.duration_ms as f64 / 1000.0);
     match &result.trained {
@@ -166,19 +166,19 @@ pub fn summary(result: &TrainResult) -> String {
     }
 }
 
-/// How good a model is on rows it had not seen, in a few words.
+/// How good a model is on held-out rows, in a few words.
 fn quality(record: &Record) -> String {
     let (loss, constant) = (record.log_loss(), record.constant_log_loss());
     let rows = format!("{} rows  log loss {loss:.4} (constant {constant:.4})", record.rows);
     format!("{rows}  {}", skill(record))
 }
 
-/// What a model knows, in words, by rows of its market that it had not seen.
+/// The skill of a model in words, on held-out rows of its market.
 pub fn skill(record: &Record) -> String {
     in_words(record.has_skill(), record.constant_log_loss() - record.log_loss(), &record.skill)
 }
 
-/// What a model knows of bets of another shape, by rows of all symbols.
+/// The skill of a model of another shape in words, on rows of all symbols.
 pub fn shape_skill(record: &ShapeRecord) -> String {
     let gain = record.skill.excess.map_or(0.0, |excess| -excess.mean);
     in_words(record.beliefs.iter().any(|belief| *belief > 0.0), gain, &record.skill)
@@ -186,12 +186,12 @@ pub fn shape_skill(record: &ShapeRecord) -> String {
 
 fn in_words(has_skill: bool, gain: f64, skill: &Skill) -> String {
     if !has_skill {
-        return "knows nothing yet: says the base rate".to_owned();
+        return "no skill yet: predicts the base rate".to_owned();
     }
     let Skill { excess, clusters, since_ms, .. } = *skill;
     let Some(Interval { low, high, .. }) = excess else {
         return match gain > 0.0 {
-            true => format!("beats the base rate by {gain:.4}, on too little to tell from chance"),
+            true => format!("beats the base rate by {gain:.4}, on too few rows to tell from chance"),
             false => "departs from the base rate".to_owned(),
         };
     };
@@ -209,14 +209,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_fetch_says_how_far_it_is_and_what_is_left() {
+    fn a_long_fetch_shows_progress_and_remaining_time() {
         let btc = Market::parse("BTCUSDT", "1h").unwrap();
         let said = [(Some(69_000), Some(41.6)), (Some(69_000), Some(200.0)), (None, None)]
             .map(|(missing, left_s)| fetching(&btc, 1000, missing, left_s));
         let expected = [
-            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 42 s left for all markets; what came is kept",
-            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 3 min left for all markets; what came is kept",
-            "Fetching BTCUSDT 1h: 1000 candles; what came is kept",
+            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 42 s left for all markets; fetched candles are kept",
+            "Fetching BTCUSDT 1h: 1000 of 70000 candles, about 3 min left for all markets; fetched candles are kept",
+            "Fetching BTCUSDT 1h: 1000 candles; fetched candles are kept",
         ];
         assert_eq!(said, expected);
     }

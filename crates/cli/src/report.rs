@@ -10,7 +10,7 @@ use serde_json::json;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-/// Writes the report, and opens it if that was asked for.
+/// Writes the report, and opens it if requested.
 pub async fn report(core: &Arc<SignalLoop>, asked: &args::Report, output: &Output) -> Result<i32> {
     let written = report::write(core, asked.out.as_deref()).await?;
     written.problems.iter().for_each(|problem| output.warning(problem));
@@ -29,7 +29,7 @@ pub async fn report(core: &Arc<SignalLoop>, asked: &args::Report, output: &Outpu
     Ok(if opened && written.problems.is_empty() { SUCCESS } else { PARTIAL })
 }
 
-/// Serves the live view until the process is asked to end.
+/// Serves the live view until the process is asked to stop.
 pub async fn dashboard(
     core: &Arc<SignalLoop>,
     asked: &args::Dashboard,
@@ -39,13 +39,13 @@ pub async fn dashboard(
     let dashboard = Arc::new(Dashboard::new(core.clone()));
     let server = Server::listen(dashboard, asked.host, asked.port).await?;
     if !asked.host.is_loopback() {
-        output.warning(format!("whoever reaches {} can read all of it: there is no password", server.url()));
+        output.warning(format!("anyone who can reach {} can read everything: there is no password", server.url()));
     }
     output.document(&json!({ "url": server.url() }));
     output.line(format!("{} is shown at {}", core.settings().home().display(), server.url()));
     output.news("End it with Ctrl-C or SIGTERM");
     if output.arrived().is_err() {
-        // Nobody could find it.
+        // If the address could not be printed, nobody can use the server.
         return Ok(FAILURE);
     }
     if asked.open {
@@ -56,7 +56,7 @@ pub async fn dashboard(
     Ok(SUCCESS)
 }
 
-/// Opens a file or an address in the browser; whether that could be begun.
+/// Opens a file or an address in the browser; returns whether a browser was started.
 fn opened(what: &OsStr, output: &Output) -> bool {
     match open::that_detached(what) {
         Ok(()) => true,

@@ -1,4 +1,4 @@
-//! `signalloop scheduler …`: the loop by itself, one task, how it stands, when what is due.
+//! `signalloop scheduler …`: run all tasks or one, show their status, or list due times.
 
 use super::args::{Next, Scheduler};
 use super::output::Output;
@@ -13,7 +13,7 @@ use scheduler::{LastRun, Outcome, Task};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Due times beyond this many are a question asked wrongly.
+/// Limit of listed due times; more suggest a mistake in the arguments.
 const MOST_DUE_TIMES: usize = 100_000;
 
 /// Runs one of the scheduler's commands.
@@ -42,7 +42,7 @@ pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Out
     }
 }
 
-/// Until the process is asked to end.
+/// Runs until the process is asked to stop.
 async fn run(core: &Arc<SignalLoop>, output: &Output, ending: &Ending) -> Result<i32> {
     let (config, warnings) = core.scheduler().config(Map::new())?;
     warnings.iter().for_each(|warning| output.warning(warning));
@@ -59,10 +59,10 @@ async fn run(core: &Arc<SignalLoop>, output: &Output, ending: &Ending) -> Result
     Ok(SUCCESS)
 }
 
-/// Prints what happens, a line each; with `--json` nothing but the result.
+/// Prints one line per event; with `--json` only the result.
 struct Lines {
     output: Output,
-    /// Also of the runs themselves.
+    /// Whether to print the task runs themselves.
     runs: bool,
 }
 
@@ -113,13 +113,13 @@ fn word(value: impl serde::Serialize) -> String {
     json!(value).as_str().unwrap_or_default().to_owned()
 }
 
-/// What a run came to, and its first failures.
+/// The result of a run, with its first failures.
 fn failures(run: &LastRun) -> String {
-    // What is to be done about symbols that are not traded any more is in the message.
+    // For symbols that are no longer traded, the message already says what to do.
     let failed: Vec<_> = run.failed.iter().filter(|one| !one.not_traded).collect();
     let named = failed.iter().take(3).map(|one| {
         let (market, message) = (one.market.to_string(), &one.cause.message);
-        // What the exchange refused names its market itself.
+        // An error from the exchange already names its market.
         if message.starts_with(&market) { format!("; {message}") } else { format!("; {market}: {message}") }
     });
     let more = failed.len().saturating_sub(3);
@@ -133,10 +133,10 @@ fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
             let since = since.as_ref().map_or_else(String::new, |since| format!(" since {since}"));
             format!("Runs in process {process} on {host}{since}")
         }
-        // As when a database does not answer.
-        None if status.tasks.iter().all(|task| task.problem.is_some()) => "Who runs this cannot be told.".to_owned(),
-        None if !status.config.enabled => "Nothing runs by itself: `enabled` is false.".to_owned(),
-        None => "No scheduler is running, so nothing of this is run by itself. Start one with `signalloop scheduler run`, or \
+        // For example when a database does not answer.
+        None if status.tasks.iter().all(|task| task.problem.is_some()) => "It is unknown which process runs this.".to_owned(),
+        None if !status.config.enabled => "Nothing runs automatically: `enabled` is false.".to_owned(),
+        None => "No scheduler is running, so none of this runs automatically. Start one with `signalloop scheduler run`, or \
                  with `startScheduler()` in a backend."
             .to_owned(),
     });
@@ -162,11 +162,11 @@ fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
     }
 }
 
-/// The due times of a span, as if each task had last run at its beginning.
+/// Lists the due times within a period, as if each task had last run at its beginning.
 fn next(core: &SignalLoop, asked: &Next, output: &Output) -> Result<i32> {
     let (config, warnings) = core.scheduler().config(Map::new())?;
     warnings.iter().for_each(|warning| output.warning(warning));
-    // The watch is always due; it is told only when asked for.
+    // The watch is always due, so it is only listed on request.
     let tasks = asked.task.map_or_else(|| Task::ALL[1..].to_vec(), |task| vec![task]);
     let mut due = Vec::new();
     for task in tasks {
@@ -178,7 +178,7 @@ fn next(core: &SignalLoop, asked: &Next, output: &Output) -> Result<i32> {
         while let Some(next_ms) = plan.schedule.next_after(at_ms, plan.zone).filter(|at| *at < asked.until) {
             due.push((next_ms, task));
             if due.len() > MOST_DUE_TIMES {
-                let problem = format!("must be nearer: there are more than {MOST_DUE_TIMES} due times before");
+                let problem = format!("must be earlier: there are more than {MOST_DUE_TIMES} due times before it");
                 return Err(Error::argument("until", problem, format_iso(asked.until)));
             }
             at_ms = next_ms;

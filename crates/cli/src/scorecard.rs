@@ -9,7 +9,7 @@ use engine::{ScorecardFilter, SignalLoop};
 use learning::scorecard::{Ends, Mean, Part, Score, Scorecard};
 use serde_json::json;
 
-/// What was said of signals against what came.
+/// Compares predictions made for signals with their outcomes.
 pub fn scorecard(core: &SignalLoop, asked: &args::Scorecard, output: &Output) -> Result<i32> {
     let args::Scorecard { since, strategy, symbol } = asked;
     let filter = ScorecardFilter { since_ms: *since, strategy: strategy.clone(), symbol: symbol.clone() };
@@ -24,8 +24,18 @@ pub fn scorecard(core: &SignalLoop, asked: &args::Scorecard, output: &Output) ->
 }
 
 fn scores(card: &Scorecard, all: &Score, output: &Output) {
-    let heads =
-        ["", "closed", "success", "said", "log loss", "against base rate", "R of all", "take", "left", "take adds"];
+    let heads = [
+        "",
+        "closed",
+        "success",
+        "predicted",
+        "log loss",
+        "against base rate",
+        "R of all",
+        "take",
+        "left",
+        "take adds",
+    ];
     let mut table = Table::new(&heads);
     let mut row = |name: &str, score: &Score| {
         let r = score.realised_r;
@@ -52,12 +62,12 @@ fn scores(card: &Scorecard, all: &Score, output: &Output) {
          better. In brackets 95 % intervals, in which signals given together count as one; none below eight stretches of time.",
     );
     if all.followed > 0 {
-        output.line(format!("{} of {} were followed and not traded.", all.followed, all.signals));
+        output.line(format!("{} of {} were tracked but not traded.", all.followed, all.signals));
     }
 }
 
 fn calibration(card: &Scorecard, output: &Output) {
-    let mut table = Table::new(&["said", "came", "95 % interval", "closed"]);
+    let mut table = Table::new(&["predicted", "succeeded", "95 % interval", "closed"]);
     for bin in &card.calibration {
         let ends = |Ends { low, high }| format!("{:.1}–{:.1} %", 100.0 * low, 100.0 * high);
         let interval = bin.came.interval.map_or_else(nothing, ends);

@@ -1,4 +1,4 @@
-//! The commands that show what there is: statistics, patterns, models, whether signals got better.
+//! The commands that show things: statistics, patterns, models, and whether signals have improved.
 
 use super::SUCCESS;
 use super::args::{Patterns, Stats};
@@ -54,7 +54,7 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
     Ok(SUCCESS)
 }
 
-/// Whether a market's signals got better.
+/// Prints whether a market's signals have improved.
 pub fn improvement(market: &Market, found: &Improvement, output: &Output) {
     let Improvement { early, recent, .. } = found;
     output.line(format!("{market}: {}", json!(found.verdict).as_str().unwrap_or_default()));
@@ -86,7 +86,7 @@ pub fn improvement(market: &Market, found: &Improvement, output: &Output) {
     })));
 }
 
-/// An object without the members that are missing, as the JavaScript API shows it.
+/// Removes missing members from an object, as in the JavaScript API.
 fn present(mut object: Value) -> Value {
     if let Value::Object(map) = &mut object {
         map.retain(|_, value| !value.is_null());
@@ -94,7 +94,7 @@ fn present(mut object: Value) -> Value {
     object
 }
 
-/// Days that `stats` covers by default.
+/// Number of days that `stats` covers by default.
 const DAYS: f64 = 30.0;
 
 /// `signalloop stats`.
@@ -144,7 +144,7 @@ fn is_empty(figures: &Figures) -> bool {
     figures.total + figures.hold == 0
 }
 
-/// What there is besides the signals of a period, in words.
+/// The signals outside the period, in words.
 fn earlier(period: &Figures, all: &Figures) -> Option<String> {
     let counts =
         [(all.closed, period.closed, "closed"), (all.active, period.active, "open"), (all.hold, period.hold, "HOLD")];
@@ -156,7 +156,7 @@ fn earlier(period: &Figures, all: &Figures) -> Option<String> {
     (!told.is_empty()).then(|| told.join(", "))
 }
 
-/// Figures in rows: all, then by symbol, by timeframe, by strategy; below them those that were only followed.
+/// Figures in rows: all, then by symbol, by timeframe and by strategy; below them the signals that were only tracked.
 pub fn figures_table(stats: &Shown, output: &Output) {
     let Shown { figures: all, by_symbol, by_timeframe, by_strategy, followed, .. } = stats;
     let heads = ["", "closed", "open", "success", "95 % interval", "break-even", "mean profit", "total"];
@@ -181,7 +181,7 @@ pub fn figures_table(stats: &Shown, output: &Output) {
     }
     by_strategy.iter().for_each(|(strategy, figures)| row(strategy, figures));
     if followed.total > 0 {
-        row("followed, not traded", followed);
+        row("tracked, not traded", followed);
     }
     output.table(&table);
     if all.unknown > 0 {
@@ -200,7 +200,7 @@ pub fn figures_table(stats: &Shown, output: &Output) {
     ));
 }
 
-/// The usable models in rows; below them what cannot be read, and which newer versions were refused.
+/// The usable models in rows; below them the unreadable ones, and newer versions that were refused.
 fn models_table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
     let mut table = Table::new(&["market", "version", "age", "rows", "log loss", "constant", "skill"]);
     for (champion, record) in models.iter().filter_map(|m| Some((&m.champion, m.champion.record.as_ref().ok()?))) {
@@ -231,7 +231,7 @@ fn models_table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
     }
 }
 
-/// The shapes of recorded signals that models answer for besides the configured one, those of a timeframe once.
+/// Prints the other shapes of recorded signals that models exist for, once per timeframe.
 fn shapes_told(models: &[MarketModels], output: &Output) {
     let mut told: Vec<(Timeframe, &[ShapeRecord])> = Vec::new();
     for MarketModels { champion, .. } in models {

@@ -1,14 +1,14 @@
-//! Tables that a person can read: columns as wide as their widest cell, numbers to the right.
+//! Plain-text tables: each column is as wide as its widest cell, numbers are right-aligned.
 
 use console::{Alignment, measure_text_width, pad_str};
 
-/// Heads and rows of text; the first column is set to the left, the others, which hold numbers, to the right.
+/// Headings and rows of text; the first column is left-aligned, the others hold numbers and are right-aligned.
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// With these heads.
+    /// A table with these headings.
     pub fn new(heads: &[&str]) -> Self {
         Self { rows: vec![heads.iter().map(|head| (*head).to_owned()).collect()] }
     }
@@ -18,12 +18,12 @@ impl Table {
         self.rows.push(cells.into());
     }
 
-    /// Whether there is anything below the heads.
+    /// Whether it has any rows.
     pub fn has_rows(&self) -> bool {
         self.rows.len() > 1
     }
 
-    /// The heads, then the rows.
+    /// The headings, then the rows.
     pub fn lines(&self) -> Vec<String> {
         let columns = self.rows.first().map_or(0, Vec::len);
         let width =

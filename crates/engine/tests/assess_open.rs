@@ -1,4 +1,4 @@
-//! Signals that are open are told to `assess` as survivors so far, now and of the past.
+//! `assess` takes open signals into account, for the present and for a time in the past.
 
 use domain::barrier::Outcome;
 use domain::signal::Signal;
@@ -11,7 +11,7 @@ use testkit::{T0, object, quick_home, signal};
 
 const SIGNALS: i64 = 80;
 
-/// A near target and a far stop.
+/// A signal with a near target and a far stop.
 fn given(n: i64) -> Signal {
     let levels = json!({ "id": n.to_string(), "timestamp": T0 + n * HOUR_MS, "stopLoss": 96, "takeProfit": 101 });
     signal(levels)
@@ -31,7 +31,7 @@ async fn close(core: &Arc<SignalLoop>, n: i64, outcome: Outcome, at_ms: i64) {
     assert!(core.store().open().unwrap().close_signal(&n.to_string(), outcome, None, None, at_ms).await.unwrap());
 }
 
-/// All that is not long reaches its target within twelve hours; what is long is recorded or not.
+/// All signals except the long ones reach their target within twelve hours; long ones are recorded if `records_long`.
 async fn live(core: &Arc<SignalLoop>, records_long: bool) {
     let signals = (0..SIGNALS).filter(|n| records_long || !is_long(*n));
     core.signals().record(signals.map(given).collect()).await.unwrap();
@@ -45,7 +45,7 @@ async fn base_rate(core: &Arc<SignalLoop>) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_open_counts_now_and_its_end_is_not_known_to_the_past() {
+async fn open_signals_count_and_their_ends_are_unknown_in_the_past() {
     let (home, alone) = (quick_home(), quick_home());
     let core = open(home.path());
     live(&core, true).await;

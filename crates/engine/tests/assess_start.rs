@@ -1,4 +1,5 @@
-//! The first question after a start: what an earlier process learned is not learned again, and the answer is the same to the bit.
+//! The first `assess` after a start: what an earlier process has learned is not learned again, and the answer is
+//! bit-identical.
 
 use domain::barrier::Outcome;
 use domain::signal::Signal;
@@ -27,7 +28,7 @@ fn open(home: &Path) -> Arc<SignalLoop> {
     Arc::new(core)
 }
 
-/// Records and closes signals, in order; what RSI says turns round after so many.
+/// Records and closes signals in order; the effect of RSI is reversed after signal `turn`.
 async fn live(core: &Arc<SignalLoop>, from: i64, until: i64, turn: i64) {
     core.signals().record((from..until).map(given).collect()).await.unwrap();
     let store = core.store().open().unwrap();
@@ -42,12 +43,12 @@ async fn live(core: &Arc<SignalLoop>, from: i64, until: i64, turn: i64) {
     }
 }
 
-/// A question that comes after all that closed.
+/// A signal that comes after all that have closed.
 fn asked() -> Signal {
     Signal { timestamp_ms: T0 + 10_000 * HOUR, ..given(7) }
 }
 
-/// The first answer of a process, and how long it took.
+/// The first answer of a process; prints how long it took.
 async fn first(home: &Path, what: &str) -> Assessment {
     let core = open(home);
     core.store().open().unwrap();
@@ -59,8 +60,8 @@ async fn first(home: &Path, what: &str) -> Assessment {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_earlier_process_learned_is_not_learned_again_and_changes_no_answer() {
-    // Below the question's time.
+async fn a_checkpoint_saves_learning_and_changes_no_answer() {
+    // The closings must lie before the assessed signal.
     let closed = setting("SIGNALLOOP_CLOSED", 2_600).min(9_970) as i64;
     let home = quick_home();
     let kept = home.path().join("cache/outcomes.learned");
@@ -69,12 +70,12 @@ async fn what_an_earlier_process_learned_is_not_learned_again_and_changes_no_ans
     core.close().await;
 
     let afresh = first(home.path(), "of all").await;
-    assert!(kept.exists(), "it is kept");
+    assert!(kept.exists(), "the checkpoint is stored");
     let written = std::fs::read(&kept).unwrap();
     assert_eq!(first(home.path(), "with what was kept").await, afresh);
-    assert!(std::fs::read(&kept).unwrap() == written, "and used, so not written anew");
+    assert!(std::fs::read(&kept).unwrap() == written, "the checkpoint was used, so it was not written again");
 
-    // More closed since; and the same without what was kept.
+    // More signals close; the answer must be the same with and without the checkpoint.
     let core = open(home.path());
     live(&core, closed, closed + 30, 1500).await;
     core.close().await;
@@ -83,7 +84,7 @@ async fn what_an_earlier_process_learned_is_not_learned_again_and_changes_no_ans
     assert_ne!(with, afresh);
     std::fs::remove_file(&kept).unwrap();
     assert_eq!(first(home.path(), "of all and more").await, with);
-    // Damaged: thrown away, and made anew.
+    // A damaged checkpoint is discarded and written again.
     std::fs::write(&kept, &written[..written.len() / 2]).unwrap();
     assert_eq!(first(home.path(), "with what is damaged").await, with);
     assert!(std::fs::read(&kept).unwrap().len() > written.len() / 2);
@@ -94,22 +95,22 @@ async fn a_process_that_has_learned_prepares_the_next_start() {
     let home = quick_home();
     let kept = home.path().join("cache/outcomes.learned");
     let core = open(home.path());
-    // One that was asked all along, and so never had a backlog.
+    // A process that was asked all along, and so never had a backlog.
     for n in 0..23 {
-        // Without a change, which would be followed up at the next start, and kept.
+        // No change of the market: one would be followed up, and saved, at the next start.
         live(&core, n * 100, (n + 1) * 100, i64::MAX).await;
         core.outcomes().assess(asked()).await.unwrap();
     }
-    // So much that the next start waits for no further model.
+    // So much has been saved that the next start waits for no further model.
     let is_prepared = || {
         let known = std::fs::read(&kept).ok().and_then(|bytes| Checkpoint::decode(&bytes));
         known.is_some_and(|checkpoint| 2 * checkpoint.lessons() > 2_300)
     };
-    testkit::within(Duration::from_secs(60), "it is prepared", is_prepared).await;
+    testkit::within(Duration::from_secs(60), "the next start is prepared", is_prepared).await;
     core.close().await;
     let written = std::fs::read(&kept).unwrap();
     let with = first(home.path(), "prepared").await;
-    assert!(std::fs::read(&kept).unwrap() == written, "it was used");
+    assert!(std::fs::read(&kept).unwrap() == written, "the checkpoint was used");
     std::fs::remove_file(&kept).unwrap();
     assert_eq!(first(home.path(), "not prepared").await, with);
 }

@@ -1,4 +1,4 @@
-//! A disk that takes no more bytes while the scheduler runs: nothing spins, it is told once, and all goes on once there is room.
+//! The disk is full while the scheduler runs: no busy loop, one warning, and everything continues once there is room.
 #![cfg(target_os = "linux")]
 
 use domain::symbol::Symbol;
@@ -12,19 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use testkit::{child_part, signal, warnings::Warnings, within};
 
-/// Whether this process may write bytes into files: as if the disk had room, or were full.
+/// Simulates a disk with room, or a full one, by a limit on the file sizes of this process.
 fn room(there_is: bool) {
     let limit = if there_is { "--fsize=unlimited:unlimited" } else { "--fsize=0:unlimited" };
     let id = std::process::id().to_string();
     assert!(Command::new("prlimit").args(["--pid", &id, limit]).status().unwrap().success());
 }
 
-/// The part of a child, whose limits concern nobody else.
+/// Run in a child process, because the limits apply to the whole process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scheduling_process() {
     let Some((_, home)) = child_part() else { return };
     let symbols = vec![Symbol::parse("BTCUSDT").unwrap()];
-    // One of now: the price of a symbol without candles of now would be a warning of its own.
+    // The signal is recent: an outdated price of a symbol without candles would cause another warning.
     let (clock, start_ms) = (Clock::System, now_ms() - 3 * DAY_MS);
     let exchange =
         Simulator::start(SimulatorOptions { symbols, clock, start_ms, ..SimulatorOptions::default() }).unwrap();
@@ -68,20 +68,20 @@ async fn scheduling_process() {
         of.problem.is_none() && of.record.last.is_some_and(|run| run.outcome == Outcome::Finished)
     };
     for task in [Task::Watch, Task::Evaluate] {
-        within(Duration::from_secs(10), "it is written down again", || recorded(task)).await;
+        within(Duration::from_secs(10), "the records are written again", || recorded(task)).await;
     }
     assert_eq!(warnings.0.lock().len(), 2);
-    // And told again, should it come again.
+    // The warning comes again if the disk is full again.
     room(false);
-    within(Duration::from_secs(10), "it is told again", || warnings.0.lock().len() > 2).await;
+    within(Duration::from_secs(10), "the warning comes again", || warnings.0.lock().len() > 2).await;
     room(true);
     core.close().await;
 }
 
 #[test]
-fn a_full_disk_makes_nothing_spin_and_is_told_once() {
+fn a_full_disk_causes_no_busy_loop_and_one_warning() {
     let home = tempfile::tempdir().unwrap();
-    // The signal that comes with the limit ends a process that does not ignore it.
+    // SIGXFSZ, which comes with the limit, ends a process that does not ignore it.
     let exe = std::env::current_exe().unwrap();
     let run = format!("trap '' XFSZ; exec {} full_disk::scheduling_process --exact --nocapture", exe.display());
     let output = Command::new("sh")

@@ -1,4 +1,4 @@
-//! Protects the automatic way back: models whose live signals break their promises are rolled back, those that keep them are
+//! Automatic rollback: models whose live signals break their promises are rolled back, and those that keep them are
 //! not.
 
 use candles::{Reading, candle_file, read_candles, write_csv};
@@ -32,7 +32,7 @@ fn stored(home: &Path) -> Vec<Candle> {
     read_candles(&candle_file(&home.join("data"), &market()), market().timeframe, &Reading::stored()).unwrap().0
 }
 
-/// A loop with a number of versions of one model, and its clock.
+/// A loop with several versions of one model, and its clock.
 async fn trained(home: &Path, times: usize) -> (Arc<SignalLoop>, Clock) {
     let options = SimulatorOptions::default();
     let (start, end) = (options.start_ms, options.start_ms + 500 * HOUR);
@@ -47,7 +47,7 @@ async fn trained(home: &Path, times: usize) -> (Arc<SignalLoop>, Clock) {
     (core, clock)
 }
 
-/// Of this market alone, named so often, on the candles that are there.
+/// A request for this market only, listed `times` times, on the stored candles.
 fn of_market(times: usize) -> TrainRequest {
     TrainRequest {
         symbols: Some(vec![market().symbol; times]),
@@ -61,14 +61,14 @@ async fn train(core: &Arc<SignalLoop>) -> Trained {
     core.trainer().train(of_market(1), Cancel::default(), |_| {}).await.unwrap().results.remove(0).trained.unwrap()
 }
 
-/// Records and closes signals of a version that promised a success of one half; every `nth` succeeds.
+/// Records and closes signals of a version that promised a success rate of one half; every `nth` succeeds.
 async fn live(core: &SignalLoop, clock: &Clock, version: u64, count: usize, nth: usize) {
     let store = core.store().open().unwrap();
     for n in 0..count {
         let now = clock.now_ms() + 1000;
         clock.set(now);
         let id = format!("{version} {now}");
-        // Either spelling is read.
+        // Either spelling is accepted.
         let key = if n % 2 == 0 { "mlPrediction" } else { "ml_prediction" };
         let promised = json!({ "signal": "BUY", "confidence": 50.0, "modelVersion": version });
         store.record(signal(json!({ "id": id, "timestamp": now, key: promised }))).await.unwrap();
@@ -77,7 +77,7 @@ async fn live(core: &SignalLoop, clock: &Clock, version: u64, count: usize, nth:
     }
 }
 
-/// What live signals say: closed, succeeded, expected.
+/// The verdict on live signals, and the counts: closed, succeeded, expected.
 fn weighed(core: &Arc<SignalLoop>) -> (LiveVerdict, (usize, usize, f64)) {
     let verdict = core.models().check_live(&market()).unwrap();
     let LiveRecord { closed, succeeded, expected, .. } = verdict.record;
@@ -95,11 +95,11 @@ async fn a_broken_promise_rolls_back_and_a_kept_one_does_not() {
     let (verdict, found) = weighed(&core);
     assert_eq!((verdict.version, found, verdict.rollback), (2, (0, 0, 0.0), None));
 
-    // Half of its signals succeed, as promised; those of nobody's are not weighed.
+    // Half of its signals succeed, as promised; signals without a model do not count.
     live(&core, &clock, 2, 60, 2).await;
     let store = core.store().open().unwrap();
     store.record(signal(json!({ "id": "by hand", "timestamp": core.settings().now_ms() }))).await.unwrap();
-    // Nor are those of levels that the model promised nothing of.
+    // Neither do signals with levels for which the model promised nothing.
     let near = json!({ "signal": "BUY", "confidence": 50.0, "modelVersion": 2, "levelsScale": 0.67 });
     store
         .record(signal(json!({ "id": "near", "timestamp": core.settings().now_ms(), "mlPrediction": near })))
@@ -122,16 +122,16 @@ async fn a_broken_promise_rolls_back_and_a_kept_one_does_not() {
     assert_eq!(found, (30, 4, 15.0));
     let rollback = verdict.rollback.unwrap();
     assert_eq!((rollback.from, rollback.to, rollback.automatic), (2, 1, true));
-    // The first of them succeeded, and speaks for nothing.
+    // The first outcomes of the window include a success, which proves nothing.
     let expected = "of 29 live signals 3 succeeded where the probabilities of version 2 promised 14.5";
     assert!(rollback.reason.contains(expected), "{}", rollback.reason);
     assert_eq!(serves(&core), 1);
-    // The version before has no signals of its own yet, and no predecessor should they turn out badly.
+    // The previous version has no signals of its own yet, and no predecessor in case they turn out badly.
     assert_eq!(weighed(&core).1.0, 0);
     live(&core, &clock, 1, 40, 100).await;
     let verdict = weighed(&core).0;
     assert!(verdict.record.is_broken && verdict.rollback.is_none());
-    assert_eq!((serves(&core), weighed(&core).1.0), (1, 0), "it is said once");
+    assert_eq!((serves(&core), weighed(&core).1.0), (1, 0), "the rollback is reported once");
     core.close().await;
 }
 
@@ -145,7 +145,7 @@ async fn promises_of_versions_that_change_every_day_are_weighed_together() {
         assert!(train(&core).await.promoted());
     }
     assert_eq!(weighed(&core).1, (72, 36, 36.0));
-    // From here on promises are broken. The version that shows it is not the first that broke them.
+    // From here on promises are broken. The version at which that becomes significant is not the first that broke them.
     live(&core, &clock, 4, 24, 10).await;
     assert!(!weighed(&core).0.record.is_broken, "24 do not prove it");
     assert!(train(&core).await.promoted());
@@ -154,7 +154,8 @@ async fn promises_of_versions_that_change_every_day_are_weighed_together() {
     assert_eq!((rollback.from, rollback.to), (5, 3), "{rollback:?}");
     assert!(rollback.reason.contains("the probabilities of versions 4 to 5 promised"), "{}", rollback.reason);
     assert_eq!(serves(&core), 3);
-    // What the candles' gate promotes from here on has a new start; what is left of those before says nothing of it.
+    // A version that the gate promotes from here on starts with a clean record; remaining signals of earlier versions
+    // do not count.
     clock.set(clock.now_ms() + 1000);
     assert!(train(&core).await.promoted());
     assert_eq!(weighed(&core).1.0, 0);
@@ -173,7 +174,7 @@ async fn a_model_does_not_pay_for_promises_that_no_way_back_leads_past() {
     let verdict = weighed(&core).0;
     assert!(verdict.record.is_broken && verdict.rollback.is_none(), "{verdict:?}");
     assert_eq!((serves(&core), weighed(&core).1.0), (2, 0));
-    // Its own signals prove its own promise broken.
+    // Its own signals break its own promise.
     live(&core, &clock, 2, 40, 100).await;
     assert_eq!(weighed(&core).0.rollback.map(|rollback| rollback.to), Some(1));
     core.close().await;
@@ -184,7 +185,7 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
     assert_eq!(core.models().predict(&market(), None).wait().unwrap().model.version(), 1);
-    // A newer signalloop has trained.
+    // A newer version of signalloop has trained.
     let other = Arc::new(SignalLoop::open(opened(home.path(), core.settings().now_ms())).unwrap());
     other.settings().configure(testkit::object(json!({ "trees": 10 }))).unwrap();
     assert_eq!(train(&other).await.model().version(), 2);
@@ -194,7 +195,7 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
     let training = core.trainer().train(of_market(1), cancel.clone(), |_| {});
     let Ok(results) = tokio::time::timeout(Duration::from_secs(60), training).await else {
         cancel.cancel();
-        panic!("it judges again and again");
+        panic!("the verdict is repeated endlessly");
     };
     let results = results.unwrap();
     let trained = results.results[0].trained.as_ref().unwrap();
@@ -206,7 +207,7 @@ async fn a_training_beside_a_champion_that_cannot_be_read_ends_and_serving_goes_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_generated_signal_says_whose_it_is() {
+async fn a_generated_signal_names_its_model() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
     let generated =
@@ -218,9 +219,9 @@ async fn a_generated_signal_says_whose_it_is() {
     core.close().await;
 }
 
-/// What a model says is of the levels that it was trained on.
+/// A model's probability is only valid for the levels it was trained on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_of_other_levels_says_that_they_were_not_measured() {
+async fn a_signal_with_other_levels_says_so() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 1).await;
     let own = core.models().predict(&market(), None).wait().unwrap();
@@ -244,14 +245,14 @@ async fn a_signal_of_other_levels_says_that_they_were_not_measured() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_that_is_gone() {
+async fn immediate_predictions_equal_others_and_never_use_an_old_model() {
     let home = tempfile::tempdir().unwrap();
     let (core, _) = trained(home.path(), 2).await;
     let said = |core: &SignalLoop, candles| format!("{:?}", core.models().predict(&market(), candles).wait().unwrap());
     let at_once = |core: &SignalLoop, candles| {
         core.models().predict(&market(), candles).ready().map(|made| format!("{:?}", made.unwrap()))
     };
-    // One that has read nothing yet must read, whatever it is asked.
+    // An instance that has not read anything yet must read first.
     let other = SignalLoop::open(opened(home.path(), core.settings().now_ms())).unwrap();
     let candles = stored(home.path());
     let given = Some(&candles[300..]);
@@ -268,12 +269,12 @@ async fn what_is_predicted_at_once_is_what_is_predicted_and_never_of_a_model_tha
     assert_eq!(at_once(&other, Some(&candles)), Some(said(&other, Some(&candles))));
     let long: Vec<_> = (0..600).map(|n| Candle { open_ms: n * HOUR, ..candles[n as usize % 500] }).collect();
     assert_eq!(at_once(&other, Some(&long)), None, "a long series is for another thread");
-    // What cannot be predicted from is refused in the same words.
+    // Both ways refuse unusable candles with the same error.
     for wrong in [&candles[..50], &[candles[1], candles[0]].repeat(60)[..]] {
         let refused = other.models().predict(&market(), Some(wrong)).wait().unwrap_err().to_string();
         assert_eq!(other.models().predict(&market(), Some(wrong)).ready().unwrap().unwrap_err().to_string(), refused);
     }
-    // Another process rolled back.
+    // Another process performed a rollback.
     core.models().rollback(&market(), None).unwrap();
     assert_eq!(at_once(&other, given), None);
     assert_eq!(other.models().predict(&market(), given).wait().unwrap().model.version(), 1);

@@ -1,5 +1,5 @@
-//! Protects what the loop says of its own live results: closings are told of, poor ones turn a market conservative and
-//! train it anew, in the background, once, and a new loop of the same home knows.
+//! The loop's reaction to its own live results: closings cause events; poor results put a market into conservative mode
+//! and train it once in the background; and a new loop on the same home knows the state.
 
 // A panic is how a test reports, in helpers too.
 
@@ -22,22 +22,22 @@ const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<Event>>>);
+struct HeardEvents(Arc<Mutex<Vec<Event>>>);
 
-impl EventListener for Heard {
+impl EventListener for HeardEvents {
     fn tell(&self, event: &Event, _at_ms: i64, dropped: u64) -> Told {
-        assert_eq!(dropped, 0, "it takes everything");
+        assert_eq!(dropped, 0, "no event is dropped");
         self.0.lock().unwrap().push(event.clone());
         Told::Taken
     }
 }
 
-impl Heard {
+impl HeardEvents {
     fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
         self.0.lock().unwrap().iter().filter(|event| wanted(event)).count()
     }
 
-    /// Waits until as many events as this are of the kind that is wanted.
+    /// Waits until there are this many events of the wanted kind.
     async fn wait(&self, count: usize, wanted: impl Fn(&Event) -> bool) {
         for _ in 0..600 {
             if self.count(&wanted) >= count {
@@ -49,12 +49,17 @@ impl Heard {
     }
 }
 
-fn open(home: &Path, clock: &Clock, exchange: Option<&Simulator>) -> (Arc<SignalLoop>, Heard) {
+fn open(home: &Path, clock: &Clock, exchange: Option<&Simulator>) -> (Arc<SignalLoop>, HeardEvents) {
     open_in(None, home, clock, exchange)
 }
 
-/// With its signals in a database.
-fn open_in(store: Option<&str>, home: &Path, clock: &Clock, exchange: Option<&Simulator>) -> (Arc<SignalLoop>, Heard) {
+/// A loop whose signals are in a database.
+fn open_in(
+    store: Option<&str>,
+    home: &Path,
+    clock: &Clock,
+    exchange: Option<&Simulator>,
+) -> (Arc<SignalLoop>, HeardEvents) {
     let options = Options {
         home: Some(home.to_owned()),
         store: store.map(str::to_owned),
@@ -67,7 +72,7 @@ fn open_in(store: Option<&str>, home: &Path, clock: &Clock, exchange: Option<&Si
     core.settings()
         .configure(Map::from_iter([("trees".to_owned(), json!(10)), ("history_days".to_owned(), json!(60))]))
         .unwrap();
-    let heard = Heard::default();
+    let heard = HeardEvents::default();
     core.events().subscribe(Box::new(heard.clone()));
     (core, heard)
 }
@@ -76,13 +81,13 @@ fn market() -> Market {
     Market::parse("BTCUSDT", "1h").unwrap()
 }
 
-/// Of this market alone.
+/// A request for this market only.
 fn of_market() -> TrainRequest {
     let (symbols, timeframes) = (Some(vec![market().symbol]), Some(vec![market().timeframe]));
     TrainRequest { symbols, timeframes, ..TrainRequest::default() }
 }
 
-/// Records signals at `now` and has the price close them: `+` at the target (10 %), `-` at the stop (5 %).
+/// Records signals at `now`, and lets the price close them: `+` at the target (10 %), `-` at the stop (5 %).
 async fn live(core: &Arc<SignalLoop>, clock: &Clock, name: &str, pattern: &str) {
     for (i, c) in pattern.chars().enumerate() {
         let now = clock.now_ms() + 1000;
@@ -102,7 +107,7 @@ fn is_mode(event: &Event) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn poor_results_are_told_kept_and_end_when_they_recover() {
+async fn poor_results_are_reported_stored_and_end_on_recovery() {
     let home = tempfile::tempdir().unwrap();
     let clock = Clock::standing(T0);
     let (core, heard) = open(home.path(), &clock, None);
@@ -116,7 +121,7 @@ async fn poor_results_are_told_kept_and_end_when_they_recover() {
     assert_eq!(core.performance().live().feedback_strength(&market()).unwrap(), 0.5);
     core.close().await;
 
-    // Another loop, as after a restart, knows; nothing is told again; fresh results end it.
+    // Another loop, as after a restart, knows the state and repeats no event; new good results end the mode.
     let (core, heard) = open(home.path(), &clock, None);
     assert_eq!(core.performance().live().conservative_mode(&filter).unwrap(), mode);
     live(&core, &clock, "b", "+-+-+-+-+-").await;
@@ -124,13 +129,13 @@ async fn poor_results_are_told_kept_and_end_when_they_recover() {
     assert!(!core.performance().live().conservative_mode(&filter).unwrap().active);
     assert_eq!(core.performance().live().feedback_strength(&market()).unwrap(), 0.3);
     assert_eq!(heard.count(is_mode), 2);
-    // No model was ever trained here, so there is none to train anew.
+    // No model was ever trained here, so there is none to train again.
     assert_eq!(heard.count(|event| matches!(event, Event::EmergencyTrainingStarted(_))), 0);
     core.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn closing_by_hand_counts_and_is_told() {
+async fn a_manual_close_counts_and_is_reported() {
     let home = tempfile::tempdir().unwrap();
     let clock = Clock::standing(T0);
     let (core, heard) = open(home.path(), &clock, None);
@@ -160,7 +165,8 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
     assert_eq!(heard.count(finished), 1, "{:?}", heard.0.lock().unwrap());
     assert!(core.models().registry().get(&market()).wait().unwrap().record.trained_ms > trained_ms);
 
-    // Still poor an hour later, within the cool-down: no second training. A day later there is one, and closing ends it.
+    // Still poor an hour later, within the cool-down: no second training. A day later there is one, and closing the
+    // loop interrupts it.
     let started = |event: &Event| matches!(event, Event::EmergencyTrainingStarted(_));
     clock.set(clock.now_ms() + HOUR);
     live(&core, &clock, "b", "----------").await;
@@ -175,7 +181,7 @@ async fn a_poor_market_is_trained_anew_once_and_close_does_not_wait_for_the_end(
     core.close().await;
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 
-    // What closing ended came to nothing: it is due again in an hour, not in a day.
+    // The interrupted training produced no model, so it is due again in an hour, not in a day.
     let (core, heard) = open(home.path(), &clock, Some(&exchange));
     core.performance().check(clock.now_ms() + HOUR - 1).unwrap();
     core.performance().check(clock.now_ms() + HOUR).unwrap();
@@ -204,7 +210,7 @@ async fn instances_of_a_database_know_together_and_train_once() {
     let five_seconds = Duration::from_secs(5);
     testkit::within(five_seconds, "a page of it is drawn anew", || b.elsewhere().signals != before.signals).await;
 
-    // The same signals are judged by two at once: one of them tells, and trains.
+    // Two loops judge the same signals: one of them reports, and trains.
     let now_ms = clock.now_ms();
     let judges = [&a, &b].map(|core| {
         let core = core.clone();
@@ -216,12 +222,12 @@ async fn instances_of_a_database_know_together_and_train_once() {
     let all = |wanted: fn(&Event) -> bool| [&at_a, &at_b, &at_c].iter().map(|heard| heard.count(wanted)).sum::<usize>();
     let finished = |event: &Event| matches!(event, Event::EmergencyTrainingFinished { .. });
     testkit::within(Duration::from_secs(30), "a training ends", || all(finished) > 0).await;
-    // Longer than the check takes that the closings themselves asked for.
+    // Longer than the check that the closings triggered.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let started = |event: &Event| matches!(event, Event::EmergencyTrainingStarted(_));
     assert_eq!((all(started), all(finished), all(is_mode)), (1, 1, 2));
 
-    // One that closed nothing and judged nothing hears of it.
+    // A loop that closed nothing and judged nothing learns of it too.
     let filter = StatsFilter::default();
     testkit::within(five_seconds, "it is conservative, too", || {
         c.performance().live().conservative_mode(&filter).unwrap().active
@@ -242,7 +248,7 @@ async fn in_conservative_mode_a_bet_needs_more() {
     let home = tempfile::tempdir().unwrap();
     let start_ms = 1_735_689_600_000;
     let clock = Clock::standing(start_ms + 180 * DAY);
-    // A rule so strong that the model finds it, and bets.
+    // A rule so strong that the model finds it, and gives signals.
     let options =
         SimulatorOptions { start_ms, seed: 5, rule_strength: 0.6, clock: clock.clone(), ..SimulatorOptions::default() };
     let exchange = Simulator::start(options).unwrap();
@@ -277,7 +283,7 @@ async fn in_conservative_mode_a_bet_needs_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_state_is_told_of_and_begun_anew() {
+async fn a_damaged_state_is_reported_and_reset() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("performance.json"), "{ not json").unwrap();
     let clock = Clock::standing(T0);
@@ -351,7 +357,7 @@ async fn drift_is_told_when_closings_of_its_millisecond_were_known_before() {
         let at_ms = T0 + 60_000 * i.min(alarm - 1);
         clock.set(at_ms + 1);
         let id = format!("s{i}");
-        // The last one is given when the one before it closes: they do not overlap.
+        // The last one is given when the one before it closes, so they do not overlap.
         let given_ms = if i == alarm { at_ms + 1 } else { at_ms };
         core.signals().record(vec![signal(json!({ "id": id, "timestamp": given_ms }))]).await.unwrap();
         if i == alarm {

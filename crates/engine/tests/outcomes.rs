@@ -1,5 +1,4 @@
-//! Protects what is learned from outcomes: it follows the evidence, says so when there is none, and finds no patterns where
-//! there are none.
+//! Learning from outcomes: it follows the evidence, says so when there is none, and finds no patterns in random data.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -46,7 +45,7 @@ fn overbought(case: &Case) -> bool {
     case.direction == Direction::Buy && rsi.is_some_and(|(_, value)| *value > 70.0)
 }
 
-/// Lessons of which the overbought BUYs succeed with `overbought_rate`, all others with 60 %.
+/// Lessons in which overbought BUYs succeed at `overbought_rate`, all others at 60 %.
 fn lessons(count: usize, overbought_rate: f64, seed: u64) -> Vec<Lesson> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut lesson = |i: usize| {
@@ -75,7 +74,7 @@ fn learned(lessons: Vec<Lesson>) -> Learner {
 #[test]
 fn where_there_is_no_pattern_one_in_twenty_data_sets_shows_one_at_most() {
     let shown: usize = (0..300).map(|seed| usize::from(!patterns(&lessons(120, 0.6, seed)).is_empty())).sum();
-    // Of 300 at 5 %, 15 are expected; 25 or more come about once in a hundred times.
+    // Of 300 data sets at 5 %, 15 are expected; 25 or more happen in about one of a hundred tests.
     assert!(shown <= 24, "{shown} of 300");
 }
 
@@ -127,7 +126,7 @@ fn the_same_lessons_give_the_same_model_with_any_number_of_threads() {
     let one = answers(1);
     assert_eq!(one, answers(2));
     assert_eq!(one, answers(4));
-    assert!(one.iter().any(|bits| *bits != one[0]), "it tells signals apart");
+    assert!(one.iter().any(|bits| *bits != one[0]), "the model distinguishes signals");
 }
 
 #[test]
@@ -198,7 +197,7 @@ async fn another_process_of_the_home_learns_the_same() {
     assert_eq!(there.outcomes().assess(asked(78.0)).ready().unwrap().unwrap(), hot, "nothing is waited for");
     assert_eq!(here.outcomes().assess(asked(78.0)).await.unwrap(), hot, "both learned the same");
     let worth = hot.effective_sample_size;
-    // Neighbours end alike here, so that each stands for less than one; none is forgotten.
+    // Neighbouring signals end the same way here, so each counts as less than one; none is dropped.
     assert!((30.0..=60.0).contains(&worth), "{worth}");
     let found = there.outcomes().patterns(None, None).await.unwrap();
     assert!(found.iter().any(|pattern| pattern.rule.contains("rsi")), "{found:?}");
@@ -221,7 +220,7 @@ fn question(clock: &Clock) -> Signal {
     read(asked, Source::Question { now_ms: clock.now_ms() }).unwrap()
 }
 
-/// A closed signal of which this probability was said, beside a base rate of a half.
+/// A closed signal with this stated probability, beside a base rate of one half.
 fn foretold(number: i64, probability: f64, success: bool, given_ms: i64) -> Record {
     let signal = read(signal(&format!("said-{number}"), 100.0 * probability, given_ms), Source::Caller).unwrap();
     let (outcome, profit_percent) = if success { (Outcome::TookProfit, 4.0) } else { (Outcome::StoppedOut, -2.0) };
@@ -242,7 +241,7 @@ fn foretold(number: i64, probability: f64, success: bool, given_ms: i64) -> Reco
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_harm_is_not_served_until_it_does_none() {
+async fn harmful_estimates_are_not_served() {
     let home = tempfile::tempdir().unwrap();
     let clock = Clock::standing(1_700_000_000_000);
     let core = open(home.path(), &clock);
@@ -275,7 +274,7 @@ async fn what_does_harm_is_not_served_until_it_does_none() {
             let followed: Vec<&str> = said.evidence.iter().filter(|of| of.weight > 0.0).map(|of| of.source).collect();
             assert_eq!(followed, ["baseRates"]);
         }
-        // What is recorded keeps what all that is known says, whatever is served.
+        // The record contains the full estimate, whatever is served.
         let id = format!("open-{round}");
         core.signals().record(vec![read(signal(&id, 80.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
         let kept = store.get(&id).unwrap().unwrap().said.expect("something was said");
@@ -298,7 +297,7 @@ async fn a_process_that_only_records_soon_has_something_to_keep() {
         core.signals().record(vec![read(signal(&id, 50.0, clock.now_ms()), Source::Caller).unwrap()]).await.unwrap();
         core.store().open().unwrap().get(&id).unwrap().unwrap().said
     };
-    assert_eq!(said(0).await, None, "it waits for nothing");
+    assert_eq!(said(0).await, None, "the call does not wait");
     let mut number = 0;
     let begun = std::time::Instant::now();
     let first = loop {

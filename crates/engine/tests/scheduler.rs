@@ -1,4 +1,4 @@
-//! Protects the scheduler where it meets the world: locks, files, processes that die, work that hangs or fails.
+//! The scheduler and the outside world: locks, files, processes that die, and work that hangs or fails.
 
 use candles::Reading;
 use domain::cancel::Cancel;
@@ -20,20 +20,20 @@ use testkit::child_part;
 
 const HOUR: i64 = 3_600_000;
 
-/// Candles of its own; it notes each request, hangs or fails as it is told.
+/// A candle source that notes each request, and hangs or fails on demand.
 #[derive(Default)]
-struct Script {
+struct ScriptedSource {
     asked: Mutex<Vec<String>>,
     hangs: Mutex<bool>,
-    /// Symbols that fail, and how often still.
+    /// Symbols that fail, and how many more times.
     fails: Mutex<BTreeMap<String, usize>>,
-    /// Symbols whose trade has ended, and which have no new candles.
+    /// Delisted symbols, which have no new candles.
     delisted: Mutex<BTreeSet<String>>,
-    /// Where to note begin and end of each request, and how long it takes.
+    /// The file for the begin and end of each request, and how long a request takes.
     notes: Option<(PathBuf, Duration)>,
 }
 
-impl Script {
+impl ScriptedSource {
     fn note(&self, what: &str) {
         if let Some((path, _)) = &self.notes {
             let mut file = std::fs::File::options().append(true).create(true).open(path).unwrap();
@@ -42,7 +42,7 @@ impl Script {
     }
 }
 
-impl CandleSource for Script {
+impl CandleSource for ScriptedSource {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(async move {
             self.asked.lock().push(market.to_string());
@@ -65,11 +65,11 @@ impl CandleSource for Script {
             let step = market.timeframe.millis();
             let first = (from_ms + step - 1).div_euclid(step) * step;
             let opens = (first..until_ms).step_by(step as usize);
-            // Waves, so that there is something to train on.
+            // Prices move in waves, so that there is something to train on.
             let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / step) as f64 * 0.7).sin();
             let candle = |open_ms| {
                 let (open, close) = (price(open_ms), price(open_ms + step));
-                // A volume that never changes leaves a bar without features.
+                // A constant volume would leave bars without features.
                 let volume = 1.0 + (open_ms / step % 7) as f64;
                 Candle { open_ms, open, high: open.max(close) + 1.0, low: open.min(close) - 1.0, close, volume }
             };
@@ -86,11 +86,11 @@ impl CandleSource for Script {
     }
 }
 
-/// Keeps all events.
+/// Collects all events.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<Event>>>);
+struct CollectedEvents(Arc<Mutex<Vec<Event>>>);
 
-impl EventListener for Heard {
+impl EventListener for CollectedEvents {
     fn tell(&self, event: &Event, _at_ms: i64, _dropped: u64) -> Told {
         self.0.lock().push(event.clone());
         Told::Taken
@@ -101,19 +101,19 @@ fn map(value: Value) -> Map<String, Value> {
     testkit::object(value)
 }
 
-fn open(home: &Path, script: &Arc<Script>) -> (Arc<SignalLoop>, Heard) {
+fn open(home: &Path, script: &Arc<ScriptedSource>) -> (Arc<SignalLoop>, CollectedEvents) {
     let source: Arc<dyn CandleSource> = script.clone();
     let options = Options { home: Some(home.to_owned()), source: Some(source), ..Options::default() };
     let core = Arc::new(SignalLoop::open(options).unwrap());
     core.settings()
         .configure(map(json!({ "symbols": ["BTCUSDT", "ETHUSDT"], "timeframes": ["1h"], "history_days": 40 })))
         .unwrap();
-    let heard = Heard::default();
+    let heard = CollectedEvents::default();
     core.events().subscribe(Box::new(heard.clone()));
     (core, heard)
 }
 
-/// Only fetching runs by itself, every second.
+/// Only fetching is scheduled, every second.
 fn fetching(more: Value) -> Map<String, Value> {
     let off = json!({ "enabled": false });
     let mut config = map(json!({
@@ -127,14 +127,14 @@ fn fetching(more: Value) -> Map<String, Value> {
 async fn until(what: &str, seen: impl Fn() -> bool) {
     let begin = Instant::now();
     while !seen() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "it did not come: {what}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "timed out waiting for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_failed_is_tried_again_and_only_that() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+async fn only_failed_markets_are_retried() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     script.fails.lock().insert("ETHUSDT".to_owned(), 2);
     let (core, heard) = open(home.path(), &script);
     core.scheduler().start(fetching(json!({ "fetch": { "interval_hours": 1 } }))).unwrap();
@@ -170,14 +170,14 @@ async fn what_failed_is_tried_again_and_only_that() {
     assert!(!core.scheduler().status().unwrap().running, "closing the loop stops its scheduler");
 }
 
-/// As Binance has it: a symbol that it ended the trade in stays known, and has no new candles.
+/// As at Binance: a delisted symbol stays known, but has no new candles.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     let (core, heard) = open(home.path(), &script);
     core.settings().configure(map(json!({ "trees": 10, "symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"] }))).unwrap();
     script.delisted.lock().extend(["ETHUSDT", "SOLUSDT"].map(str::to_owned));
-    // Of one there are candles of before, of the other none.
+    // One delisted symbol has stored candles, the other none.
     let path = home.path().join("data/ethusdt_1h.csv");
     let row = |hour: i64| format!("{},100,101,99,100,{}\n", (1_750_000_000_000 / HOUR + hour) * HOUR, 1 + hour % 7);
     let rows: String = (0..500).map(row).collect();
@@ -204,7 +204,7 @@ async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
     }
     assert_eq!(stored(), 500);
     assert!(!heard.0.lock().iter().any(|event| matches!(event, Event::TaskFailed { .. })));
-    // What fails otherwise is tried again, and that alone.
+    // Other failures are retried, and only those.
     script.fails.lock().insert("BTCUSDT".to_owned(), 1);
     std::fs::remove_file(home.path().join("data/btcusdt_1h.csv")).unwrap();
     let run = core.scheduler().run_once(Task::Fetch).await.unwrap();
@@ -215,12 +215,12 @@ async fn a_delisted_symbol_is_left_out_and_its_candles_stay() {
     core.close().await;
 }
 
-/// Each market waits at its first step until as many are under way as there shall be, and is then looked at whether there are more.
+/// Each training waits at its first step until the expected number is running, and then checks that no more are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn so_many_trainings_at_once_as_are_configured() {
     for (parallel, threads, expected) in [(json!(3), 1, 3), (json!(false), 2, 1), (json!(true), 2, 2), (json!(1), 2, 1)]
     {
-        let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+        let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
         let source: Arc<dyn CandleSource> = script.clone();
         let options = Options {
             home: Some(home.path().to_owned()),
@@ -229,7 +229,7 @@ async fn so_many_trainings_at_once_as_are_configured() {
             ..Options::default()
         };
         let core = Arc::new(SignalLoop::open(options).unwrap());
-        // A training is of all markets of a timeframe.
+        // A training covers all markets of a timeframe.
         core.settings().configure(map(json!({
             "symbols": ["BTCUSDT"], "timeframes": ["1m", "3m", "5m", "15m", "30m", "1h"], "history_days": 1, "trees": 10,
             "parallel_training": parallel
@@ -242,7 +242,8 @@ async fn so_many_trainings_at_once_as_are_configured() {
             if news.phase != Phase::Train {
                 return;
             }
-            // The last step of a training is told before the next one may begin; that a market is done, only some time after.
+            // The last step of a training is reported before the next one may begin; that a market is done, only some
+            // time after.
             if news.step.done == news.step.total {
                 let mut seen = seen.lock();
                 seen.0.remove(&news.market);
@@ -253,7 +254,7 @@ async fn so_many_trainings_at_once_as_are_configured() {
                 return;
             }
             let begin = Instant::now();
-            // The last markets find no company.
+            // The last trainings wait in vain for others.
             while under_way(&seen) < expected && seen.lock().2 == 0 && begin.elapsed() < Duration::from_secs(10) {
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -269,7 +270,7 @@ async fn so_many_trainings_at_once_as_are_configured() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_ends_whatever_waits_for_candles_and_waits_for_none() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     *script.hangs.lock() = true;
     let (core, heard) = open(home.path(), &script);
     core.scheduler().start(fetching(json!({}))).unwrap();
@@ -289,7 +290,7 @@ async fn closing_ends_whatever_waits_for_candles_and_waits_for_none() {
             async move { c.trainer().train(TrainRequest::default(), Cancel::default(), |_| {}).await.err() },
         )),
     ];
-    // Of the scheduler, and of each call.
+    // From the scheduler, and from each call.
     until("questions", || script.asked.lock().len() >= 7).await;
     let begin = Instant::now();
     core.close().await;
@@ -298,12 +299,12 @@ async fn closing_ends_whatever_waits_for_candles_and_waits_for_none() {
         assert_eq!(call.await.unwrap(), Some("ERR_CANCELLED"));
     }
     let failed = |event: &Event| matches!(event, Event::TaskFailed { run, .. } if run.outcome == Outcome::Failed);
-    assert!(!heard.0.lock().iter().any(failed), "what was stopped has not failed");
+    assert!(!heard.0.lock().iter().any(failed), "a stopped task has not failed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_hangs_is_cancelled_at_its_deadline_and_stopping_does_not_wait_for_it() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+async fn a_hanging_task_is_cancelled_at_its_deadline() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     *script.hangs.lock() = true;
     let (core, heard) = open(home.path(), &script);
     let config = fetching(json!({ "fetch": { "interval_hours": 1, "deadline_minutes": 0.01 } }));
@@ -344,7 +345,7 @@ async fn what_hangs_is_cancelled_at_its_deadline_and_stopping_does_not_wait_for_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     let (first, _) = open(home.path(), &script);
     let (second, _) = open(home.path(), &script);
     first.scheduler().start(fetching(json!({}))).unwrap();
@@ -365,7 +366,7 @@ async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
     until("the other to lead", || second.scheduler().status().unwrap().leader).await;
     assert!(first.scheduler().status().unwrap().led_by.is_some());
 
-    // A lock file that was deleted locks nobody out: its holder takes the new one, or stands by.
+    // If a lock file is deleted, its holder either takes the new one or stands by: there is still one leader.
     std::fs::remove_file(home.path().join("scheduler/leader.lock")).unwrap();
     first.scheduler().start(fetching(json!({}))).unwrap();
     let leaders = || [&first, &second].into_iter().filter(|core| core.scheduler().status().unwrap().leader).count();
@@ -380,8 +381,8 @@ async fn one_of_two_loops_leads_and_starting_again_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_record_is_told_once_and_mended_by_deleting_it() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+async fn a_damaged_record_is_reported_once_and_can_be_deleted() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     let path = home.path().join("scheduler/fetch.json");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, "{ \"attempt\": ").unwrap();
@@ -401,12 +402,12 @@ async fn a_damaged_record_is_told_once_and_mended_by_deleting_it() {
     core.close().await;
 }
 
-/// Of the work that runs on threads of its own, each kind ends at its deadline and gives its lock back.
+/// Work on other threads, of every kind, also ends at its deadline and releases its lock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_on_other_threads_ends_at_its_deadline_too() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     let (core, _) = open(home.path(), &script);
-    // A training of a minute, and an evaluation of a minute: a listener that takes its time for each market.
+    // A training that takes a minute, and an evaluation that takes a minute because of a slow listener.
     let symbols: Vec<String> = (0..60).map(|n| format!("COIN{n}USDT")).collect();
     core.settings().configure(map(json!({ "trees": 2000, "history_days": 150, "symbols": symbols }))).unwrap();
     struct Slow;
@@ -431,7 +432,7 @@ async fn work_on_other_threads_ends_at_its_deadline_too() {
         assert!(begin.elapsed() < Duration::from_secs(15), "{task} took {:?}", begin.elapsed());
         assert_eq!((run.outcome, run.done), (Outcome::Failed, 0), "{task}: {}", run.message);
         assert!(run.message.contains("deadline of 0.02 minutes"), "{task}: {}", run.message);
-        // Its lock is free: nothing of it goes on.
+        // Its lock is free, so nothing is still running.
         let folder = home.path().join("scheduler");
         let lock = std::fs::File::open(folder.join(format!("{task}.lock"))).unwrap();
         assert!(lock.try_lock().is_ok(), "{task} goes on");
@@ -452,8 +453,8 @@ async fn an_evaluation_that_was_cancelled_stops_in_the_midst_of_a_market() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_ends_what_was_run_by_hand_and_waits_for_it() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+async fn stopping_cancels_manual_runs_and_waits() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     *script.hangs.lock() = true;
     let (core, _) = open(home.path(), &script);
     for started in [true, false] {
@@ -474,8 +475,8 @@ async fn stopping_ends_what_was_run_by_hand_and_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changed_files_come_into_force_while_it_runs() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+async fn changed_configuration_takes_effect_while_running() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     let write = |name: &str, value: Value| std::fs::write(home.path().join(name), value.to_string()).unwrap();
     write("training_config.json", json!({ "symbols": ["BTCUSDT"], "timeframes": ["1h"], "history_days": 60 }));
     let seldom = json!({ "interval_hours": 5 });
@@ -485,13 +486,13 @@ async fn changed_files_come_into_force_while_it_runs() {
     let source: Arc<dyn CandleSource> = script.clone();
     let options = Options { home: Some(home.path().to_owned()), source: Some(source), ..Options::default() };
     let core = Arc::new(SignalLoop::open(options).unwrap());
-    let heard = Heard::default();
+    let heard = CollectedEvents::default();
     core.events().subscribe(Box::new(heard.clone()));
     core.scheduler().start(Map::new()).unwrap();
     let asked = |market: &str| script.asked.lock().iter().any(|asked| asked == market);
     until("the first run", || asked("BTCUSDT 1h")).await;
 
-    // Markets of the training configuration: at the next run. How often that is: at once.
+    // New markets in the training configuration take effect at the next run, a new interval at once.
     write(
         "training_config.json",
         json!({ "symbols": ["BTCUSDT", "new/usdt"], "timeframes": ["1h", "4h"], "history_days": 60 }),
@@ -501,7 +502,7 @@ async fn changed_files_come_into_force_while_it_runs() {
     let schedule = || core.scheduler().status().unwrap().tasks[1].plan.schedule.to_string();
     assert_eq!(schedule(), "every 1 s");
 
-    // What cannot be used is told once, and changes nothing.
+    // An invalid configuration causes one warning, and changes nothing.
     write("scheduler_config.json", json!({ "fetch": { "interval_hours": -1 } }));
     let warned = || {
         let heard = heard.0.lock();
@@ -530,11 +531,11 @@ async fn changed_files_come_into_force_while_it_runs() {
     core.close().await;
 }
 
-/// Looking whether a task runs must not be in the way of who begins it.
+/// Asking whether a task runs must not prevent another process from starting it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn asking_how_it_stands_disturbs_nobody() {
-    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
-    // With an attempt that failed before, the lock says whether another one is under way.
+async fn asking_for_the_status_blocks_no_task() {
+    let (home, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
+    // After a failed attempt, the lock shows whether another one is running.
     script.fails.lock().insert("BTCUSDT".to_owned(), 1000);
     let (core, _) = open(home.path(), &script);
     let (elsewhere, _) = open(home.path(), &script);
@@ -562,7 +563,7 @@ async fn asking_how_it_stands_disturbs_nobody() {
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_home_under_several_names_has_one_leader() {
-    let (place, script) = (tempfile::tempdir().unwrap(), Arc::new(Script::default()));
+    let (place, script) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedSource::default()));
     let home = place.path().join("home");
     std::fs::create_dir(&home).unwrap();
     std::os::unix::fs::symlink(&home, place.path().join("link")).unwrap();
@@ -582,18 +583,18 @@ async fn one_home_under_several_names_has_one_leader() {
     }
 }
 
-/// The part of a child: schedules until it is killed.
+/// Run in a child process: schedules until it is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scheduling_process() {
     let Some((_, home)) = child_part() else { return };
     let notes = Some((home.join("notes"), Duration::from_millis(150)));
-    let (core, _heard) = open(&home, &Arc::new(Script { notes, ..Script::default() }));
+    let (core, _heard) = open(&home, &Arc::new(ScriptedSource { notes, ..ScriptedSource::default() }));
     core.settings().configure(map(json!({ "symbols": ["BTCUSDT"] }))).unwrap();
     core.scheduler().start(fetching(json!({}))).unwrap();
     std::future::pending::<()>().await;
 }
 
-/// The pids of each begin and end so far.
+/// The process ids of each begin and end so far.
 fn notes(home: &Path) -> Vec<(String, u32)> {
     let text = std::fs::read_to_string(home.join("notes")).unwrap_or_default();
     let line = |line: &str| {
@@ -614,7 +615,7 @@ async fn a_killed_leader_is_replaced_within_seconds_and_never_joined() {
         until("a run", || notes(home.path()).len() > seen + round).await;
         let leader = notes(home.path()).last().unwrap().1;
         let place = children.iter().position(|child| child.id() == leader).unwrap();
-        // kill -9, mostly in the midst of a run.
+        // kill -9, mostly in the middle of a run.
         children[place].kill().unwrap();
         children[place].wait().unwrap();
         let killed = Instant::now();
@@ -625,16 +626,16 @@ async fn a_killed_leader_is_replaced_within_seconds_and_never_joined() {
     let (looking, _) = open(home.path(), &Arc::default());
     let led_by = || looking.scheduler().status().unwrap().led_by.map(|leader| leader.process);
     let leader = notes(home.path()).last().unwrap().1;
-    until("who leads", || led_by() == Some(leader)).await;
+    until("a leader", || led_by() == Some(leader)).await;
     for child in &mut children {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    assert_eq!(led_by(), None, "what a killed leader left behind says nothing");
+    assert_eq!(led_by(), None, "the record of a killed leader is ignored");
     looking.close().await;
     assert!(slowest < Duration::from_secs(5), "a leader was replaced only after {slowest:?}");
     println!("the slowest take-over: {slowest:?}");
-    // Who has begun ends before another begins; only the killed leave a beginning without an end.
+    // A run ends before another begins; only killed processes leave a begin without an end.
     let notes = notes(home.path());
     for (place, (what, pid)) in notes.iter().enumerate() {
         if what == "begin" {
@@ -653,8 +654,8 @@ fn send(signal: &str, pid: u32) {
     assert!(std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
 }
 
-/// A leader that is stopped, as by a debugger or a container that is paused, keeps its locks: nobody may go on in its place, for
-/// it may go on at any moment itself.
+/// A leader that is stopped, as by a debugger or a paused container, keeps its locks: nobody may take over, because it
+/// may continue at any moment.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_is_stopped_for_a_while_stays_the_only_one() {
@@ -666,7 +667,7 @@ async fn a_leader_that_is_stopped_for_a_while_stays_the_only_one() {
     send("-STOP", leader);
     tokio::time::sleep(Duration::from_millis(300)).await;
     let seen = notes(home.path());
-    // A third one says why it stands by.
+    // A third process says why it stands by.
     let (core, _) = open(home.path(), &Arc::default());
     core.scheduler().start(fetching(json!({}))).unwrap();
     let why = || core.scheduler().status().unwrap().standing_by.unwrap_or_default();
@@ -678,8 +679,8 @@ async fn a_leader_that_is_stopped_for_a_while_stays_the_only_one() {
     until("the leader to go on", || notes(home.path()).len() > seen.len() + 3).await;
     assert!(notes(home.path()).iter().all(|(_, pid)| *pid == leader), "{:?}", notes(home.path()));
 
-    // One whose lock file is gone locks nobody out: another takes over, and the old one notices once it goes on. It is not stopped
-    // in the midst of a run, whose own locks it keeps, from before it notes the begin until after the end.
+    // If its lock file is deleted, another process takes over, and the old leader notices when it continues. It is
+    // stopped between runs, because during a run it also holds the locks of the task.
     let held = |name: &str| std::fs::File::open(home.path().join("scheduler").join(name)).unwrap().try_lock().is_err();
     loop {
         send("-STOP", leader);
@@ -702,7 +703,7 @@ async fn a_leader_that_is_stopped_for_a_while_stays_the_only_one() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    // Each run began after the one before had ended, whoever's it was.
+    // Each run began after the previous one had ended, in whichever process.
     let whats: Vec<String> = notes(home.path()).into_iter().map(|(what, _)| what).collect();
     assert!(whats.windows(2).all(|pair| pair[0] != pair[1]), "two runs at once: {whats:?}");
 }

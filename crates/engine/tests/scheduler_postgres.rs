@@ -1,4 +1,5 @@
-//! The scheduler across machines: one leader by lease, tasks run once, trainings shared, whatever dies, stalls or is cut off.
+//! The scheduler on several machines: one leader by lease, each task runs once, trainings are shared, whichever process
+//! dies, hangs or is cut off.
 
 use domain::candle::Candle;
 use domain::error::Error;
@@ -22,19 +23,19 @@ const HOURLY: &[&str] = &["1h"];
 /// Long enough for a busy machine, short enough for a test.
 const LEASE: Duration = Duration::from_millis(1_500);
 
-/// Candles of its own, each request noted in a file that all processes of a test share.
-struct Script {
+/// A candle source that notes each request in a file shared by all processes of a test.
+struct NotedSource {
     notes: PathBuf,
     time: Duration,
     /// Never answers for this symbol.
     hangs: Option<&'static str>,
     /// Answers with an error for this symbol.
     fails: Option<&'static str>,
-    /// Has no candles, so that it is asked again by every run.
+    /// Returns no candles, so that every run asks again.
     empty: bool,
 }
 
-impl Script {
+impl NotedSource {
     fn note(&self, what: &str, market: &Market) {
         let mut file = std::fs::File::options().append(true).create(true).open(&self.notes).unwrap();
         file.write_all(format!("{what} {} {} {}\n", std::process::id(), market.symbol, market.timeframe).as_bytes())
@@ -42,7 +43,7 @@ impl Script {
     }
 }
 
-impl CandleSource for Script {
+impl CandleSource for NotedSource {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(async move {
             self.note("begin", market);
@@ -59,7 +60,7 @@ impl CandleSource for Script {
             }
             let step = market.timeframe.millis();
             let first = (from_ms + step - 1).div_euclid(step) * step;
-            // Waves, so that there is something to train on.
+            // Prices move in waves, so that there is something to train on.
             let price = |open_ms: i64| 100.0 + 5.0 * ((open_ms / step) as f64 * 0.7).sin();
             let candle = |open_ms| {
                 let (open, close) = (price(open_ms), price(open_ms + step));
@@ -71,7 +72,7 @@ impl CandleSource for Script {
     }
 }
 
-/// Notes warnings.
+/// Writes warnings into the shared file.
 struct Warnings(PathBuf);
 
 impl EventListener for Warnings {
@@ -84,7 +85,7 @@ impl EventListener for Warnings {
     }
 }
 
-/// An instance with a home of its own, as on a machine of its own.
+/// An instance with a home of its own, as on another machine.
 struct Instance {
     core: Arc<SignalLoop>,
     _home: tempfile::TempDir,
@@ -93,7 +94,7 @@ struct Instance {
 struct Setup<'a> {
     url: &'a str,
     folder: &'a Path,
-    /// So many symbols, each at these timeframes.
+    /// The number of symbols, each at these timeframes.
     symbols: usize,
     timeframes: &'static [&'static str],
     time: Duration,
@@ -124,7 +125,7 @@ impl<'a> Setup<'a> {
     fn open(self) -> Instance {
         let home = tempfile::tempdir().unwrap();
         let notes = self.folder.join("notes");
-        let source = Script { notes, time: self.time, hangs: self.hangs, fails: self.fails, empty: self.empty };
+        let source = NotedSource { notes, time: self.time, hangs: self.hangs, fails: self.fails, empty: self.empty };
         let core = SignalLoop::open(Options {
             home: Some(home.path().to_owned()),
             store: Some(self.url.to_owned()),
@@ -153,7 +154,7 @@ impl Instance {
     }
 }
 
-/// Only fetching runs by itself, every so many seconds.
+/// Only fetching is scheduled, at this interval in seconds.
 fn fetching(seconds: u32) -> Map<String, Value> {
     let off = json!({ "enabled": false });
     object(json!({
@@ -162,7 +163,7 @@ fn fetching(seconds: u32) -> Map<String, Value> {
     }))
 }
 
-/// Nothing runs by itself.
+/// Nothing is scheduled.
 fn idle() -> Map<String, Value> {
     let mut config = fetching(1);
     config["fetch"] = json!({ "enabled": false });
@@ -173,7 +174,7 @@ async fn until(what: &str, seen: impl Fn() -> bool) {
     within(Duration::from_secs(30), what, seen).await;
 }
 
-/// Begins and ends so far: what, by which process, for which symbol.
+/// All begins and ends so far: what, by which process, for which symbol.
 fn notes(folder: &Path) -> Vec<(String, u32, String)> {
     let text = std::fs::read_to_string(folder.join("notes")).unwrap_or_default();
     let line = |line: &str| {
@@ -187,7 +188,7 @@ fn warnings(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("warnings")).unwrap_or_default()
 }
 
-/// A process with an instance: number 0 fetches every second, the others only help; number 2 hangs on one symbol.
+/// A child process with an instance: number 0 fetches every second, the others only help; number 2 hangs on one symbol.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scheduling_process() {
     let Some((number, place)) = child_part() else { return };
@@ -200,13 +201,13 @@ async fn scheduling_process() {
     std::future::pending::<()>().await;
 }
 
-/// Processes that are killed at the end at the latest.
+/// Child processes, which are killed when this is dropped.
 struct Children(Vec<Child>);
 
 impl Children {
     fn start(schema: &Schema, folder: &Path, numbers: &[usize]) -> Self {
         std::fs::write(folder.join("url"), &schema.url).unwrap();
-        // The tables are there when a test looks into them.
+        // Creates the tables before a test reads them.
         assert_eq!(Setup::of(&schema.url, folder).open().core.scheduler().history(1).unwrap(), []);
         Self(
             numbers
@@ -216,7 +217,7 @@ impl Children {
         )
     }
 
-    /// Until the scheduler of each has started.
+    /// Waits until every scheduler has started.
     async fn are_there(&self, folder: &Path) {
         until("the others", || self.0.iter().all(|child| folder.join(format!("{}.started", child.id())).exists()))
             .await;
@@ -232,7 +233,7 @@ impl Children {
 impl Drop for Children {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // One that was killed before cannot be killed again.
+            // Fails if it has already been killed.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -241,7 +242,7 @@ impl Drop for Children {
 
 const LEADER: &str = "SELECT count(*) FROM signalloop_leases WHERE name = 'leader' AND until > clock_timestamp()";
 
-/// Two passes: who says so in both led in between, so that two of them led at once.
+/// Asks twice: an instance that leads in both passes led in between, so two of them would mean two leaders at once.
 fn leaders(instances: &[Instance]) -> usize {
     let first: Vec<bool> = instances.iter().map(Instance::leads).collect();
     first.iter().zip(instances).filter(|(led, instance)| **led && instance.leads()).count()
@@ -252,7 +253,7 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
     let Some(schema) = schema("one_of_three_leads_while_leaders_stop_and_are_cut_off") else { return };
     let folder = tempfile::tempdir().unwrap();
     let proxies: Vec<Proxy> = (0..3).map(|_| Proxy::of(&schema, "signalloop_")).collect();
-    // Clocks minutes apart: only the database's counts.
+    // The clocks differ by minutes: only the database's clock counts.
     let clock = |n: i64| Clock::standing(now_ms() + (n - 1) * 7 * 60_000);
     let instances: Vec<Instance> = proxies
         .iter()
@@ -299,7 +300,7 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
         if round % 3 == 0 {
             core.scheduler().start(fetching(2)).unwrap();
         } else {
-            until("it says why", || instances[leader].standing_by().contains("127.0.0.1")).await;
+            until("it reports the cause", || instances[leader].standing_by().contains("127.0.0.1")).await;
             assert!(!instances[leader].standing_by().contains("of/the"), "{}", instances[leader].standing_by());
             proxy.be(Mood::Passes);
         }
@@ -315,7 +316,7 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
     instances[0].core.scheduler().stop().await;
     until("that nobody leads", || instances[0].core.scheduler().status().unwrap().led_by.is_none()).await;
     instances[0].core.close().await;
-    // Runs followed each other, and by the database's clock: no leader's own clock made one early.
+    // Runs follow each other by the database's clock: no leader's own clock caused an early one.
     let whats: Vec<String> = notes(folder.path()).into_iter().map(|(what, ..)| what).collect();
     assert!(whats.len() > 8, "{whats:?}");
     let early = "SELECT count(*) FROM (SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS apart, outcome, \
@@ -332,7 +333,8 @@ async fn one_of_three_leads_while_leaders_stop_and_are_cut_off() {
     );
 }
 
-/// The processes that began and ended, in order; nobody begins before another's end unless that one was `lost` meanwhile.
+/// Asserts the order of begins and ends: no process begins before another's end, unless that one was `lost` in the
+/// meantime.
 fn alone(notes: &[(String, u32, String)]) {
     for (place, (what, pid, _)) in notes.iter().enumerate() {
         if let Some((next, other, _)) = notes.get(place + 1).filter(|_| what == "begin") {
@@ -357,7 +359,7 @@ async fn a_killed_leader_is_replaced_when_its_lease_ends() {
         slowest = slowest.max(killed.elapsed());
     }
     println!("the slowest take-over: {slowest:?}");
-    // The lease, a look, the task's own lease, and what a machine with much to do adds.
+    // The leader's lease, one polling interval, the task's lease, and delays of a busy machine.
     assert!(slowest < LEASE * 2 + Duration::from_secs(3), "{slowest:?}");
     drop(children);
     alone(&notes(folder.path()));
@@ -372,7 +374,7 @@ async fn what_a_former_leader_writes_is_refused() {
     let send = |signal: &str, pid: u32| {
         assert!(std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
     };
-    // In the midst of a run.
+    // In the middle of a run.
     until("a run", || notes(folder.path()).len() > 2 && notes(folder.path()).last().unwrap().0 == "begin").await;
     let former = notes(folder.path()).last().unwrap().1;
     send("-STOP", former);
@@ -403,7 +405,7 @@ fn done(run: &LastRun) -> (Outcome, usize, usize) {
     (run.outcome, run.done, run.failed.len())
 }
 
-/// How often the model of each timeframe was fitted, by all of them.
+/// How often the model of each timeframe was fitted, over all instances.
 fn fits(instances: &[Instance]) -> BTreeMap<String, usize> {
     let mut fits = BTreeMap::new();
     for instance in instances {
@@ -434,7 +436,7 @@ async fn a_shared_training_fits_the_model_of_a_timeframe_once() {
         let hands = schema.ask("SELECT count(DISTINCT holder)::text FROM signalloop_jobs GROUP BY timeframe");
         assert_eq!(hands, ["1", "1", "1"], "all markets of a timeframe are one's");
     }
-    // Each rests on the candles of all, wherever it was trained.
+    // Each depends on the candles of all markets, wherever it was trained.
     let text =
         std::fs::read_to_string(instances[0].core.settings().home().join("models/training_results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
@@ -450,7 +452,7 @@ async fn a_shared_training_fits_the_model_of_a_timeframe_once() {
 async fn three_processes_share_a_training_and_each_job_is_done_once() {
     let Some(schema) = schema("three_processes_share_a_training_and_each_job_is_done_once") else { return };
     let folder = tempfile::tempdir().unwrap();
-    // Jobs that last: whoever helps looks for them twice a second only.
+    // Jobs take a while, because helpers look for them only twice a second.
     let time = Duration::from_millis(1_000);
     let timeframes: &[&str] = &["15m", "30m", "1h"];
     let instance = Setup { symbols: 4, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
@@ -463,7 +465,7 @@ async fn three_processes_share_a_training_and_each_job_is_done_once() {
         assert!(last.message.starts_with(expected), "{}", last.message);
         assert!(last.message.ends_with(" of 12 beat their base rate on rows they had not seen"), "{}", last.message);
         assert_eq!(jobs(&schema), ["done 12"]);
-        // By the second run each has candles, and may be done before another one looks.
+        // In the second run every instance already has candles, and may be done before another one looks.
         let hands = schema.number("SELECT count(DISTINCT holder) FROM signalloop_jobs");
         assert!(hands == 3 || run > 1, "all had some: {hands}");
         assert_eq!(schema.number("SELECT max(claims) FROM signalloop_jobs"), 1);
@@ -487,7 +489,7 @@ async fn the_job_of_a_killed_worker_is_taken_over_and_done_once() {
     let instance = Setup { symbols: 4, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
     let mut children = Children::start(&schema, folder.path(), &[2]);
     children.are_there(folder.path()).await;
-    // The instance takes the first job, and the worker the second, in which it hangs on the fourth market.
+    // The instance takes the first job, and the worker the second one, in which it hangs on the fourth market.
     let core = instance.core.clone();
     let run = tokio::spawn(async move { core.scheduler().run_once(Task::Retrain).await });
     let worker = children.0[0].id();
@@ -519,7 +521,7 @@ async fn what_killed_three_workers_is_left_and_only_that_is_tried_again() {
     config["retrain"] = json!({ "interval_hours": 5 });
     instance.core.scheduler().start(config).unwrap();
     until("the first job", || !notes(folder.path()).is_empty()).await;
-    // As it is left by the third of those that died of it.
+    // The state in which the third of three killed workers leaves a job.
     schema.ask(
         "UPDATE signalloop_jobs SET status = 'taken', claims = 3, holder = 'one that died', token = 3 \
          WHERE timeframe = '30m' AND status = 'open'",
@@ -539,8 +541,8 @@ async fn what_killed_three_workers_is_left_and_only_that_is_tried_again() {
     instance.core.close().await;
 }
 
-/// A market that failed is trained anew in the pool of all, also by an instance that has no candles yet, and by one that succeeds
-/// a former version, whose jobs were of one market each.
+/// A failed market is trained again together with all others, also by an instance that has no candles yet, and by one
+/// of a newer version, whose predecessor created one job per market.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_failed_or_a_former_version_left_is_done_by_another_instance() {
     let Some(schema) = schema("what_failed_or_a_former_version_left_is_done_by_another_instance") else { return };
@@ -572,7 +574,7 @@ async fn what_failed_or_a_former_version_left_is_done_by_another_instance() {
     let text = std::fs::read_to_string(second.core.settings().home().join("models/training_results.json")).unwrap();
     let results: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(results["results"][0]["record"]["symbols"], json!(["COIN0USDT", "COIN1USDT", "COIN2USDT"]), "{text}");
-    // The job of a market that a former version put up is left to former versions, until the task runs anew.
+    // A job per market, created by an earlier version, is left to such versions until the task runs again.
     assert_eq!(jobs(&schema), ["done 3", "waiting 1"]);
     assert_eq!(second.core.scheduler().run_once(Task::Update).await.unwrap().outcome, Outcome::Finished);
     assert_eq!(jobs(&schema), ["done 6"]);
@@ -596,7 +598,7 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
     first.core.scheduler().start(config.clone()).unwrap();
     let ended = || schema.number("SELECT count(*) FROM signalloop_jobs WHERE status = 'done'");
     until("a third of it", || first.leads() && ended() >= 2).await;
-    // It loses the database in the midst of it, and the other goes on.
+    // It loses the database in the middle of it, and the other continues.
     proxy.be(Mood::Swallows);
     let second = Setup { symbols: 2, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
     second.core.scheduler().start(config).unwrap();
@@ -609,11 +611,11 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
     assert_eq!(record.last.as_ref().unwrap().attempt, 2, "an attempt was lost with its leader");
     assert_eq!(schema.number("SELECT count(DISTINCT run) FROM signalloop_jobs"), 1);
     assert_eq!(schema.number("SELECT count(*) FROM signalloop_ledger"), 6, "each was trained once");
-    // Of those that the first had ended, none was begun again.
+    // None of the jobs the first had finished was started again.
     let twice = schema.number("SELECT count(*) FROM signalloop_jobs WHERE claims > 1");
     assert!(twice <= 2, "{twice} were begun twice");
     let begins = notes(folder.path()).iter().filter(|(what, ..)| what == "begin").count() as i64;
-    // The first may not have heard that it got its last job.
+    // The first may not have learned that it got its last job.
     assert!((6..=6 + twice).contains(&begins), "{begins} begun, {twice} twice");
     first.core.close().await;
     second.core.close().await;
@@ -623,10 +625,11 @@ async fn a_run_whose_leader_was_lost_is_completed_without_repeating_what_was_don
 async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
     let Some(schema) = schema("an_answer_that_is_lost_makes_nothing_happen_twice") else { return };
     let (folder, proxy) = (tempfile::tempdir().unwrap(), Proxy::of(&schema, "signalloop_"));
-    // A call has half of it: more than all the cuts take.
+    // A call may take half of it: longer than all the interruptions.
     let lease = Duration::from_secs(10);
     let instance = Setup { symbols: 2, lease, ..Setup::of(&proxy.url, folder.path()) }.open();
-    // Each statement that names the task, or a job, is one of: take, remember, put up, claim, finish, sum up, give up.
+    // Each statement that names the task, or a job, is one of: take, remember, create, claim, finish, summarise,
+    // release.
     for (round, (task, sign)) in [
         (Task::Fetch, "task/fetch"),
         (Task::Retrain, "task/retrain"),
@@ -652,7 +655,7 @@ async fn an_answer_that_is_lost_makes_nothing_happen_twice() {
         assert_eq!(done(&last), (Outcome::Finished, 2, 0), "{sign}: {last:?}");
         assert!(cuts > 1, "{sign}: cut {cuts} times only");
         assert_eq!(schema.number("SELECT count(*) FROM signalloop_history"), round as i64 + 1, "{sign}");
-        // A fetch of what is there asks for the newest candle only, if for any: once a market at most.
+        // A fetch of stored candles requests at most the newest one: at most once per market.
         let notes = notes(folder.path())[seen..].to_vec();
         let begins = |symbol: &str| notes.iter().filter(|(what, _, of)| what == "begin" && of == symbol).count();
         assert!(begins("COIN0USDT") <= 1 && begins("COIN1USDT") <= 1, "{sign}: {notes:?}");
@@ -682,7 +685,7 @@ async fn a_task_runs_once_at_a_time_and_says_who_has_it() {
         assert!(fetch.running && fetch.problem.is_none(), "{fetch:?}");
     }
     assert_eq!(run.await.unwrap().unwrap().outcome, Outcome::Finished);
-    // At once: the lease was given up, not left to end.
+    // At once, because the lease was released instead of running out.
     assert_eq!(instances[1].core.scheduler().run_once(Task::Fetch).await.unwrap().outcome, Outcome::Finished);
     assert_eq!(instances[0].core.scheduler().history(9).unwrap().len(), 2);
     assert!(!instances[0].core.settings().home().join("scheduler").exists(), "nothing of it is in the home");
@@ -705,7 +708,7 @@ async fn the_rights_that_are_documented_are_enough() {
     instance.core.close().await;
 }
 
-/// A leader that may not write, whose server takes no writes of its, or has no room for them, does not hold the others up.
+/// A leader whose writes fail (no rights, a read-only server, a full disk) gives up its lead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_leader_that_cannot_write_makes_way() {
     let Some(schema) = schema("a_leader_that_cannot_write_makes_way") else { return };
@@ -757,7 +760,7 @@ async fn a_leader_that_cannot_write_makes_way() {
     two.core.close().await;
 }
 
-/// A role with what the document says that it needs, and no more; gone when dropped.
+/// A role with exactly the documented rights; dropped at the end.
 struct Role {
     name: String,
     url: String,
@@ -769,7 +772,7 @@ impl Role {
         let place = schema.ask("SELECT current_schema()").remove(0);
         let name = format!("{place}_{name}");
         schema.ask(&format!("CREATE ROLE {name} LOGIN PASSWORD 'app'"));
-        // As they stand in the document.
+        // Taken from the document.
         let text = include_str!("../../../docs/postgres.md");
         let grants = text.lines().filter(|line| line.starts_with("GRANT "));
         let grants: Vec<String> =
@@ -780,7 +783,7 @@ impl Role {
         Self { name, url, owner: schema.url.clone() }
     }
 
-    /// Ends its connections: new ones go by its new settings.
+    /// Ends its connections, so that new ones use its new settings.
     fn disconnect(&self, schema: &Schema) {
         schema.ask(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{}'", self.name));
     }

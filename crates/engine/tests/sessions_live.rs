@@ -1,4 +1,4 @@
-//! A market that closes, from the first fetch to the closing of a signal.
+//! A market with trading hours, from the first fetch to the closing of a signal.
 
 use candles::{Cause, candle_file};
 use domain::barrier::{Direction, Outcome};
@@ -17,13 +17,13 @@ use std::sync::Arc;
 use testkit::hours::{DAY, FOREX, HOUR, MINUTE, NEW_YORK, time};
 use testkit::{object, signal};
 
-/// Candles of the user's own, and how often they were asked for.
-struct Own {
+/// A custom candle source, and how often it was asked.
+struct CustomSource {
     candles: Vec<Candle>,
     asked: Mutex<usize>,
 }
 
-impl CandleSource for Own {
+impl CandleSource for CustomSource {
     fn candles<'a>(&'a self, _market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         *self.asked.lock() += 1;
         let all = self.candles.iter().filter(|candle| (from_ms..until_ms).contains(&candle.open_ms));
@@ -32,9 +32,14 @@ impl CandleSource for Own {
     }
 }
 
-/// A loop of one market with these candles, at a time.
-fn opened(home: &Path, market: &Market, candles: Vec<Candle>, now: &str) -> (Arc<SignalLoop>, Arc<Own>, Clock) {
-    let (own, clock) = (Arc::new(Own { candles, asked: Mutex::default() }), Clock::standing(time(now)));
+/// A loop with one market and these candles, at a given time.
+fn opened(
+    home: &Path,
+    market: &Market,
+    candles: Vec<Candle>,
+    now: &str,
+) -> (Arc<SignalLoop>, Arc<CustomSource>, Clock) {
+    let (own, clock) = (Arc::new(CustomSource { candles, asked: Mutex::default() }), Clock::standing(time(now)));
     let source: Arc<dyn CandleSource> = own.clone();
     let options =
         Options { home: Some(home.to_owned()), source: Some(source), clock: clock.clone(), ..Options::default() };
@@ -50,7 +55,7 @@ async fn a_stock_is_trained_on_nearly_every_bar_and_served_while_the_market_is_c
     let home = tempfile::tempdir().unwrap();
     let market = Market::parse("SPY", "1h").unwrap();
     let candles = NEW_YORK.candles("2023-01-01", "2024-12-31", HOUR);
-    // Saturday; Wednesday before it was a holiday.
+    // It is Saturday; the Wednesday before was a holiday.
     let (core, own, clock) = opened(home.path(), &market, candles, "2024-06-22T12:00:00Z");
     let fetched = core.fetcher().fetch(vec![market.clone()], None, |_| {}).await.unwrap().remove(0).fetched.unwrap();
     assert_eq!(fetched.findings.count(Cause::Gap), 0, "{}", fetched.findings);
@@ -67,11 +72,11 @@ async fn a_stock_is_trained_on_nearly_every_bar_and_served_while_the_market_is_c
     assert!(trained.promoted());
     let mut prediction = core.models().predict(&market, None).wait().unwrap();
     let record = &prediction.model.record;
-    // The first 96 warm up, the last 24 at most have no outcome yet.
+    // The first 96 are warm-up, and at most the last 24 have no outcome yet.
     assert!(record.rows + 96 + 24 >= fetched.total && fetched.total > 2300, "{} of {}", record.rows, fetched.total);
     assert!(!prediction.stale && prediction.atr.is_some(), "the newest candle is that of Friday evening");
 
-    // Friday 20:30 and 24 candles: Monday to Wednesday have 21.
+    // From Friday 20:30 on, 24 candles: Monday to Wednesday have 21.
     prediction.decision = Ok(Direction::Buy);
     let generated = GeneratedSignal::new(prediction, core.settings().now_ms());
     assert_eq!(generated.expires_ms.map(format_iso).as_deref(), Some("2024-06-27T16:30:00.000Z"));
@@ -94,14 +99,14 @@ async fn given_candles_are_read_by_the_hours_of_the_stored_ones() {
     let candles = FOREX.candles("2024-01-01", "2024-03-08", 15 * MINUTE);
     let (core, ..) = opened(home.path(), &market, candles.clone(), "2024-03-08T00:00:00Z");
     core.trainer().train(TrainRequest::default(), Cancel::default(), |_| {}).await.unwrap();
-    // A weekend lies in these.
+    // These contain a weekend.
     let end = candles.partition_point(|candle| candle.open_ms < time("2024-02-26T04:00:00Z"));
     let given = Some(&candles[end - 150..end]);
     let with = core.models().predict(&market, given).wait().unwrap();
     assert!(with.atr.is_some());
     let at_once = core.models().predict(&market, given).ready().unwrap().unwrap();
     assert_eq!(format!("{at_once:?}"), format!("{with:?}"));
-    // Without them, one weekend says nothing of the next.
+    // Without them, a single weekend is not enough to learn the calendar.
     std::fs::remove_file(candle_file(&home.path().join("data"), &market)).unwrap();
     assert_eq!(core.models().predict(&market, given).wait().unwrap().decision, Err(Abstention::NoFeatures));
     core.close().await;

@@ -1,5 +1,5 @@
-//! Protects the models of the shapes that a backend's own signals have: trained with the model that they belong to, kept, continued
-//! and purged with it, and the same whatever the number of threads.
+//! Models of the shapes of a backend's own signals: trained, stored, continued and deleted together with the main
+//! model, and independent of the number of threads.
 
 // A panic is how a test reports, in helpers too.
 
@@ -38,7 +38,7 @@ fn store(home: &Path, hours: i64) {
     }
 }
 
-/// A home with candles, and its clock after the last of them.
+/// A home with candles, whose clock is after the last of them.
 fn open(home: &Path, threads: usize, hours: i64) -> Arc<SignalLoop> {
     let options = Options {
         home: Some(home.to_owned()),
@@ -54,7 +54,8 @@ fn open(home: &Path, threads: usize, hours: i64) -> Arc<SignalLoop> {
     core
 }
 
-/// Signals of these numbers, every other one closed: stop and target three average true ranges away, for 12 hours.
+/// Records signals with these numbers and closes every other one: stop and target are three average true ranges away,
+/// for 12 hours.
 async fn record(core: &Arc<SignalLoop>, numbers: std::ops::Range<usize>) {
     let all = candles(&markets()[0], HOURS);
     let given = numbers.map(|number| {
@@ -74,7 +75,7 @@ async fn record(core: &Arc<SignalLoop>, numbers: std::ops::Range<usize>) {
     core.signals().record(given.collect()).await.unwrap();
 }
 
-/// A home whose signals have a shape of their own; the first of them are older than its candles.
+/// A home whose signals have another shape; the first of them are older than its candles.
 async fn home(threads: usize) -> (tempfile::TempDir, Arc<SignalLoop>) {
     let home = tempfile::tempdir().unwrap();
     let core = open(home.path(), threads, HOURS);
@@ -86,7 +87,7 @@ async fn home(threads: usize) -> (tempfile::TempDir, Arc<SignalLoop>) {
     (home, core)
 }
 
-/// Trains without a fetch; what was told of it.
+/// Trains without a fetch; returns the ledger entries and the reported progress.
 async fn train(core: &Arc<SignalLoop>, mode: TrainMode) -> (Vec<Trial>, Vec<(usize, usize)>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let request = TrainRequest { mode, skip_fetch: true, ..TrainRequest::default() };
@@ -108,7 +109,7 @@ async fn train(core: &Arc<SignalLoop>, mode: TrainMode) -> (Vec<Trial>, Vec<(usi
 async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
     let (folder, core) = home(2).await;
     let (_, told) = train(&core, TrainMode::All).await;
-    // Of the configured shape and of the other, in one course.
+    // The configured shape and the other one share one progress count.
     let total = told[0].1;
     assert!(told.is_sorted() && told.iter().all(|step| step.1 == total), "{told:?}");
     assert_eq!(told.last(), Some(&(total, total)), "{told:?}");
@@ -124,12 +125,13 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
     assert_eq!((record.shape.expiry_bars, record.signals), (12, 70), "those without features of their own, too");
     let all = btc.pool.record.rows as f64;
     assert!((record.rows as f64 / all - 1.0).abs() < 0.01, "{} beside {all} rows of the configured shape", record.rows);
-    // Both directions of a bet as wide up as down succeed alike, and more often than one of the configured shape.
+    // With stop and target at the same distance, both directions succeed equally often, and more often than with the
+    // configured shape.
     let symbols: Vec<&str> = shaped.base_rates.iter().map(|(symbol, _)| symbol.as_str()).collect();
     assert_eq!(symbols, ["BTCUSDT", "ETHUSDT"]);
     let rates = shaped.base_rates(&markets()[1].symbol);
     assert!(rates.iter().all(|rate| (0.4..0.6).contains(rate)) && btc.buy.base_rate < 0.4, "{rates:?}");
-    // Eight clusters of time make a wide interval; the beliefs below are what lies beyond chance.
+    // Eight time clusters give a wide interval; the weights below show what is significant.
     assert!(
         record.skill.excess.is_some_and(|excess| excess.mean < -0.01),
         "the planted rule shows: {:?}",
@@ -145,7 +147,7 @@ async fn the_shape_of_signals_is_learned_beside_the_configured_one_and_kept() {
     other.close().await;
     core.close().await;
 
-    // One thread or two, the same pool to the bit.
+    // One thread or two, the pool is bit-identical.
     let (_folder, core) = home(1).await;
     train(&core, TrainMode::All).await;
     assert_eq!(core.models().registry().get(&markets()[0]).wait().unwrap().pool, btc.pool);
@@ -162,7 +164,7 @@ async fn an_update_carries_shapes_along_and_a_training_in_full_renews_them() {
     let later = HOURS + 100;
     store(folder.path(), later);
     let core = open(folder.path(), 2, later);
-    // Many more signals, of another shape: an update does not ask.
+    // Many more signals, of another shape: an incremental training does not look for new shapes.
     let of_another = |number: usize| {
         signal(
             json!({ "id": format!("o{number}"), "timestamp": core.settings().now_ms() - 1000, "stopLoss": 99.5, "takeProfit": 100.1, "expiresAt": core.settings().now_ms() + 99 * HOUR }),

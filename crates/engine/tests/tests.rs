@@ -1,4 +1,4 @@
-//! The loop of a home as callers use it. One binary, so that it is linked once.
+//! Tests of the loop of a home, as callers use it. One binary, so that it is linked once.
 #![allow(clippy::unwrap_used)]
 
 mod assess_open;

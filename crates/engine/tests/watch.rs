@@ -1,4 +1,4 @@
-//! Protects open signals through downtimes: the candles missed close them when and where every minute looked at by itself
+//! Open signals after a downtime: the missed candles close them at the same time and price as watching every minute
 //! would have.
 
 use domain::barrier::{Exit, Outcome};
@@ -40,7 +40,7 @@ fn open(home: &Path, exchange: &Simulator) -> Arc<SignalLoop> {
     Arc::new(SignalLoop::open(options).unwrap())
 }
 
-/// A signal at the price of `candle`'s close, some time after it.
+/// A signal at the close of `candle`, given some time after it.
 fn given(
     id: &str,
     symbol: &str,
@@ -59,7 +59,7 @@ fn given(
     }))
 }
 
-/// What each minute, looked at by itself, makes of a signal.
+/// How a signal ends when each minute is examined on its own.
 fn minute_by_minute(signal: &Signal, candles: &[Candle]) -> Option<Exit> {
     let levels = signal.levels().unwrap();
     candles.iter().find_map(|candle| levels.on_candle(candle.open_ms, candle, MINUTE))
@@ -78,7 +78,7 @@ fn check(record: &Record, expected: Option<Exit>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
+async fn missed_candles_close_signals_at_the_right_time_and_price() {
     let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT", "ETHUSDT", "SOLUSDT"]));
     let core = open(home.path(), &exchange);
     let now = exchange.now_ms();
@@ -86,7 +86,7 @@ async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
     for (number, symbol) in ["BTCUSDT", "ETHUSDT"].into_iter().enumerate() {
         let candles = exchange.candles(&minutes(symbol), now - 6 * 24 * HOUR, now).unwrap();
         for n in 0..40 {
-            // Given at any second, from six days ago to just now; narrow and wide levels, with and without an expiry.
+            // Given at any second from six days ago until now, with narrow and wide levels, with and without an expiry.
             let candle = &candles[n * candles.len() / 40 + 7 * number];
             let percent = [0.1, 0.5, 2.0, 40.0][n % 4];
             let hours = (n % 3 == 0).then_some([1, 30][n % 2]);
@@ -114,7 +114,7 @@ async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
         seen.insert(format!("{:?}", expected.map(|exit| exit.outcome)));
     }
     assert_eq!(seen.len(), 5, "every end, and none, must have been among them: {seen:?}");
-    // Only symbols with open signals are asked for, and a long absence costs few questions.
+    // Only symbols with open signals are requested, and a long absence takes few requests.
     let asked = exchange.requests();
     assert!(!asked.iter().any(|request| request.contains("SOLUSDT")), "{asked:?}");
     assert!(asked.iter().any(|request| request.contains("ticker/price") && request.contains("BTCUSDT")), "{asked:?}");
@@ -122,7 +122,7 @@ async fn candles_missed_close_what_was_hit_meanwhile_at_its_time_and_price() {
     println!("{} questions", exchange.request_count());
     assert!(exchange.request_count() < 160, "{} questions, {days_of_minutes} pages", exchange.request_count());
 
-    // Another downtime: what is open still closes where the minutes say.
+    // Another downtime: open signals still close where the minutes say.
     core.close().await;
     exchange.clock().set(now + 30 * HOUR + 25_000);
     let core = open(home.path(), &exchange);
@@ -172,12 +172,12 @@ async fn minute_after_minute_the_watch_goes_on_and_a_symbol_that_fails_spares_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_price_of_now_closes_what_waits_for_its_candles() {
+async fn the_current_price_waits_for_missed_candles() {
     let (home, exchange) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT"]));
     let core = open(home.path(), &exchange);
     let now = exchange.now_ms();
     let candles = exchange.candles(&minutes("BTCUSDT"), now - 10 * HOUR, now).unwrap();
-    // Its stop lies above every price: any price of now would close it.
+    // Its stop is above every price, so the current price would close it.
     let entry = candles.iter().map(|candle| candle.high).fold(0.0, f64::max) * 1.2;
     let late = json!({
         "id": "late", "symbol": "BTCUSDT", "entryPrice": entry, "stopLoss": entry / 1.1, "takeProfit": entry * 1.1,
@@ -193,22 +193,22 @@ async fn no_price_of_now_closes_what_waits_for_its_candles() {
     assert_eq!(store.get("late").unwrap().unwrap().closing, None);
     while exchange_is_spoilt(&core).await {}
     let closing = store.get("late").unwrap().unwrap().closing.unwrap();
-    // At the open of the first candle, hours ago, and not at the price of now.
+    // It closed at the open of the first candle, hours ago, and not at the current price.
     assert_eq!((closing.outcome, closing.closed_ms), (Outcome::StoppedOut, candles[0].open_ms));
     assert_eq!(closing.exit_price, Some(candles[0].open));
     core.close().await;
 }
 
-/// Watches once more; `true` while that fails.
+/// Watches once more; returns `true` while that fails.
 async fn exchange_is_spoilt(core: &Arc<SignalLoop>) -> bool {
     core.scheduler().run_once(Task::Watch).await.unwrap().outcome != Ended::Finished
 }
 
-/// Candles of the user's own: what the simulated market did, but for what it is told to leave out or spoil.
+/// A custom candle source: the candles of the simulated market, some of which it leaves out or corrupts on demand.
 struct OwnCandles {
     market: Simulator,
     asked: Mutex<Vec<String>>,
-    /// A symbol whose questions fail.
+    /// A symbol whose requests fail.
     fails: Mutex<Option<&'static str>>,
 }
 
@@ -218,7 +218,7 @@ impl CandleSource for OwnCandles {
         let failing = self.fails.lock().is_some_and(|symbol| market.symbol.as_str() == symbol);
         let found = match failing {
             true => Err(domain::error::Error::Exchange(format!("{market}: not now"))),
-            // More than was asked for, newest first: a callback may.
+            // More than requested, newest first: a callback may do that.
             false => {
                 self.market.candles(market, from_ms - 5 * market.timeframe.millis(), until_ms + HOUR).map(|mut all| {
                     all.reverse();
@@ -236,7 +236,7 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
     let (now, clock) = (market.now_ms(), market.clock().clone());
     let own = Arc::new(OwnCandles { market, asked: Mutex::default(), fails: Mutex::new(Some("ETHUSDT")) });
     let source: Arc<dyn CandleSource> = own.clone();
-    // An exchange that nothing must be asked of.
+    // An exchange that must not be contacted.
     let nowhere = Some("http://127.0.0.1:9".to_owned());
     let options = Options {
         home: Some(home.path().to_owned()),
@@ -276,7 +276,7 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
         for signal in &signals {
             check(&store.get(&signal.id).unwrap().unwrap(), by_quarters(signal));
         }
-        // Nothing new can be there: nothing is asked. A quarter of an hour later, one question each.
+        // No new candle can exist, so nothing is requested. A quarter of an hour later, there is one request each.
         *own.fails.lock() = None;
         core.scheduler().run_once(Task::Watch).await.unwrap();
         own.asked.lock().clear();
@@ -297,7 +297,7 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
     core.close().await;
 }
 
-/// A look costs what its symbols cost, not what its signals do.
+/// The cost of a check depends on the number of symbols, not of signals.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_symbols() {
     const SIGNALS: usize = 100_000;
@@ -309,7 +309,7 @@ async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_sym
     let begin = exchange.now_ms();
     let last = |symbol: &str| *exchange.candles(&minutes(symbol), begin - HOUR, begin).unwrap().last().unwrap();
     let candles: Vec<Candle> = names.iter().map(|symbol| last(symbol)).collect();
-    // Levels that nothing reaches, but for one signal of each symbol, which any price closes.
+    // No price reaches these levels, except for one signal of each symbol, which any price closes.
     let one = |n: usize| {
         let (symbol, candle) = (names[n % 10], &candles[n % 10]);
         match n < 10 {
@@ -329,7 +329,7 @@ async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_sym
         slowest = slowest.max(clock.elapsed());
         assert_eq!(run.outcome, Ended::Finished, "{run:?}");
         closed += run.done;
-        // A question for the candles of each symbol at most, and one for all prices.
+        // At most one request for the candles of each symbol, and one for all prices.
         let questions = exchange.request_count() - before;
         assert!(questions <= 11, "{questions} questions in minute {minute}");
         let (again, clock) = (exchange.request_count(), Instant::now());
@@ -339,7 +339,7 @@ async fn a_hundred_thousand_open_signals_cost_as_many_questions_as_their_ten_sym
     }
     assert_eq!(closed, 10);
     println!("the slowest look took {slowest:?}");
-    // Measured: 0.1 s in this build. Looking each signal up in a list would take minutes.
+    // Measured: 0.1 s in this build. Searching a list for each signal would take minutes.
     assert!(slowest < Duration::from_secs(5), "a look took {slowest:?}");
     core.close().await;
 }
@@ -352,7 +352,7 @@ async fn another_coin_under_the_same_ticker_closes_nothing() {
     let candles = exchange.candles(&minutes("BTCUSDT"), now - HOUR, now).unwrap();
     let store = core.store().open().unwrap();
     store.record(given("open", "BTCUSDT", &candles[0], 0, 40.0, true, None)).await.unwrap();
-    // The later half of the candles a thousand times as high: beyond every target.
+    // In the later half of the candles, prices are a thousand times as high: beyond every target.
     exchange.fail_next(simulator::Fault::ReusedTicker);
     let run = core.scheduler().run_once(Task::Watch).await.unwrap();
     assert_eq!((run.outcome, run.done), (Ended::Failed, 0), "{run:?}");
@@ -363,7 +363,7 @@ async fn another_coin_under_the_same_ticker_closes_nothing() {
     );
     assert_eq!(store.get("open").unwrap().unwrap().closing, None);
     assert_eq!(core.scheduler().run_once(Task::Watch).await.unwrap().outcome, Ended::Finished);
-    // Now only the price is asked for, and that is the other coin's.
+    // Now only the price is requested, and it belongs to the other coin.
     exchange.fail_next(simulator::Fault::ReusedTicker);
     let run = core.scheduler().run_once(Task::Watch).await.unwrap();
     assert!(run.done == 0 && run.failed[0].cause.message.contains("steps 1000-fold"), "{run:?}");

@@ -1,4 +1,4 @@
-//! Open signals of markets without prices: after a time without candles they close as unknown, and a price that stands still
+//! Open signals of markets without prices: after a time without candles they close as unknown, and a frozen price
 //! closes none.
 
 use domain::barrier::Outcome;
@@ -43,7 +43,7 @@ async fn watch(core: &Arc<SignalLoop>) -> scheduler::LastRun {
     core.scheduler().run_once(Task::Watch).await.unwrap()
 }
 
-/// A log older than the candles that there are: the first of them lies far beyond the levels.
+/// The log is older than the candles: the first of them is far beyond the levels.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signals_from_before_the_first_candle_close_as_unknown() -> Result<()> {
     let home = tempfile::tempdir().unwrap();
@@ -61,9 +61,9 @@ async fn signals_from_before_the_first_candle_close_as_unknown() -> Result<()> {
             buy("target", "BTCUSDT", first.open / 1.51, long_ago, None),
             buy("stop", "BTCUSDT", first.open * 1.51, long_ago, None),
             buy("expired", "BTCUSDT", first.open, long_ago, Some(long_ago + DAY)),
-            // Known to be between its levels when candles begin.
+            // The first candle shows that it is still between its levels.
             buy("open", "BTCUSDT", first.open, long_ago, Some(start + 365 * DAY)),
-            // The same levels, given when there are candles: its stop is passed at the next price to be had.
+            // The same levels, but given when there are candles: the next available price is beyond its stop.
             buy("fresh", "BTCUSDT", first.open * 1.51, start, None),
         ])
         .await?;
@@ -93,7 +93,7 @@ async fn signals_from_before_the_first_candle_close_as_unknown() -> Result<()> {
         "{told:?}"
     );
 
-    // They are counted by themselves, and nothing is learned from them.
+    // They are counted separately, and nothing is learned from them.
     let figures = store.stats(&StatsFilter::default())?.figures;
     assert_eq!((figures.unknown, figures.total), (3, 5));
     assert_eq!(figures.closed, figures.successes + figures.failures);
@@ -108,7 +108,7 @@ async fn signals_from_before_the_first_candle_close_as_unknown() -> Result<()> {
     assert_eq!(assessed.closed as u64, figures.closed);
     core.close().await;
 
-    // So it is read again, from the log alone too.
+    // They are read back, from the log alone too.
     for index in [true, false] {
         if !index {
             std::fs::remove_file(home.path().join("feedback/signals.index")).ok();
@@ -134,7 +134,7 @@ async fn the_price_of_a_delisted_symbol_closes_nothing() -> Result<()> {
     let (core, warnings) = opened(home.path(), on(&exchange));
     let store = core.store().open()?;
     let price = |symbol: &Symbol| exchange.price(symbol).unwrap();
-    // Stops that lie above the price: any price closes them.
+    // The stops are above the price, so any price closes them.
     store.record(buy("frozen", "MATICUSDT", price(&matic) * 1.2, now, None)).await?;
     store.record(buy("live", "BTCUSDT", price(&btc) * 1.2, now, None)).await?;
     let run = watch(&core).await;
@@ -156,7 +156,7 @@ async fn the_price_of_a_delisted_symbol_closes_nothing() -> Result<()> {
     assert_eq!(told.len(), 1, "once: {told:?}");
     assert!(told[0].contains("MATICUSDT has had no candle") && told[0].contains("outcome: 'UNKNOWN'"), "{told:?}");
 
-    // What the warning says can be done.
+    // The warning's advice works.
     assert!(core.signals().close_signal("frozen", Outcome::Unknown, None, None).await?);
     assert_eq!(store.stats(&StatsFilter::default())?.figures.unknown, 1);
     core.close().await;
@@ -180,7 +180,7 @@ async fn a_symbol_that_stops_trading_stops_closing_and_begins_again_with_its_can
     assert_eq!(store.get("late")?.unwrap().closing, None);
     let told = warnings.0.lock().clone();
     assert!(told.len() == 1 && told[0].contains(&format_iso(now + MINUTE)), "{told:?}");
-    // Trade goes on: with candles again, the next price to be had is the one that closes it.
+    // Trading resumes: the next available price closes it.
     exchange.delist(&btc, i64::MAX)?;
     let run = watch(&core).await;
     assert!(!run.message.contains("without prices"), "{}", run.message);
@@ -189,7 +189,7 @@ async fn a_symbol_that_stops_trading_stops_closing_and_begins_again_with_its_can
     Ok(())
 }
 
-/// Candles of the user's own, on weekdays only, from a Friday to the Monday after, or later.
+/// A custom candle source for weekdays only, from a Friday to the following Monday, or later.
 struct Weekdays {
     monday_ms: i64,
 }

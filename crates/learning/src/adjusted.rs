@@ -1,6 +1,7 @@
-//! What the adjustment of weights by live signals is worth: log loss of models with it less that of models without, on rows after the
-//! training. On simulated worlds or, where `SIGNALLOOP_CANDLES` names folders of candle files (`btcusdt_1h.csv`, …) with commas
-//! between, on those before 2023. `npm run test:adjustment` runs it, `docs/learning.md` has the figures.
+//! Measures whether adjusting training weights by live signals pays off: the log loss of models with the adjustment
+//! minus that of models without it, on rows after the training. It runs on simulated markets or, where
+//! `SIGNALLOOP_CANDLES` names folders of candle files (`btcusdt_1h.csv`, …; several folders separated by commas), on
+//! real candles from before 2023. Start it with `npm run test:adjustment`; `docs/learning.md` has the figures.
 
 use super::clusters::{Weighed, interval};
 use super::dataset::Dataset;
@@ -23,25 +24,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const START_MS: i64 = 1_577_836_800_000;
-/// A signal of a market in so many bars, of which it closes.
+/// Each market gives a signal at one bar in this many, on average.
 const EVERY: usize = 8;
 const LIFE_MS: i64 = 12 * HOUR_MS;
-/// The shares of time before the first signal, and before the training: backends begin to record long after the exchange began.
+/// Where the first signal and the training lie, as shares of the whole history: backends begin to record signals long
+/// after the exchange began to trade.
 const SHARES: [f64; 2] = [0.5, 0.85];
-/// Days of real candles of a question, and days from one to the next: no row is asked about twice.
+/// For real candles: days of history in each experiment, and days between two experiments, so that no row is scored
+/// twice.
 const REAL_DAYS: [i64; 2] = [730, 110];
 
-/// Which way signals bet.
+/// How signals choose their direction.
 #[derive(Debug, Clone, Copy)]
 enum Strategy {
     Chance,
-    /// Along MACD: where RSI is high and the price falls from there, its BUYs fail.
+    /// With the sign of MACD. Where prices fall after a high RSI, the BUYs given there fail.
     Along,
-    /// Against an RSI beyond 35 and 65.
+    /// Against an RSI above 65 or below 35.
     Against,
 }
 
-/// Strategies, and by how much signals adjust at most.
+/// Strategies, each with the largest adjustment of a weight.
 const CASES: [(Strategy, f64); 4] =
     [(Strategy::Chance, 0.3), (Strategy::Along, 0.3), (Strategy::Against, 0.3), (Strategy::Along, 0.5)];
 
@@ -61,7 +64,7 @@ impl Strategy {
     }
 }
 
-/// Signals of a market from a time on.
+/// The signals of a market from a time on.
 fn signals(data: &Dataset, strategy: Strategy, from_ms: i64, seed: u64) -> Vec<LiveRow> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut rows = Vec::new();
@@ -77,8 +80,8 @@ fn signals(data: &Dataset, strategy: Strategy, from_ms: i64, seed: u64) -> Vec<L
 /// A world's markets and candles.
 type Series = Vec<(Market, Vec<Candle>)>;
 
-/// Two symbols over so many hours, whose price falls after overbought hours and rises after oversold ones by `rules`: before the first
-/// signal, and after.
+/// Two symbols over `hours` hours. Their price falls after overbought hours and rises after oversold ones, as strongly
+/// as `rules` says: before the first signal, and after it.
 fn world(hours: i64, rules: [f64; 2], seed: u64) -> Series {
     let of = |symbol: &str| {
         let market = Market::parse(symbol, "1h").unwrap();
@@ -104,13 +107,13 @@ fn world(hours: i64, rules: [f64; 2], seed: u64) -> Series {
     ["BTCUSDT", "ETHUSDT"].map(of).into()
 }
 
-/// Candles of folders up to 2023, or a number of questions before.
+/// Candles from folders, up to 2023; each further `question` ends 110 days earlier.
 fn real(folders: &str, question: u64) -> Series {
     let until = parse_time("2023-01-01", Tz::UTC).unwrap() - question as i64 * REAL_DAYS[1] * DAY_MS;
     let from = until - REAL_DAYS[0] * DAY_MS;
     let mut found: BTreeMap<Market, BTreeMap<i64, Candle>> = BTreeMap::new();
-    for path in folders.split(',').flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
-        let path = path.unwrap().path();
+    for file in folders.split(',').flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let Some(symbol) = name.strip_suffix("_1h.csv") else { continue };
         let market = Market::parse(symbol, "1h").unwrap();
@@ -123,20 +126,20 @@ fn real(folders: &str, question: u64) -> Series {
     found.into_iter().filter(|(_, candles)| enough(candles)).map(of).collect()
 }
 
-/// What live signals adjust is taken always, where held-out rows say that it is better, where they say so beyond chance.
+/// When the adjustment is used: always; where it is better on held-out rows; where it is significantly better there.
 const RULES: [(&str, &Rule); 3] = [
     ("always", &|_, _| true),
     ("where it was better", &|excess, _| excess.iter().map(|row| row.value).sum::<f64>() < 0.0),
     ("where it was better beyond chance", &is_better),
 ];
 
-/// A training at a time, and what its models say of the rows since.
+/// One experiment: a training at one time, and the predictions of its models for the rows after it.
 struct Question<'a> {
     series: &'a Series,
     config: &'a Config,
     /// All rows, by market.
     truth: Vec<Dataset>,
-    /// When signals begin, and when it is trained.
+    /// When signals begin, and when the models are trained.
     times_ms: [i64; 2],
 }
 
@@ -152,27 +155,28 @@ impl<'a> Question<'a> {
         Self { series, config, truth, times_ms }
     }
 
-    /// Without any signals.
-    fn untaught(&self) -> Vec<Feedback> {
+    /// No signals at all.
+    fn without_signals(&self) -> Vec<Feedback> {
         vec![Feedback::default(); self.truth.len()]
     }
 
-    fn taught(&self, strategy: Strategy, strength: f64, seed: u64) -> Vec<Feedback> {
+    fn with_signals(&self, strategy: Strategy, strength: f64, seed: u64) -> Vec<Feedback> {
         let rows = |data: &Dataset, seed: u64| signals(data, strategy, self.times_ms[0], seed);
         let all = self.truth.iter().zip(10 * seed..);
         all.map(|(data, seed)| Feedback { rows: rows(data, seed), strength }).collect()
     }
 
     fn trained(&self, rule: &Rule, feedback: &[Feedback]) -> PoolTraining {
-        let known = |candle: &&Candle| candle.open_ms + HOUR_MS <= self.times_ms[1];
+        let is_before = |candle: &&Candle| candle.open_ms + HOUR_MS <= self.times_ms[1];
         let data = self.series.iter().zip(feedback).map(|((market, candles), feedback)| {
-            let known: Vec<Candle> = candles.iter().filter(known).copied().collect();
-            Arc::new(Dataset::new(market, &known, feedback, self.config).unwrap())
+            let history: Vec<Candle> = candles.iter().filter(is_before).copied().collect();
+            Arc::new(Dataset::new(market, &history, feedback, self.config).unwrap())
         });
         train_pool_by(rule, data.collect(), self.config, &Cancel::default(), &|_| {}).unwrap()
     }
 
-    /// By time, the log loss of both directions since; and how far the models are believed.
+    /// The log loss of both directions by time since the training, and how much weight the models get beside the base
+    /// rate.
     fn losses(&self, rule: &Rule, feedback: &[Feedback]) -> (Vec<(i64, f64)>, f64) {
         let training = self.trained(rule, feedback);
         let mut losses = Vec::new();
@@ -188,11 +192,11 @@ impl<'a> Question<'a> {
     }
 }
 
-/// A world's markets and candles by its seed.
-type World = Box<dyn Fn(u64) -> Series>;
+/// Makes the markets and candles of a simulated world from a seed.
+type MakeWorld = Box<dyn Fn(u64) -> Series>;
 
-fn simulated(hours: i64) -> Vec<(&'static str, World)> {
-    let of = |rules: [f64; 2]| -> World { Box::new(move |seed| world(hours, rules, seed)) };
+fn simulated(hours: i64) -> Vec<(&'static str, MakeWorld)> {
+    let of = |rules: [f64; 2]| -> MakeWorld { Box::new(move |seed| world(hours, rules, seed)) };
     vec![
         ("no rule", of([0.0, 0.0])),
         ("a rule", of([0.25, 0.25])),
@@ -208,7 +212,7 @@ fn what_the_adjustment_is_worth() {
     let seeds = count("SIGNALLOOP_ADJUSTMENT", 2);
     let config = Config { trees: count("SIGNALLOOP_TREES", 30) as usize, ..Config::default() };
     let worlds = match std::env::var("SIGNALLOOP_CANDLES") {
-        Ok(folders) => vec![("real candles", Box::new(move |seed| real(&folders, seed)) as World)],
+        Ok(folders) => vec![("real candles", Box::new(move |seed| real(&folders, seed)) as MakeWorld)],
         Err(_) => simulated(5000),
     };
     println!("| world | signals | by up to | taken | log loss × 10⁻³ | 95 % | weeks | believed |");
@@ -218,11 +222,11 @@ fn what_the_adjustment_is_worth() {
         for seed in 0..seeds {
             let series = make(seed);
             let question = Question::new(&series, &config);
-            let (plain, _) = question.losses(&is_better, &question.untaught());
+            let (plain, _) = question.losses(&is_better, &question.without_signals());
             let cases = CASES.iter().flat_map(|case| RULES.iter().map(move |(_, rule)| (case, rule)));
             for ((&(strategy, strength), rule), (weighed, belief)) in cases.zip(&mut found) {
-                let (losses, believed) = question.losses(rule, &question.taught(strategy, strength, seed));
-                // Each seed is a world of its own.
+                let (losses, believed) = question.losses(rule, &question.with_signals(strategy, strength, seed));
+                // Keeps the rows of different seeds in different clusters.
                 let apart_ms = seed as i64 * 100_000 * DAY_MS;
                 weighed.extend(losses.iter().zip(&plain).map(|(&(time_ms, with), (_, without))| Weighed {
                     time_ms: time_ms + apart_ms,
@@ -246,14 +250,14 @@ fn what_the_adjustment_is_worth() {
 }
 
 #[test]
-fn it_is_taken_where_held_out_rows_are_better_for_it_and_else_changes_nothing() {
+fn the_adjustment_is_used_only_where_held_out_rows_improve() {
     let config = Config { trees: 20, ..Config::default() };
     let mut taken = [0, 0];
     for (number, rules) in [[0.0, 0.0], [0.0, 1.0]].into_iter().enumerate() {
         for seed in 0..2 {
             let series = world(5000, rules, seed);
             let question = Question::new(&series, &config);
-            let [without, with] = [question.untaught(), question.taught(Strategy::Chance, 0.3, seed)]
+            let [without, with] = [question.without_signals(), question.with_signals(Strategy::Chance, 0.3, seed)]
                 .map(|feedback| question.trained(&is_better, &feedback).pool);
             for side in 0..2 {
                 assert_eq!(with.sides[side].families != without.sides[side].families, with.adjusted[side]);

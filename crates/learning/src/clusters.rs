@@ -1,6 +1,7 @@
-//! Rows depend on each other: labels of neighbouring bars overlap, and markets move together. All that judges counts the rows of
-//! one stretch of time, over all symbols, as one cluster. So do the judges of live results: signals that are under way at one
-//! time share their fate, and a hundred of them may be worth five.
+//! Rows depend on each other: labels of neighbouring bars overlap, and markets move together. So every judgement treats
+//! the rows of one stretch of time, over all symbols, as one cluster. The same holds for live results: signals that are
+//! open at the same time tend to end the same way, and a hundred of them may carry the information of five independent
+//! ones.
 
 use super::weights::average_uniqueness;
 use crate::model::{Interval, MIN_CLUSTERS};
@@ -10,26 +11,27 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
 const WEEK_MS: i64 = 7 * 86_400_000;
-/// A cluster is at least so many lives of a label long: what overlaps mostly lies within one.
+/// A cluster is at least this many label lifetimes long, so that most overlaps lie within one cluster.
 const LIVES: (i64, i64) = (2, 4);
-/// Clusters that a short history is cut into, where labels are short enough.
+/// The number of clusters a short history is cut into, where lifetimes are short enough.
 const WANTED: i64 = 16;
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 2000;
-/// Share of resamples outside the interval, at either end.
+/// Share of resamples outside the interval, at each end.
 const TAIL: f64 = 0.025;
-/// By how much signals that overlap depend on each other beyond their average number at a time: lives are of unlike lengths, and the
-/// long ones share the more. Simulated on walks between two levels: 1.2 to 2.2 (`judgements.rs`).
+/// How much more strongly overlapping signals depend on each other than their average number at a time suggests:
+/// lifetimes differ, and long ones overlap more. Simulations of price walks between two levels gave 1.2 to 2.2
+/// (`judgements.rs`).
 const OVERLAP: f64 = 1.5;
-/// How far signals of two symbols that are under way together are supposed to share their fate, until it is measured.
+/// The assumed correlation of signals of two symbols that are open together, until it has been measured.
 const SUPPOSED: f64 = 0.6;
-/// Clusters that what is supposed counts as much as.
+/// How many clusters of data the assumption above is worth.
 const SUPPOSED_CLUSTERS: f64 = MIN_CLUSTERS as f64;
-/// The same of a one-sided level of 5 %.
+/// The standard normal quantile of a one-sided level of 5 %.
 pub const Z_ONE_SIDED: f64 = 1.644_853_626_951_472_7;
 
-/// How long a cluster is: a week, or four lives of a label where that is longer. A history too short for sixteen of those has
-/// shorter ones, of two lives at least.
+/// The length of a cluster: a week, or four label lifetimes where that is longer. A history too short for sixteen such
+/// clusters gets shorter ones, of at least two lifetimes.
 pub fn cluster_ms(span_ms: i64, life_ms: i64) -> i64 {
     (span_ms / WANTED).clamp(LIVES.0 * life_ms, WEEK_MS.max(LIVES.1 * life_ms)).max(1)
 }
@@ -39,14 +41,14 @@ pub fn cluster_ms(span_ms: i64, life_ms: i64) -> i64 {
 pub struct Weighed {
     /// UTC epoch ms.
     pub time_ms: i64,
-    /// Weight · value.
+    /// Weight × value.
     pub value: f64,
     /// Weight.
     pub weight: f64,
 }
 
-/// Σ value / Σ weight with the interval that holds 95 % of a bootstrap over clusters, and how many clusters there are. `None` for
-/// the interval below [`MIN_CLUSTERS`]. The same rows and seed, the same interval.
+/// The weighted mean Σ value / Σ weight with its 95 % interval from a bootstrap over clusters, and the number of
+/// clusters. The interval is `None` below [`MIN_CLUSTERS`]. The same rows and seed give the same interval.
 ///
 /// Source: Cameron, Gelbach and Miller, *Bootstrap-based improvements for inference with clustered errors*, 2008.
 pub fn interval(rows: impl IntoIterator<Item = Weighed>, cluster_ms: i64, seed: u64) -> (Option<Interval>, usize) {
@@ -72,10 +74,10 @@ pub fn interval(rows: impl IntoIterator<Item = Weighed>, cluster_ms: i64, seed: 
     (Some(Interval { low: means[outside], mean, high: means[RESAMPLES - 1 - outside] }), sums.len())
 }
 
-/// When a signal was under way.
+/// The lifetime of a signal: the time in which it was open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
-    /// The number of its symbol: two of one symbol depend on one price, whatever their timeframe.
+pub struct Lifetime {
+    /// A number for its symbol. Two signals of one symbol depend on the same price, whatever their timeframes.
     pub symbol: usize,
     /// When it was given, UTC epoch ms.
     pub given_ms: i64,
@@ -83,75 +85,77 @@ pub struct Life {
     pub closed_ms: i64,
 }
 
-impl Life {
-    /// How long it was under way. What closed when it was given, or by its dates before, never was.
+impl Lifetime {
+    /// How long the signal was open; 0 when its closing time is not after the time it was given.
     pub fn length_ms(&self) -> i64 {
         (self.closed_ms - self.given_ms).max(0)
     }
 }
 
-/// How long a signal lives that is under way at some moment: `Σ length² / Σ length`. Longer than the mean life, for long ones are
-/// met more often; and it is they that tie clusters together.
-pub fn typical_life_ms(lives: &[Life]) -> i64 {
-    let lengths = || lives.iter().map(|life| life.length_ms() as f64);
+/// The expected lifetime of the signals that are open at a random moment: `Σ length² / Σ length`. It is longer than the
+/// mean lifetime, because a random moment more often falls into a long one, and long lifetimes are what connects
+/// clusters.
+pub fn typical_life_ms(lifetimes: &[Lifetime]) -> i64 {
+    let lengths = || lifetimes.iter().map(|lifetime| lifetime.length_ms() as f64);
     let sum: f64 = lengths().sum();
     if sum > 0.0 { (lengths().map(|length| length * length).sum::<f64>() / sum) as i64 } else { 0 }
 }
 
-/// The cluster that each of these belongs to, by the time at which it was given; numbered in order of time, without holes.
-pub fn clusters(lives: &[Life], cluster_ms: i64) -> Vec<usize> {
-    let first = lives.iter().map(|life| life.given_ms).min().unwrap_or_default();
-    let stretch = |life: &Life| (life.given_ms - first) / cluster_ms.max(1);
-    let mut numbers: BTreeMap<i64, usize> = lives.iter().map(|life| (stretch(life), 0)).collect();
+/// The cluster of each signal by the time it was given; numbered in order of time, without gaps.
+pub fn clusters(lifetimes: &[Lifetime], cluster_ms: i64) -> Vec<usize> {
+    let first = lifetimes.iter().map(|lifetime| lifetime.given_ms).min().unwrap_or_default();
+    let stretch = |lifetime: &Lifetime| (lifetime.given_ms - first) / cluster_ms.max(1);
+    let mut numbers: BTreeMap<i64, usize> = lifetimes.iter().map(|lifetime| (stretch(lifetime), 0)).collect();
     numbers.values_mut().enumerate().for_each(|(at, number)| *number = at);
-    lives.iter().map(|life| numbers[&stretch(life)]).collect()
+    lifetimes.iter().map(|lifetime| numbers[&stretch(lifetime)]).collect()
 }
 
-/// How far outcomes depend on each other.
+/// How strongly outcomes depend on each other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dependence {
-    /// By how much the variance of their mean exceeds that of as many independent ones; 1 where no two were under way together.
+    /// The variance of their mean divided by that of as many independent outcomes; 1 where no two signals were open
+    /// together.
     pub design_effect: f64,
-    /// Stretches of time that they fill.
+    /// Number of time clusters they fall into.
     pub clusters: usize,
 }
 
 impl Dependence {
-    /// How many independent outcomes so many are worth.
+    /// The effective sample size: how many independent outcomes carry as much information.
     pub fn effective(&self, outcomes: usize) -> f64 {
         outcomes as f64 / self.design_effect
     }
 }
 
-/// How far outcomes depend on each other, by when their signals were under way and by what they came to. `residuals` are the
-/// values judged (success as 0 or 1, or profit) less their mean.
+/// Estimates how strongly outcomes depend on each other, from the times their signals were open and from how they
+/// ended. `residuals` are the judged values (success as 0 or 1, or profit) minus their mean.
 ///
-/// Measured is `G / (G − 1) · Σ (sum of a cluster)² / Σ residual²` (Kish, *Survey Sampling*, 1965, chapter 5.4; clusters of time
-/// over all symbols as in Liang and Zeger, 1986). Few clusters measure it badly: so what the lives let suppose counts as
-/// [`SUPPOSED_CLUSTERS`] more of them. That goes by how many are under way at a time on the average ([`average_uniqueness`]), in
-/// full within a symbol, which is the least, and in part between symbols ([`SUPPOSED`]). What remains unknown of it is paid for as Student's
-/// distribution does.
+/// The measured design effect is `G / (G − 1) · Σ (sum of a cluster)² / Σ residual²` (Kish, *Survey Sampling*, 1965,
+/// chapter 5.4; clusters of time over all symbols as in Liang and Zeger, 1986). Few clusters measure it badly, so a
+/// prior is added that counts as [`SUPPOSED_CLUSTERS`] more clusters. The prior follows from how many signals are open
+/// at a time on average ([`average_uniqueness`]): in full within a symbol, where it is also the lower bound, and in
+/// part between symbols ([`SUPPOSED`]). The remaining uncertainty is paid for by Student's t distribution.
 ///
-/// The learner of outcomes has a design effect of its own (`outcomes/design.rs`): it asks about the score of each of its parameters, which
-/// has no lives, and wants the likeliest effect. A judge promises how often it errs, so that this one stays on the safe side: never below
-/// what overlaps alone suppose, and more where few clusters measure it.
-pub fn dependence(lives: &[Life], residuals: &[f64]) -> Dependence {
-    let count = lives.len() as f64;
-    let at_a_time = |lives: &[Life]| count / uniqueness(lives).iter().sum::<f64>();
-    let one_symbol: Vec<Life> = lives.iter().map(|life| Life { symbol: 0, ..*life }).collect();
-    let [alone, together] = [lives, &one_symbol].map(|lives| 1.0 + OVERLAP * (at_a_time(lives) - 1.0));
-    if lives.is_empty() || together < 1.0 + 1e-9 {
-        return Dependence { design_effect: 1.0, clusters: lives.len() };
+/// The learner of outcomes has a design effect of its own (`outcomes/design.rs`): it needs the most likely effect on
+/// the score of each parameter. A judge guarantees an error rate, so this estimate is conservative: never below what
+/// the overlaps alone imply, and higher where few clusters measure it.
+pub fn dependence(lifetimes: &[Lifetime], residuals: &[f64]) -> Dependence {
+    let count = lifetimes.len() as f64;
+    let at_a_time = |lifetimes: &[Lifetime]| count / uniqueness(lifetimes).iter().sum::<f64>();
+    let one_symbol: Vec<Lifetime> = lifetimes.iter().map(|lifetime| Lifetime { symbol: 0, ..*lifetime }).collect();
+    let [alone, together] = [lifetimes, &one_symbol].map(|lifetimes| 1.0 + OVERLAP * (at_a_time(lifetimes) - 1.0));
+    if lifetimes.is_empty() || together < 1.0 + 1e-9 {
+        return Dependence { design_effect: 1.0, clusters: lifetimes.len() };
     }
-    let times = || lives.iter().map(|life| life.given_ms);
+    let times = || lifetimes.iter().map(|lifetime| lifetime.given_ms);
     let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
-    let numbers = clusters(lives, cluster_ms(span_ms, typical_life_ms(lives)));
+    let numbers = clusters(lifetimes, cluster_ms(span_ms, typical_life_ms(lifetimes)));
     let mut sums = vec![0.0; numbers.iter().max().map_or(0, |last| last + 1)];
     numbers.iter().zip(residuals).for_each(|(&at, residual)| sums[at] += residual);
     let supposed = alone + SUPPOSED * (together - alone);
     let groups = sums.len() as f64;
     let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
-    // What all came to the same tells nothing of how far it varies.
+    // Identical outcomes say nothing about how much they vary.
     let shrunk = if sums.len() > 1 && squares > 1e-9 {
         let measured = groups / (groups - 1.0) * sums.iter().map(|sum| sum * sum).sum::<f64>() / squares;
         (groups * measured + SUPPOSED_CLUSTERS * supposed) / (groups + SUPPOSED_CLUSTERS)
@@ -162,22 +166,23 @@ pub fn dependence(lives: &[Life], residuals: &[f64]) -> Dependence {
     Dependence { design_effect: (shrunk.max(alone) * unknown).min(count.max(1.0)), clusters: sums.len() }
 }
 
-/// What each is worth beside the others of its symbol, 0–1: 1 where no other was under way meanwhile.
-pub fn uniqueness(lives: &[Life]) -> Vec<f64> {
+/// The average uniqueness of each signal among those of its symbol, 0–1: 1 where no other was open meanwhile.
+pub fn uniqueness(lifetimes: &[Lifetime]) -> Vec<f64> {
     let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (at, life) in lives.iter().enumerate().filter(|(_, life)| life.length_ms() > 0) {
-        members.entry(life.symbol).or_default().push(at);
+    for (at, lifetime) in lifetimes.iter().enumerate().filter(|(_, lifetime)| lifetime.length_ms() > 0) {
+        members.entry(lifetime.symbol).or_default().push(at);
     }
-    let mut unique = vec![1.0; lives.len()];
+    let mut unique = vec![1.0; lifetimes.len()];
     for members in members.into_values() {
-        let own: Vec<(i64, i64)> = members.iter().map(|&at| (lives[at].given_ms, lives[at].closed_ms)).collect();
+        let own: Vec<(i64, i64)> =
+            members.iter().map(|&at| (lifetimes[at].given_ms, lifetimes[at].closed_ms)).collect();
         members.into_iter().zip(average_uniqueness(&own)).for_each(|(at, share)| unique[at] = share);
     }
     unique
 }
 
-/// The quantile of Student's t with `freedom` degrees of freedom at the level of the standard normal quantile `z`; within 0.01
-/// from 4 degrees on.
+/// The quantile of Student's t distribution with `freedom` degrees of freedom, at the level of the standard normal
+/// quantile `z`; accurate to 0.01 from 4 degrees of freedom on.
 ///
 /// Source: Abramowitz & Stegun, *Handbook of Mathematical Functions*, 26.7.5.
 pub fn student(z: f64, freedom: f64) -> f64 {
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_a_week_where_there_are_years_and_longer_than_what_overlaps() {
+    fn a_cluster_is_a_week_or_longer_than_overlaps() {
         let year = 365 * 24 * HOUR;
         assert_eq!(cluster_ms(5 * year, 24 * HOUR), WEEK_MS);
         assert_eq!(cluster_ms(5 * year, 96 * HOUR), 4 * 96 * HOUR);
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_neighbours_share_counts_once() {
+    fn dependent_neighbours_count_once() {
         // Runs of ten equal rows.
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let runs: Vec<f64> = (0..60).map(|_| random.random_range(-1.0..1.0)).collect();
@@ -234,45 +239,45 @@ mod tests {
         assert_eq!(interval(rows(&[0.0; 300], HOUR), 24 * HOUR, 7), (Some(same), 13));
     }
 
-    fn life(symbol: usize, given: i64, closed: i64) -> Life {
-        Life { symbol, given_ms: given * HOUR, closed_ms: closed * HOUR }
+    fn lifetime(symbol: usize, given: i64, closed: i64) -> Lifetime {
+        Lifetime { symbol, given_ms: given * HOUR, closed_ms: closed * HOUR }
     }
 
     #[test]
-    fn what_was_never_under_way_together_is_independent() {
-        let lives: Vec<Life> = (0..40).map(|i| life(i % 3, 2 * i as i64, 2 * i as i64 + 2)).collect();
+    fn signals_that_were_never_open_together_are_independent() {
+        let lifetimes: Vec<Lifetime> = (0..40).map(|i| lifetime(i % 3, 2 * i as i64, 2 * i as i64 + 2)).collect();
         let residuals: Vec<f64> = (0..40).map(|i| if i < 20 { 0.5 } else { -0.5 }).collect();
-        assert_eq!(dependence(&lives, &residuals), Dependence { design_effect: 1.0, clusters: 40 });
-        // What closed in the very moment in which it was given was never under way.
-        assert_eq!(dependence(&[life(0, 5, 5); 10], &[0.1; 10]).design_effect, 1.0);
+        assert_eq!(dependence(&lifetimes, &residuals), Dependence { design_effect: 1.0, clusters: 40 });
+        // A signal that closed at the moment it was given was never open.
+        assert_eq!(dependence(&[lifetime(0, 5, 5); 10], &[0.1; 10]).design_effect, 1.0);
         assert_eq!(dependence(&[], &[]).design_effect, 1.0);
     }
 
     #[test]
-    fn copies_count_once() {
-        // Five of a symbol, given and closed together, thirty times: of each five, all came to the same.
-        let lives: Vec<Life> = (0..150).map(|i| life(0, 3 * (i / 5), 3 * (i / 5) + 2)).collect();
+    fn identical_signals_count_once() {
+        // Five signals of a symbol at a time, given and closed together, thirty times; all five end the same way.
+        let lifetimes: Vec<Lifetime> = (0..150).map(|i| lifetime(0, 3 * (i / 5), 3 * (i / 5) + 2)).collect();
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let drawn: Vec<f64> = (0..30).map(|_| if random.random_bool(0.5) { 0.5 } else { -0.5 }).collect();
         let residuals: Vec<f64> = (0..150).map(|i| drawn[i / 5]).collect();
-        let effective = dependence(&lives, &residuals).effective(150);
+        let effective = dependence(&lifetimes, &residuals).effective(150);
         assert!((15.0..40.0).contains(&effective), "{effective}");
-        // All of them lost: nothing is measured, and the lives alone say that they are worth thirty.
-        let lost = dependence(&lives, &[0.0; 150]);
+        // All of them lost: nothing can be measured, and the overlaps alone say that they are worth thirty.
+        let lost = dependence(&lifetimes, &[0.0; 150]);
         assert!((15.0..=30.0).contains(&lost.effective(150)), "{lost:?}");
     }
 
     #[test]
     fn symbols_that_are_measured_to_be_independent_count_as_such() {
-        // Ten symbols, each one signal after the other, a day long: 2000 coins.
-        let lives: Vec<Life> =
-            (0..2000).map(|i| life(i % 10, 24 * (i / 10) as i64, 24 * (i / 10) as i64 + 24)).collect();
+        // Ten symbols, each with one signal after the other, a day long: 2000 independent outcomes.
+        let lifetimes: Vec<Lifetime> =
+            (0..2000).map(|i| lifetime(i % 10, 24 * (i / 10) as i64, 24 * (i / 10) as i64 + 24)).collect();
         let mut random = ChaCha8Rng::seed_from_u64(4);
         let mut coin = || if random.random_bool(0.5) { 0.5 } else { -0.5 };
         let free: Vec<f64> = (0..2000).map(|_| coin()).collect();
         let days: Vec<f64> = (0..200).map(|_| coin()).collect();
         let tied: Vec<f64> = (0..2000).map(|i| days[i / 10]).collect();
-        let [free, tied] = [free, tied].map(|residuals| dependence(&lives, &residuals).effective(2000));
+        let [free, tied] = [free, tied].map(|residuals| dependence(&lifetimes, &residuals).effective(2000));
         assert!(free > 600.0 && (120.0..300.0).contains(&tied), "{free} {tied}");
     }
 

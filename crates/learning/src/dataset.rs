@@ -1,4 +1,4 @@
-//! The labelled rows of a market, and what is said of it without features.
+//! The labelled rows of a market, and the base rates and payoffs that are known without features.
 
 use super::clusters::{Weighed, interval};
 use super::decide::{Costs, choose};
@@ -19,28 +19,28 @@ use std::sync::Arc;
 
 /// The fewest labelled rows a model is trained on.
 pub const MIN_ROWS: usize = 200;
-/// Rows of a market from which it has a base rate and payoffs of its own; with fewer, those of the pool are likelier right.
+/// Rows a market needs for a base rate and payoffs of its own; with fewer, those of the pool are more accurate.
 const FEW: usize = 500;
 /// BUY, then SELL.
 pub(super) const SIDES: [Direction; 2] = [Direction::Buy, Direction::Sell];
-/// Candles that are enough for [`MIN_ROWS`] where bets expire after so many bars: the first have no features yet, the last no
-/// outcome yet, and a tenth may be lost to holes.
+/// The number of candles that is enough for [`MIN_ROWS`] where bets expire after `expiry_bars` bars: the first bars
+/// have no features yet, the last no outcome yet, and a tenth may be lost to gaps.
 pub fn candles_needed(expiry_bars: usize) -> usize {
     (WARM_UP + MIN_ROWS + expiry_bars) * 11 / 10
 }
-/// Labelled rows of a market in order of time.
+/// The labelled rows of a market in order of time.
 pub struct Dataset {
-    /// Whose they are.
+    /// The market they belong to.
     pub(super) market: Market,
     pub(super) rows: Rows,
     pub(super) labels: Vec<Label>,
     /// Open times of the rows' candles, UTC epoch ms.
     pub(super) times_ms: Vec<i64>,
-    /// The close of the candle at which both labels of a row are decided.
+    /// For each row, the close of the candle at which both of its labels are known.
     pub(super) decided_ms: Vec<i64>,
-    /// BUY, then SELL: whether the bet succeeded.
+    /// Whether the bet succeeded: BUY, then SELL.
     pub(super) happened: [Vec<bool>; 2],
-    /// What became of live signals of this market.
+    /// The closed live signals of this market.
     pub(super) feedback: Feedback,
     pub(super) candle_ms: i64,
     /// When the market trades.
@@ -48,17 +48,17 @@ pub struct Dataset {
     atr: Vec<f64>,
     entries: Vec<f64>,
     candles: usize,
-    /// How many independent labels they are worth.
+    /// The effective number of independent labels.
     effective: f64,
-    /// Close of the last candle that a label saw, UTC epoch ms: nothing later is known.
+    /// Close of the last candle that any label depends on, UTC epoch ms. Nothing later is known to the training.
     pub(super) horizon_ms: i64,
     missing: BTreeMap<Missing, usize>,
     unlabelled: usize,
-    /// The candles have no volume: its features are constants, which no learner can learn from.
+    /// The candles have no volume, so the volume features are constants.
     is_silent: bool,
 }
 
-/// What is said of a market without features: base rates and payoffs, BUY then SELL.
+/// The constant prediction of a market, made without features: base rates and payoffs, BUY then SELL.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Constants {
     pub base_rates: [f64; 2],
@@ -66,18 +66,18 @@ pub(super) struct Constants {
 }
 
 impl Constants {
-    /// The sides of a model that is believed so far.
+    /// The two sides of a model that gives the pooled model these weights.
     pub fn sides(&self, beliefs: [f64; 2]) -> [Side; 2] {
         [0, 1].map(|side| Side { base_rate: self.base_rates[side], belief: beliefs[side], payoff: self.payoffs[side] })
     }
 }
 
 impl Dataset {
-    /// Features and labels of all bars of `candles` (checked, oldest first) that have both, with what became of live signals of the
-    /// market.
+    /// Computes features and labels for all bars of `candles` (checked, oldest first) that have both, and adds the
+    /// closed live signals of the market.
     ///
     /// # Errors
-    /// [`Error::NoData`] with the counts when there are none.
+    /// [`Error::NoData`] with the counts when no bar has both.
     pub fn new(market: &Market, candles: &[Candle], feedback: &Feedback, config: &Config) -> Result<Self> {
         let candle_ms = market.timeframe.millis();
         let table = features::compute(candles, candle_ms);
@@ -123,8 +123,8 @@ impl Dataset {
         Ok(Self { feedback, ..data })
     }
 
-    /// The same rows, each with the label of the one so many later; the last ones go. What a learner finds in them is chance: for
-    /// placebo runs.
+    /// The same rows, but each with the label of the row `rows` later; the last rows are dropped. Such labels are
+    /// unrelated to the features: a placebo test.
     pub fn with_later_labels(mut self, rows: usize) -> Self {
         let later = rows.min(self.len());
         self.labels.drain(..later);
@@ -138,7 +138,7 @@ impl Dataset {
         self
     }
 
-    /// That these rows are too few to train on.
+    /// The error that says these rows are too few to train on.
     pub fn shortage(&self) -> Error {
         let causes: Vec<String> = self.missing.iter().map(|(cause, n)| format!("{n} {}", cause.describe())).collect();
         Error::NoData(format!(
@@ -157,12 +157,12 @@ impl Dataset {
         self.labels.len()
     }
 
-    /// Whether there are none; [`Self::new`] refuses that.
+    /// Whether there are no rows; [`Self::new`] refuses that.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Whose rows they are.
+    /// The market of these rows.
     pub fn market(&self) -> &Market {
         &self.market
     }
@@ -177,7 +177,8 @@ impl Dataset {
         &self.calendar
     }
 
-    /// The average true range in percent of the price at the last bar that had closed by a time; `None` where that is no row.
+    /// The average true range in percent of the price at the last bar that had closed at `time_ms`; `None` where that
+    /// bar has no row.
     pub fn atr_percent_at(&self, time_ms: i64) -> Option<f64> {
         let row = self.times_ms.partition_point(|time| time + self.candle_ms <= time_ms).checked_sub(1)?;
         let is_last = !self.calendar.is_behind(self.times_ms[row], time_ms);
@@ -189,7 +190,7 @@ impl Dataset {
         &self.rows[row]
     }
 
-    /// The first row that comes after everything `model` was trained on.
+    /// The first row that comes after all data `model` was trained on.
     pub(super) fn first_after(&self, model: &Model) -> usize {
         self.times_ms.partition_point(|&time| time < model.record.horizon_ms)
     }
@@ -198,15 +199,16 @@ impl Dataset {
         shape.stop_percent(self.atr[row] / self.entries[row])
     }
 
-    /// Base rates and payoffs of the rows decided by a time. Where they are fewer than [`FEW`], those of the pool.
+    /// Base rates and payoffs from the rows whose labels were known at `until_ms`; those of the pool where fewer than
+    /// [`FEW`] rows were.
     pub(super) fn constants(&self, until_ms: i64, pool: &Constants, shape: &SignalShape) -> Constants {
-        let mut sums = Tally::default();
+        let mut sums = RateSums::default();
         self.tally(until_ms, shape, &mut sums);
         if sums.rows >= FEW { sums.constants(shape) } else { *pool }
     }
 
-    /// Counts the rows decided by a time.
-    pub(super) fn tally(&self, until_ms: i64, shape: &SignalShape, sums: &mut Tally) {
+    /// Adds the rows whose labels were known at `until_ms` to the sums.
+    pub(super) fn tally(&self, until_ms: i64, shape: &SignalShape, sums: &mut RateSums) {
         for row in (0..self.len()).filter(|&row| self.decided_ms[row] <= until_ms) {
             let stop = self.stop_percent(row, shape);
             sums.rows += 1;
@@ -217,7 +219,7 @@ impl Dataset {
         }
     }
 
-    /// What was said of a row beside what became of it, with the profit of the signal that it would have led to.
+    /// A held-out prediction of a row beside its outcome, with the profit of the signal that it would have led to.
     pub(super) fn held_out(&self, row: usize, stated: [f64; 2], constants: &Constants, config: &Config) -> HeldOut {
         let stop = self.stop_percent(row, &config.signal);
         let costs = constants.payoffs.map(|payoff| Costs::new(payoff, stop, config.fee_bps));
@@ -231,7 +233,7 @@ impl Dataset {
         HeldOut { time_ms: self.times_ms[row], buy: held(0), sell: held(1), profit }
     }
 
-    /// What a model says of a row.
+    /// The prediction of a trained model for a row, beside its outcome.
     pub(super) fn served(&self, row: usize, model: &Model, config: &Config) -> Result<HeldOut> {
         let stated = model.stated(self.row(row)).ok_or_else(lost)?;
         let sides = model.sides();
@@ -240,7 +242,7 @@ impl Dataset {
         Ok(self.held_out(row, stated, &constants, config))
     }
 
-    /// The model of this market that rests on `pool`, whose held-out figures are those of `held_out`.
+    /// Builds the model of this market on top of `pool`, with held-out figures from `held_out`.
     pub(super) fn model(
         &self,
         pool: Arc<Pool>,
@@ -294,16 +296,17 @@ impl Dataset {
     }
 }
 
-/// Sums over rows, from which constants follow.
+/// Sums over rows, from which base rates and payoffs are computed.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
+pub(super) struct RateSums {
     rows: usize,
-    /// Of each side the bets that failed and those that succeeded: how many, and their profits in distances of the stop.
+    /// For each side, the failed and the successful bets: their number, and the sum of their profits in stop distances.
     sides: [[(usize, f64); 2]; 2],
 }
 
-impl Tally {
-    /// Plain shares and means: a weight that depended on how long a bet lives would depend on how it ends.
+impl RateSums {
+    /// Rows are not weighted here: how long a bet is open depends on how it ends, so a weight by uniqueness would bias
+    /// the rate.
     pub fn constants(&self, shape: &SignalShape) -> Constants {
         let levels = Payoff::at_levels(shape.reward_risk);
         let mean = |(count, sum): (usize, f64)| (count > 0).then(|| sum / count as f64);
@@ -317,7 +320,7 @@ impl Tally {
     }
 }
 
-/// Held-out skill of these rows.
+/// The held-out skill on these rows.
 pub(super) fn skill(rows: &[HeldOut], cluster_ms: i64, seed: u64) -> Skill {
     let excess = |held: &Held| log_loss(held.happened, held.probability) - log_loss(held.happened, held.constant);
     let weighed = rows.iter().map(|row| Weighed {
@@ -331,7 +334,7 @@ pub(super) fn skill(rows: &[HeldOut], cluster_ms: i64, seed: u64) -> Skill {
     Skill { excess, since_ms, until_ms, rows: rows.len(), clusters, cluster_ms }
 }
 
-/// How many independent labels these are worth: the sum of their uniqueness, the mean of both sides.
+/// The effective number of independent labels: the sum of their average uniqueness, averaged over both sides.
 fn effective(labels: &[Label], bars: &[usize]) -> f64 {
     let of = |side| {
         let life = |(&bar, label): (&usize, &Label)| (bar as i64 + 1, label.of(side).bar as i64 + 1);
@@ -344,7 +347,7 @@ pub(super) fn lost() -> Error {
     Error::Internal("a feature row lost its values".to_owned())
 }
 
-/// Of the features that a model was trained on: without volume, of those that do without it.
+/// The importances of the features the model was trained on; without volume, the volume features are left out.
 fn importances(pool: &Pool, is_silent: bool) -> Vec<(String, f64)> {
     let [buy, sell] = &pool.sides;
     let mean = |(a, b): (&f64, &f64)| (a + b) / 2.0;

@@ -1,24 +1,25 @@
-//! From probabilities to a decision: BUY, SELL, or HOLD with the reason.
+//! From probabilities to a decision: BUY, SELL, or HOLD with a reason.
 
 use crate::model::Payoff;
 use domain::barrier::Direction;
 use serde::{Deserialize, Serialize};
 
-/// Why there is no signal.
+/// Why no signal is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Abstention {
-    /// On rows it had not seen, the model was no better than the base rate.
+    /// On held-out rows, the model was no better than the base rate.
     NoSkill,
     /// Neither bet is expected to earn more than it costs.
     NoEdge,
-    /// The last bar has no features: warm-up, flat prices, no volume.
+    /// The last bar has no features: warm-up, flat prices, or no volume.
     NoFeatures,
-    /// The levels would not be prices: the range is as large as the price.
+    /// A level would be zero or negative: the range is as large as the price.
     NoLevels,
-    /// The stored candles are out of date and could not be brought up to date.
+    /// The stored candles are out of date and could not be refreshed.
     StaleCandles,
-    /// A bet that would do otherwise does not while live results are poor.
+    /// The bet would be good enough otherwise, but not in conservative mode, which demands more while live results are
+    /// poor.
     ConservativeMode,
 }
 
@@ -30,18 +31,20 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// `stop_percent` is the distance of the stop in percent of the entry, `fee_bps` the cost of a round trip.
+    /// `stop_percent` is the distance of the stop in percent of the entry, `fee_bps` the cost of a round trip in basis
+    /// points.
     pub fn new(payoff: Payoff, stop_percent: f64, fee_bps: f64) -> Self {
         Self { payoff, fee: fee_bps / 100.0 / stop_percent }
     }
 
-    /// Of a signal's own levels, stop and target on their sides of the entry, as if it ended at one of them.
+    /// From a signal's own levels, assuming that it ends at one of them. The stop and the target are on their proper
+    /// sides of the entry.
     pub fn of_levels(entry: f64, stop_loss: f64, take_profit: f64, fee_bps: f64) -> Self {
         let risk = (entry - stop_loss).abs();
         Self::new(Payoff::at_levels((take_profit - entry).abs() / risk), 100.0 * risk / entry, fee_bps)
     }
 
-    /// Of the same bet with its levels that many times as far away.
+    /// The costs of the same bet with its levels `distance` times as far away.
     pub fn scaled(self, distance: f64) -> Self {
         Self { fee: self.fee / distance, ..self }
     }
@@ -58,11 +61,11 @@ impl Costs {
     }
 }
 
-/// Of the bets that the model itself speaks for, and whose probability lies more than `margin` above break-even, the one that is
-/// expected to earn more. BUY comes before SELL in each array.
+/// Chooses the bet with the higher expected profit. A bet qualifies only if the model raises its probability above the
+/// base rate, and if that probability exceeds break-even by more than `margin`. BUY comes before SELL in each array.
 ///
-/// A probability that equals its `base` rate says that the model knows nothing here, and one below it that the model speaks
-/// against the bet, however well the base rate alone would pay.
+/// A probability equal to its `base` rate means that the model knows nothing here. A lower one means that the model
+/// advises against the bet, however well the base rate alone would pay.
 pub fn choose(stated: [f64; 2], base: [f64; 2], costs: &[Costs; 2], margin: f64) -> Result<Direction, Abstention> {
     if stated == base {
         return Err(Abstention::NoSkill);
@@ -124,16 +127,24 @@ mod tests {
         let choose = |stated, base| choose(stated, base, &costs, 0.0);
         assert_eq!(choose([0.5, 0.4], [0.4, 0.4]), Ok(Direction::Buy));
         assert_eq!(choose([0.5, 0.4], [0.5, 0.35]), Ok(Direction::Sell));
-        assert_eq!(choose([0.5, 0.4], [0.55, 0.35]), Ok(Direction::Sell), "against the BUY, however likely");
+        assert_eq!(
+            choose([0.5, 0.4], [0.55, 0.35]),
+            Ok(Direction::Sell),
+            "the model advises against the BUY, however likely it is"
+        );
         assert_eq!(choose([0.5, 0.4], [0.5, 0.4]), Err(Abstention::NoSkill));
         assert_eq!(choose([0.3, 0.33], [0.2, 0.2]), Err(Abstention::NoEdge));
     }
 
     #[test]
-    fn a_side_is_judged_by_what_its_own_bets_come_to() {
+    fn each_side_is_judged_by_its_own_payoffs() {
         // SELLs win less: 0.42 pays for a BUY (a third), and not for a SELL (0.45).
         let costs = [costs(0.0), Costs::new(Payoff { win: 1.1, loss: 0.9 }, 1.5, 0.0)];
-        assert_eq!(choose([0.42, 0.44], [0.4, 0.4], &costs, 0.0), Ok(Direction::Buy), "the likelier one does not pay");
+        assert_eq!(
+            choose([0.42, 0.44], [0.4, 0.4], &costs, 0.0),
+            Ok(Direction::Buy),
+            "the more probable bet does not pay"
+        );
         assert_eq!(choose([0.39, 0.44], [0.4, 0.4], &costs, 0.0), Err(Abstention::NoEdge));
         assert_eq!(choose([0.4, 0.6], [0.39, 0.4], &costs, 0.0), Ok(Direction::Sell), "0.3 stops expected against 0.2");
     }

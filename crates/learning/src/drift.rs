@@ -1,45 +1,47 @@
-//! Drift: has the world changed? Two pure tests, one on the stream of outcomes, one on what was known at entry.
+//! Drift: has the market changed? Two pure tests: one on the sequence of outcomes, one on the features at entry.
 
 use std::collections::BTreeMap;
 
-/// By what factor the odds of success must have fallen for the chart to look for it: 60 % to 37 %, 37 % to 19 %.
+/// The fall in the odds of success that the chart is tuned to find: a factor of 0.4, such as 60 % to 37 % or 37 % to 19
+/// %.
 const ODDS_RATIO: f64 = 0.4;
-/// Where the sum raises the alarm. By simulation (see the tests): fewer than one false alarm in 10 000 outcomes, and a fall
-/// from 60 % to 30 % is found after about 34.
+/// The chart raises an alarm at this sum. By simulation (see the tests): fewer than one false alarm in 10 000 outcomes,
+/// and a fall from 60 % to 30 % is found after about 34.
 const THRESHOLD: f64 = 7.0;
-/// Outcomes that overlap and closed within so many typical lives count as one.
+/// Overlapping outcomes that closed within this many typical lifetimes count as one.
 const RUN_LIVES: f64 = 1.5;
-/// Outcomes that teach the ordinary success rate before anything is compared with it.
+/// The number of outcomes the normal success rate is learned from before anything is compared with it.
 const REFERENCE: f64 = 30.0;
 
-/// A cumulative sum chart of outcomes, each against its own expected probability: rises with evidence that the odds of
-/// success are 0.4 of what is expected.
+/// A CUSUM chart of outcomes, each compared with its own expected probability. It rises as evidence accumulates that
+/// the odds of success have fallen to 0.4 of what is expected.
 ///
-/// Input: whether it succeeded, and the probability expected beforehand, in (0, 1). State: one number. Cost: O(1). Each input is to
-/// be independent of the others: outcomes that share their fate are one, see [`OutcomeMonitor`].
-/// ADWIN (Bifet & Gavaldà, 2007) was weighed against it: its bound at δ = 0.002 needs more than a hundred outcomes for the
-/// fall that this finds in thirty.
+/// Input: whether the outcome was a success, and the probability expected beforehand, in (0, 1). State: one number.
+/// Cost: O(1). Inputs must be independent; overlapping outcomes are merged into one first, see [`OutcomeMonitor`].
+/// ADWIN (Bifet & Gavaldà, 2007) was considered instead: its bound at δ = 0.002 needs more than a hundred outcomes for
+/// a fall that this chart finds in thirty.
 ///
-/// Source: Steiner, Cook, Farewell & Treasure, *Monitoring surgical performance using risk-adjusted cumulative sum charts*,
-/// Biostatistics 1 (2000).
+/// Source: Steiner, Cook, Farewell & Treasure, *Monitoring surgical performance using risk-adjusted cumulative sum
+/// charts*, Biostatistics 1 (2000).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Cusum {
     sum: f64,
 }
 
 impl Cusum {
-    /// What it comes to with one outcome more: 1 is a success, 0 a failure, between them the mean of several that count as one.
+    /// The chart after one more outcome: 1 is a success, 0 a failure, and values between are the mean of several
+    /// outcomes that count as one.
     fn with(self, success: f64, expected: f64) -> Self {
         let ratio = success * ODDS_RATIO.ln() - (1.0 - expected + ODDS_RATIO * expected).ln();
         Self { sum: (self.sum + ratio).max(0.0) }
     }
 
-    /// The evidence suffices.
+    /// Whether the evidence is enough for an alarm.
     fn alarms(self) -> bool {
         self.sum > THRESHOLD
     }
 
-    /// Nothing speaks for a fall now.
+    /// Whether nothing points to a fall at the moment.
     fn is_calm(self) -> bool {
         self.sum == 0.0
     }
@@ -48,17 +50,17 @@ impl Cusum {
 /// A fall of the success rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OutcomeDrift {
-    /// When the outcome closed that raised the alarm, UTC epoch ms.
+    /// When the outcome that raised the alarm closed, UTC epoch ms.
     pub at_ms: i64,
-    /// When the first outcome closed that speaks for the fall, UTC epoch ms: the likeliest time of the change.
+    /// The estimated time of the change: when the first outcome that points to the fall closed, UTC epoch ms.
     pub since_ms: i64,
-    /// Percent of successes before.
+    /// The success rate before the change, percent.
     pub before: f64,
-    /// Percent of successes since.
+    /// The success rate since, percent.
     pub since: f64,
 }
 
-/// Successes of a number of outcomes; of those that count as one, their mean.
+/// A number of outcomes and their successes. Outcomes that count as one contribute their mean.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Count {
     outcomes: f64,
@@ -71,8 +73,8 @@ impl Count {
         self.successes += other.successes;
     }
 
-    /// What to expect of the next: the success rate by Laplace's rule, less half a standard error. A reference that happened
-    /// to be good must not make what follows look like a fall.
+    /// The expected success rate of the next outcome: Laplace's rule minus half a standard error, so that a lucky
+    /// reference period does not make later results look like a fall.
     fn expected(self) -> f64 {
         let trials = self.outcomes + 2.0;
         let rate = (self.successes + 1.0) / trials;
@@ -84,7 +86,7 @@ impl Count {
     }
 }
 
-/// Outcomes that closed within [`RUN_LIVES`] and were under way together: they share their fate, and count as one.
+/// Outcomes that overlap and closed within [`RUN_LIVES`] of each other: they depend on each other and count as one.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Run {
     outcomes: u64,
@@ -99,14 +101,14 @@ impl Run {
         self.successes as f64 / self.outcomes.max(1) as f64
     }
 
-    /// The one that it counts as; nothing where there is none.
+    /// The run as a single outcome; zero outcomes where the run is empty.
     fn as_one(self) -> Count {
         if self.outcomes == 0 { Count::default() } else { Count { outcomes: 1.0, successes: self.mean() } }
     }
 }
 
-/// A [`Cusum`] that learns what to expect from the outcomes themselves: their success rate so far (Laplace's), without
-/// those that speak for a change just now. After an alarm it learns anew.
+/// A [`Cusum`] that learns the expected success rate from the outcomes themselves (Laplace's rule), leaving out those
+/// that currently point to a change. After an alarm it starts learning again.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct OutcomeMonitor {
     chart: Cusum,
@@ -114,30 +116,31 @@ pub struct OutcomeMonitor {
     suspicious: Count,
     since_ms: i64,
     run: Run,
-    lives: Lives,
+    lifetimes: Lifetimes,
 }
 
-/// How long signals live.
+/// How long signals stay open.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Lives {
+struct Lifetimes {
     sum: f64,
     squares: f64,
 }
 
-impl Lives {
-    /// As [`super::clusters::typical_life_ms`].
+impl Lifetimes {
+    /// See [`super::clusters::typical_life_ms`].
     fn typical_ms(self) -> f64 {
         if self.sum > 0.0 { self.squares / self.sum } else { 0.0 }
     }
 }
 
 impl OutcomeMonitor {
-    /// Takes in the next outcome of a market in order of closing, of a signal that was given at a time.
+    /// Takes the next closed outcome of a market, in order of closing, with the time its signal was given.
     pub fn next(&mut self, succeeded: bool, given_ms: i64, closed_ms: i64) -> Option<OutcomeDrift> {
-        let life = (closed_ms - given_ms).max(0) as f64;
-        (self.lives.sum, self.lives.squares) = (self.lives.sum + life, self.lives.squares + life * life);
+        let lifetime = (closed_ms - given_ms).max(0) as f64;
+        (self.lifetimes.sum, self.lifetimes.squares) =
+            (self.lifetimes.sum + lifetime, self.lifetimes.squares + lifetime * lifetime);
         let together = given_ms < self.run.last_ms
-            && ((closed_ms - self.run.first_ms) as f64) < RUN_LIVES * self.lives.typical_ms();
+            && ((closed_ms - self.run.first_ms) as f64) < RUN_LIVES * self.lifetimes.typical_ms();
         if self.run.outcomes == 0 || !together {
             self.settle();
             self.run.first_ms = closed_ms;
@@ -157,11 +160,11 @@ impl OutcomeMonitor {
         self.suspicious.add(self.run.as_one());
         let (before, since) = (self.before.percent(), self.suspicious.percent());
         let drift = OutcomeDrift { at_ms: closed_ms, since_ms: self.since_ms, before, since };
-        *self = Self { lives: self.lives, ..Self::default() };
+        *self = Self { lifetimes: self.lifetimes, ..Self::default() };
         Some(drift)
     }
 
-    /// Takes the run in, which has ended.
+    /// Counts the run that has just ended.
     fn settle(&mut self) {
         let run = std::mem::take(&mut self.run);
         if run.outcomes == 0 {
@@ -179,27 +182,29 @@ impl OutcomeMonitor {
     }
 }
 
-/// Values of one quantity at entry: in the reference period, and recently.
+/// Values of one quantity at entry: from the reference period, and recent ones.
 pub type Samples = (Vec<f64>, Vec<f64>);
 
-/// A quantity whose distribution changed.
+/// A quantity whose distribution has changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntryDrift {
     /// Its name.
     pub name: String,
-    /// The largest distance of the two distribution functions, 0–1.
+    /// The largest distance between the two distribution functions, 0–1.
     pub distance: f64,
-    /// Probability of such a distance by chance, corrected for the number of quantities.
+    /// The probability of such a distance by chance, corrected for the number of quantities.
     pub p_value: f64,
 }
 
-/// The quantities whose recent values are not distributed as before, the clearest first: two-sample Kolmogorov–Smirnov
-/// tests, with Holm's correction so that the chance of *any* false alarm is `alpha`, however many quantities there are.
+/// The quantities whose recent values are distributed differently than before, most significant first: two-sample
+/// Kolmogorov–Smirnov tests with Holm's correction, so that the probability of *any* false alarm is `alpha`, however
+/// many quantities there are.
 ///
-/// The values of a quantity are in order of time. Those of neighbouring signals resemble each other; they count as so many as they
-/// are worth ([`inflation`]).
+/// The values of a quantity are in order of time. Neighbouring signals have similar values, so the sample sizes are
+/// reduced for autocorrelation ([`inflation`]).
 ///
-/// Source: S. Holm, *A simple sequentially rejective multiple test procedure*, Scandinavian Journal of Statistics 6 (1979).
+/// Source: S. Holm, *A simple sequentially rejective multiple test procedure*, Scandinavian Journal of Statistics 6
+/// (1979).
 pub fn entry_drift(quantities: &BTreeMap<String, Samples>, alpha: f64) -> Vec<EntryDrift> {
     let mut tests: Vec<EntryDrift> = quantities
         .iter()
@@ -232,7 +237,7 @@ fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
     let (mut i, mut j, mut most) = (0, 0, 0.0f64);
     while i < a.len() && j < b.len() {
         let at = a[i].min(b[j]);
-        // All that are equal move on together.
+        // Equal values are stepped over together.
         i += a[i..].partition_point(|value| *value <= at);
         j += b[j..].partition_point(|value| *value <= at);
         most = most.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
@@ -240,10 +245,11 @@ fn ks_distance(a: &[f64], b: &[f64]) -> f64 {
     most
 }
 
-/// By how much the variance of a mean of these values exceeds that of independent ones, at least 1: 1 + 2 Σ autocorrelation of their
-/// ranks. Within each of the samples, so that a difference between them counts for nothing. The sum ends where two neighbouring
-/// terms of it are not positive any more (Geyer, *Practical Markov chain Monte Carlo*, Statistical Science 7, 1992). That each
-/// sample is seen around its own mean makes every term too small by the sum itself over the number of values; that is put right.
+/// The factor by which autocorrelation increases the variance of the mean, at least 1: 1 + 2 Σ autocorrelation of the
+/// ranks. It is computed within each sample, so that a difference between the samples does not matter. The sum ends
+/// where two neighbouring terms are no longer positive (Geyer, *Practical Markov chain Monte Carlo*, Statistical
+/// Science 7, 1992). Subtracting each sample's own mean makes every term too small by the sum divided by the number of
+/// values; this bias is corrected.
 fn inflation(before: &[f64], recent: &[f64]) -> f64 {
     let mut all: Vec<f64> = before.iter().chain(recent).copied().collect();
     all.sort_by(f64::total_cmp);
@@ -275,17 +281,17 @@ fn inflation(before: &[f64], recent: &[f64]) -> f64 {
     ((2.0 * sum - 1.0) / (1.0 - lost).max(0.1)).max(1.0)
 }
 
-/// Probability of a distance at least as large when both samples are of one distribution.
+/// The probability of a distance at least this large when both samples have the same distribution.
 ///
-/// Source: Kolmogorov's limit with M. A. Stephens' correction for small samples, *Use of the Kolmogorov-Smirnov, Cramér-von
-/// Mises and related statistics without extensive tables*, JRSS B 32 (1970).
+/// Source: Kolmogorov's limit with M. A. Stephens' correction for small samples, *Use of the Kolmogorov-Smirnov,
+/// Cramér-von Mises and related statistics without extensive tables*, JRSS B 32 (1970).
 fn ks_p_value(distance: f64, n: f64, m: f64) -> f64 {
     if n <= 0.0 || m <= 0.0 {
         return 1.0;
     }
     let effective = (n * m / (n + m)).sqrt();
     let lambda = (effective + 0.12 + 0.11 / effective) * distance;
-    // Below, the series converges too slowly, and the probability is 1 to six digits.
+    // For smaller values the series converges too slowly, and the probability is 1 to six digits.
     if lambda < 0.3 {
         return 1.0;
     }
@@ -351,7 +357,7 @@ mod tests {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut monitor = OutcomeMonitor::default();
             for at in 0..150 {
-                // An alarm here is a false one; the other test counts those.
+                // An alarm before the change is false; another test counts those.
                 let _ = monitor.next(rng.random_bool(0.6), at - 1, at);
             }
             let found = (150..1000).find_map(|at| monitor.next(rng.random_bool(0.3), at - 1, at));
@@ -374,7 +380,7 @@ mod tests {
     fn ks_by_hand() {
         assert_eq!(ks_distance(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0]), 0.0);
         assert_eq!(ks_distance(&[1.0, 2.0], &[3.0, 4.0]), 1.0);
-        // At 2: 2/4 of the one, none of the other.
+        // At 2, 2/4 of the first sample are reached and none of the second.
         assert_eq!(ks_distance(&[1.0, 2.0, 3.0, 4.0], &[2.5, 3.0, 4.0, 5.0]), 0.5);
         assert_eq!(ks_distance(&[], &[1.0]), 0.0);
         // Kolmogorov's distribution: Q(1.3581) = 0.05, Q(1.6276) = 0.01.
@@ -391,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn of_fifty_quantities_the_one_that_moved_is_named_and_seldom_another() {
+    fn among_fifty_quantities_the_changed_one_is_found_with_few_false_alarms() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let (mut named, mut false_alarms) = (0, 0);
         for _ in 0..200 {
@@ -409,7 +415,7 @@ mod tests {
 
     #[test]
     fn indicators_that_move_slowly_are_not_called_changed() {
-        // Autocorrelation of 0.9 and 0.97 from signal to signal: an RSI at hourly signals, and the distance to a long average.
+        // Lag-1 autocorrelations of 0.9 and 0.97: an RSI at hourly signals, and the distance to a long average.
         for (keeps, worth) in [(0.0, 1.0), (0.9, 19.0), (0.97, 65.0)] {
             let (mut alarms, mut inflations) = (0, Vec::new());
             for seed in 0..400 {

@@ -1,13 +1,14 @@
-//! What live signals change in the training of a market: what each row from candles counts.
+//! How live signals adjust the weights of training rows.
 //!
-//! A model answers for bets of its own shape. So a live signal is read as the bet of that shape at the bar of its entry, whose end the
-//! candles tell. What its own levels came to is another question, which `outcomes` answers.
+//! A model predicts bets of its own shape (stop, target, expiry). So a live signal is replaced by the bet of that shape
+//! at the bar of its entry, whose end follows from the candles. How the signal did with its own levels is learned in
+//! `outcomes`.
 
 use super::dataset::Dataset;
 use domain::barrier::Direction;
 use domain::features::FEATURES;
 
-/// Patterns: zones of a feature that traders speak of, by their inner bounds. Each is judged for BUY and for SELL.
+/// Zones of well-known indicators, given by their inner bounds. Each zone is judged for BUY and for SELL.
 const ZONES: [(&str, &[f64]); 7] = [
     ("rsi_14", &[30.0, 70.0]),
     ("bollinger_percent_b_20", &[0.0, 1.0]),
@@ -17,11 +18,11 @@ const ZONES: [(&str, &[f64]); 7] = [
     ("volume_ratio_20", &[0.8, 1.5]),
     ("atr_ratio", &[0.8, 1.2]),
 ];
-/// Outcomes that the record of a pattern needs to count in full.
+/// Outcomes a zone needs for its record to count in full.
 const FULL_RECORD: f64 = 10.0;
-/// Standard errors from which a record begins to say something, and at which it says all it can.
+/// Standard errors at which a zone's record begins to count, and at which it counts in full.
 const CLEAR: (f64, f64) = (1.0, 2.0);
-/// What the base rate of all candles is worth, in outcomes, as the rate to expect of a pattern.
+/// How many outcomes the base rate of all candles is worth, as a prior for the expected rate of a zone.
 const BASE_WORTH: f64 = 20.0;
 
 /// A closed signal of a market.
@@ -31,16 +32,16 @@ pub struct LiveRow {
     pub direction: Direction,
     /// When it was given, UTC epoch ms.
     pub given_ms: i64,
-    /// When it closed, UTC epoch ms: nothing before may know of it.
+    /// When it closed, UTC epoch ms. It must not influence anything before this time.
     pub closed_ms: i64,
-    /// Where in the rows of candles it is; found by [`Feedback::relabelled`].
+    /// Its position among the candle rows; set by [`Feedback::relabelled`].
     pub(super) row: usize,
     /// Whether the bet of the model's shape at its bar succeeded.
     pub(super) success: bool,
 }
 
 impl LiveRow {
-    /// One that was given and closed at these times.
+    /// A signal given and closed at these times.
     pub fn new(direction: Direction, given_ms: i64, closed_ms: i64) -> Self {
         Self { direction, given_ms, closed_ms, row: 0, success: false }
     }
@@ -51,7 +52,7 @@ impl LiveRow {
 pub struct Feedback {
     /// The rows.
     pub rows: Vec<LiveRow>,
-    /// How far the weight of a row from candles moves at most: 0.3 is from 0.7 to 1.3, conservative mode has 0.5.
+    /// The largest change of a row's weight: 0.3 means weights from 0.7 to 1.3. Conservative mode uses 0.5.
     pub strength: f64,
 }
 
@@ -62,12 +63,12 @@ impl Default for Feedback {
 }
 
 impl Feedback {
-    /// The same signals as bets of the shape of `data`, each at the last bar that had closed when it was given. Those of bars without
-    /// a row are left out. Known is what came of one once it had closed and its bet was decided.
+    /// Replaces each signal by the bet of `data`'s shape at the last bar that had closed when it was given. Signals at
+    /// bars without a row are dropped. The outcome becomes known when the signal has closed and the bet is decided.
     pub(super) fn relabelled(&self, data: &Dataset) -> Self {
         let bet = |live: &LiveRow| {
             let row = data.times_ms.partition_point(|time| time + data.candle_ms <= live.given_ms).checked_sub(1)?;
-            // Beyond a gap: the bar that it was given at has no row.
+            // There is a gap between the row and the signal, so the signal's own bar has no row.
             (!data.calendar.is_gap(data.times_ms[row], live.given_ms)).then(|| LiveRow {
                 row,
                 success: data.labels[row].of(live.direction).success,
@@ -80,33 +81,35 @@ impl Feedback {
         Self { rows, strength: self.strength }
     }
 
-    /// What was known at a time.
+    /// The signals that had closed by `time_ms`.
     fn until(&self, time_ms: i64) -> &[LiveRow] {
         &self.rows[..self.rows.partition_point(|row| row.closed_ms <= time_ms)]
     }
 
-    /// When half of the signals known at a time had closed; `None` where there are none.
+    /// The median closing time of the signals that had closed by `time_ms`; `None` where there are none.
     pub(super) fn middle_ms(&self, time_ms: i64) -> Option<i64> {
         let known = self.until(time_ms);
         known.get(known.len() / 2).map(|row| row.closed_ms)
     }
 
-    /// The adjustment that what was known at a time leads to in a direction, whose bets succeed at `base_rate`.
+    /// The adjustment for a direction whose bets succeed at `base_rate`, from the signals that had closed by
+    /// `until_ms`.
     pub(super) fn adjustment(&self, data: &Dataset, until_ms: i64, direction: Direction, base_rate: f64) -> Adjustment {
         let own = self.until(until_ms).iter().filter(|row| row.direction == direction);
-        let bets: Vec<Bet<'_>> = own.map(|row| Bet { features: data.row(row.row), success: row.success }).collect();
+        let bets: Vec<ShapeBet<'_>> =
+            own.map(|row| ShapeBet { features: data.row(row.row), success: row.success }).collect();
         Adjustment::of(&bets, base_rate, self.strength)
     }
 }
 
-/// A signal as a bet of the model's shape.
+/// A live signal as a bet of the model's shape.
 #[derive(Clone, Copy)]
-struct Bet<'a> {
+struct ShapeBet<'a> {
     features: &'a [f64],
     success: bool,
 }
 
-/// What the patterns of a direction say, each from −1 (it fails there) to 1 (it succeeds there).
+/// The verdicts of one direction's zones, each from −1 (bets fail there) to 1 (they succeed).
 pub(super) struct Adjustment {
     zones: Vec<Zone>,
     strength: f64,
@@ -119,15 +122,16 @@ struct Zone {
 }
 
 impl Adjustment {
-    fn of(bets: &[Bet<'_>], base_rate: f64, strength: f64) -> Self {
+    fn of(bets: &[ShapeBet<'_>], base_rate: f64, strength: f64) -> Self {
         if bets.is_empty() {
             return Self { zones: Vec::new(), strength };
         }
         let zones = ZONES.iter().filter_map(|(name, bounds)| {
             let column = FEATURES.iter().position(|feature| feature.name == *name)?;
-            let zone = |bet: &Bet<'_>| bounds.partition_point(|bound| *bound <= bet.features[column]);
+            let zone = |bet: &ShapeBet<'_>| bounds.partition_point(|bound| *bound <= bet.features[column]);
             let verdict = |number: usize| {
-                let (inside, outside): (Vec<Bet<'_>>, Vec<Bet<'_>>) = bets.iter().partition(|bet| zone(bet) == number);
+                let (inside, outside): (Vec<ShapeBet<'_>>, Vec<ShapeBet<'_>>) =
+                    bets.iter().partition(|bet| zone(bet) == number);
                 verdict(&inside, &outside, base_rate)
             };
             Some(Zone { column, bounds, verdicts: (0..=bounds.len()).map(verdict).collect() })
@@ -135,9 +139,9 @@ impl Adjustment {
         Self { zones: zones.collect(), strength }
     }
 
-    /// What a row from candles counts, relative to a market without outcomes: `1 ± strength · |verdict|` by the clearest of
-    /// the patterns it lies in. What speaks for an action that fails there goes down, what speaks against it goes up; and
-    /// the reverse where the action succeeds.
+    /// The weight factor of a candle row: `1 ± strength · |verdict|`, by the strongest verdict among the zones it lies
+    /// in. In a zone where bets fail, successful rows lose weight and failed rows gain weight; where bets succeed, it
+    /// is the other way round.
     pub fn weight(&self, row: &[f64], happened: bool) -> f64 {
         let verdicts = self
             .zones
@@ -148,12 +152,12 @@ impl Adjustment {
     }
 }
 
-/// What the outcomes inside a pattern say of it, against the rate of those outside and the base rate.
+/// The verdict on a zone: the outcomes inside it compared with the rate outside it and the base rate.
 ///
-/// The departure in standard errors, z = (k − n·q) / √(n·q·(1 − q)), counted from one to two, and as far as there are ten
-/// outcomes.
-fn verdict(inside: &[Bet<'_>], outside: &[Bet<'_>], base_rate: f64) -> f64 {
-    let successes = |rows: &[Bet<'_>]| rows.iter().filter(|row| row.success).count() as f64;
+/// The departure in standard errors is z = (k − n·q) / √(n·q·(1 − q)). It counts in proportion from one to two standard
+/// errors, and in full only from ten outcomes on.
+fn verdict(inside: &[ShapeBet<'_>], outside: &[ShapeBet<'_>], base_rate: f64) -> f64 {
+    let successes = |rows: &[ShapeBet<'_>]| rows.iter().filter(|row| row.success).count() as f64;
     let n = inside.len() as f64;
     if n == 0.0 {
         return 0.0;
@@ -179,7 +183,7 @@ mod tests {
         features
     }
 
-    /// So many bets at an RSI, and how many of them succeeded.
+    /// RSI, number of successes, and number of bets.
     type Bets = (f64, usize, usize);
 
     fn weights(bets: &[Bets], strength: f64, rsi: f64) -> [f64; 2] {
@@ -187,7 +191,8 @@ mod tests {
             .iter()
             .flat_map(|&(rsi, successes, count)| (0..count).map(move |i| (at(rsi), i < successes)))
             .collect();
-        let bets: Vec<Bet<'_>> = rows.iter().map(|(features, success)| Bet { features, success: *success }).collect();
+        let bets: Vec<ShapeBet<'_>> =
+            rows.iter().map(|(features, success)| ShapeBet { features, success: *success }).collect();
         let adjustment = Adjustment::of(&bets, 1.0 / 3.0, strength);
         [true, false].map(|happened| adjustment.weight(&at(rsi), happened))
     }
@@ -198,14 +203,14 @@ mod tests {
         let near = |got: [f64; 2], want: [f64; 2]| {
             assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() < 5e-4), "{got:?} {want:?}");
         };
-        // Ten losses of ten: z = (0 − 10/3) / √(10 · ⅓ · ⅔) = −2.236, beyond two: the whole range.
+        // Ten losses in ten: z = (0 − 10/3) / √(10 · ⅓ · ⅔) = −2.236, beyond two, so the whole range.
         near(weights(&[(80.0, 0, 10)], 0.3, 75.0), [0.7, 1.3]);
         near(weights(&[(80.0, 0, 10)], 0.5, 75.0), [0.5, 1.5]);
-        // Eight wins of ten: z = 3.13.
+        // Eight wins in ten: z = 3.13.
         near(weights(&[(80.0, 8, 10)], 0.3, 75.0), [1.3, 0.7]);
-        // Three losses of three: z = −1.2247, of which 0.2247 counts, for 3 of 10: 0.3 · 0.0674.
+        // Three losses in three: z = −1.2247, of which 0.2247 counts, for 3 of 10: 0.3 · 0.0674.
         near(weights(&[(80.0, 0, 3)], 0.3, 75.0), [1.0 - 0.0202, 1.0 + 0.0202]);
-        // As expected, 3 of 9: nothing.
+        // Three wins in nine are what was expected: no adjustment.
         near(weights(&[(80.0, 3, 9)], 0.3, 75.0), [1.0, 1.0]);
         near(weights(&[], 0.3, 75.0), [1.0, 1.0]);
     }
@@ -215,7 +220,8 @@ mod tests {
         let both = [(80.0, 0, 10), (50.0, 10, 20)];
         let [up, down] = weights(&both, 0.3, 75.0);
         assert!(up < 0.71 && down > 1.29, "{up} {down}");
-        // Half of twenty succeeded elsewhere, which is more than a third; the losses of the first zone lower what to expect.
+        // Half of the twenty bets elsewhere succeeded, more than a third; the losses in the first zone lower the
+        // expected rate.
         let [up, down] = weights(&both, 0.3, 50.0);
         assert!(up > 1.0 && down < 1.0, "{up} {down}");
     }
@@ -229,7 +235,7 @@ mod tests {
         }
 
         #[test]
-        fn what_closed_later_is_not_known(closed in prop::collection::vec(0i64..100, 0..30), time in 0i64..100) {
+        fn later_closings_are_unknown(closed in prop::collection::vec(0i64..100, 0..30), time in 0i64..100) {
             let mut rows: Vec<LiveRow> = closed.iter().map(|&closed| LiveRow::new(Direction::Buy, 0, closed)).collect();
             rows.sort_by_key(|row| row.closed_ms);
             let feedback = Feedback { rows, strength: 0.3 };

@@ -1,26 +1,27 @@
-//! Splits by time: a model is only ever scored on rows that come after everything it was trained on.
+//! Walk-forward splits: a model is only ever scored on rows that come after everything it was trained on.
 
 use std::ops::Range;
 
 /// The share of rows that the first fold trains on.
 const FIRST_TRAINING_SHARE: f64 = 0.4;
-/// Blocks that are predicted, one after another.
+/// Number of test blocks, one after another.
 const BLOCKS: usize = 5;
 /// Time left out between training and test, as a share of all time. López de Prado, 2018, chapter 7.4.2.
 const EMBARGO_SHARE: f64 = 0.01;
 
-/// One step of walking forward.
+/// One walk-forward step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fold {
-    /// Positions of the rows to train on: before the test block, decided before it began.
+    /// Positions of the training rows: they come before the test block and were decided before it began.
     pub train: Vec<usize>,
     /// Positions of the rows to predict.
     pub test: Range<usize>,
 }
 
-/// Expanding walk-forward folds over rows in order of time. `times_ms[i]` is when the bar of row i opens, `decided_ms[i]` the close
-/// of the candle that decides its label: a row whose label reaches into the test block, or into the embargo before it, is purged.
-/// Rows of one time are in one block. With `split_ms` a block ends there too.
+/// Expanding walk-forward folds over rows in order of time. `times_ms[i]` is when the bar of row i opens,
+/// `decided_ms[i]` the close of the candle that decides its label. A row whose label reaches into the test block, or
+/// into the embargo before it, is purged. Rows of the same time stay in the same block. With `split_ms`, a block also
+/// ends at that time.
 pub fn walk_forward(times_ms: &[i64], decided_ms: &[i64], split_ms: Option<i64>) -> Vec<Fold> {
     let rows = times_ms.len();
     let Some(last) = rows.checked_sub(1) else { return Vec::new() };
@@ -41,8 +42,7 @@ pub fn walk_forward(times_ms: &[i64], decided_ms: &[i64], split_ms: Option<i64>)
         .collect()
 }
 
-/// The rows that may be learned from when the rows from `test` on are to be predicted: those whose label was decided an
-/// embargo before.
+/// The training rows for the test block that starts at row `test`: those whose labels were known one embargo before it.
 fn known_before(times_ms: &[i64], decided_ms: &[i64], test: usize) -> Vec<usize> {
     (0..test).filter(|&row| is_known(times_ms, decided_ms, row, test)).collect()
 }
@@ -61,10 +61,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_label_reaches_into_what_it_is_tested_on(
+        fn no_training_label_reaches_into_its_test_block(
             lives in prop::collection::vec((1i64..30, 1usize..4), 0..300), split in prop::option::of(0i64..300)
         ) {
-            // So many rows open at each time, one for each market.
+            // Several rows open at each time, one for each market.
             let row = |(time, (life, markets)): (usize, &(i64, usize))| vec![(time as i64, time as i64 + life); *markets];
             let rows: Vec<(i64, i64)> = lives.iter().enumerate().flat_map(row).collect();
             let (times, decided): (Vec<i64>, Vec<i64>) = rows.into_iter().unzip();

@@ -1,30 +1,31 @@
-//! The gate: a newly trained model goes into service only when it is not worse than the one that is.
+//! The gate: a newly trained model goes live only if it is not measurably worse than the model in service.
 //!
-//! Both are asked about the same rows, and neither answer may come from a model that had seen the row. `docs/decisions.md`
-//! says which rows those are, and why.
+//! Both predict the same rows, and neither prediction may come from a model that was trained on the row.
+//! `docs/decisions.md` says which rows are used, and why.
 
 use super::clusters::{Weighed, interval};
 use super::train::Candidate;
 use crate::model::{
-    Champion, ComparedOn, Comparison, Conceded, Decision, HeldOut, Interval, Model, Pair, Record, Verdict, log_loss,
+    Champion, ComparedOn, Comparison, Conceded, Decision, GateVerdict, HeldOut, Interval, Model, Pair, Record, log_loss,
 };
 use domain::config::Config;
 use domain::error::Result;
 
-/// How much higher a challenger's mean log loss may be than the champion's and still count as not worse: a fifth of what is known
-/// on real candles. Applies to one comparison and to all promotions in a row together.
+/// How much higher a challenger's mean log loss may be than the champion's and still count as not worse: a fifth of
+/// what models gain over the base rate on real candles. The limit holds for one comparison and for all promotions in a
+/// row together.
 const MARGIN: f64 = 0.0005;
-/// The margin where the champion knows more: this share of its own lead over the constant.
+/// A larger margin for a better champion: this share of its lead over the constant.
 const MARGIN_SHARE: f64 = 0.2;
 
-/// One row, and what both said of it before they could know.
+/// One row with the held-out predictions of both models.
 struct Answers {
     challenger: HeldOut,
     champion: HeldOut,
 }
 
 impl Answers {
-    /// Σ log loss over both sides of what happened by the challenger's labels.
+    /// The log loss of one model's predictions, summed over both sides; outcomes follow the challenger's labels.
     fn loss(&self, of: &HeldOut) -> f64 {
         let [buy, sell] = [self.challenger.buy, self.challenger.sell];
         log_loss(buy.happened, of.buy.probability) + log_loss(sell.happened, of.sell.probability)
@@ -32,36 +33,37 @@ impl Answers {
 }
 
 impl Candidate {
-    /// Decides whether this goes into service in place of `champion`.
-    pub fn judge(&self, champion: &Champion, config: &Config) -> Result<Verdict> {
+    /// Decides whether this candidate replaces `champion`.
+    pub fn judge(&self, champion: &Champion, config: &Config) -> Result<GateVerdict> {
         let record = &self.model.record;
         let without =
-            |decision, reason| Ok(Verdict { decision, reason, comparison: None, conceded: Conceded::default() });
-        let knowledge = if record.has_skill() { "" } else { "; it found nothing and says the base rate" };
+            |decision, reason| Ok(GateVerdict { decision, reason, comparison: None, conceded: Conceded::default() });
+        let knowledge = if record.has_skill() { "" } else { "; it has no skill and predicts the base rate" };
         match champion {
             Champion::None => without(Decision::FirstModel, format!("the first model of {}{knowledge}", record.market)),
             Champion::Unusable { error, .. } => {
-                without(Decision::ChampionUnusable, format!("the model so far cannot be used: {error}"))
+                without(Decision::ChampionUnusable, format!("the current model cannot be used: {error}"))
             }
             Champion::Model(champion) if champion.record.uses_volume() && !record.uses_volume() => without(
                 Decision::ChampionUnusable,
-                "the model so far needs the volume, which the candles do not have any more".to_owned(),
+                "the current model needs the volume, which the candles no longer have".to_owned(),
             ),
             Champion::Model(champion) if champion.record.shape() != record.shape() => without(
                 Decision::OtherSignalShape,
-                "stop, target or expiry are configured otherwise than when the champion was trained".to_owned(),
+                "stop, target or expiry differ from those the champion was trained with".to_owned(),
             ),
             Champion::Model(champion) => {
                 let comparison = self.compare(champion, config)?;
                 let decision = decide(record, champion, &comparison);
-                let reason = words(decision, record, champion, &comparison);
+                let reason = reason(decision, record, champion, &comparison);
                 let conceded = conceded(champion, &comparison);
-                Ok(Verdict { decision, reason, comparison: Some(comparison), conceded })
+                Ok(GateVerdict { decision, reason, comparison: Some(comparison), conceded })
             }
         }
     }
 
-    /// Both on the rows that come after the champion's training; where those are too few, on all rows that each held out.
+    /// Compares both on the rows after the champion's training; where those are too few, on all rows that each held
+    /// out.
     fn compare(&self, champion: &Model, config: &Config) -> Result<Comparison> {
         let after = self.data.first_after(champion);
         let (mut old, mut fresh) = (Vec::new(), Vec::new());
@@ -106,27 +108,27 @@ fn side_by_side(compared_on: ComparedOn, rows: &[Answers], cluster_ms: i64, seed
     }
 }
 
-/// That what was said of these rows, in order of time, is worse than the constants beyond chance, in words; `None` where it is
-/// not, or where the rows are too few to tell.
+/// A sentence saying that these predictions, in order of time, are significantly worse than the constants; `None` where
+/// they are not, or where the rows are too few to tell.
 pub(super) fn worse_than_constant(rows: &[HeldOut], cluster_ms: i64, seed: u64) -> Option<String> {
     let skill = super::dataset::skill(rows, cluster_ms, seed);
     let Interval { low, mean, high } = skill.excess?;
     (low > 0.0).then(|| {
         format!(
             "since its last full training it was worse than the constant: log loss {mean:+.5} (95 %: {low:+.5} to {high:+.5}) \
-             on {} rows ({} stretches of time) before it knew them",
+             on {} held-out rows ({} stretches of time)",
             skill.rows, skill.clusters
         )
     })
 }
 
-/// How much of its mean log loss a chain of promotions from `champion` on may lose.
+/// How much mean log loss a chain of promotions from `champion` on may lose in total.
 fn margin(champion: &Record) -> f64 {
     MARGIN.max(MARGIN_SHARE * (champion.constant_log_loss() - champion.log_loss()))
 }
 
-/// What the chain has lost when this challenger is promoted; nothing where it has gained. A comparison too short to tell adds
-/// nothing.
+/// What the chain has lost if this challenger is promoted; zero where it has gained. A comparison with too few rows
+/// adds nothing.
 fn conceded(champion: &Model, comparison: &Comparison) -> Conceded {
     let Conceded { rise, variance } = champion.lineage.conceded;
     let Some(Interval { low, mean, high }) = comparison.excess else { return champion.lineage.conceded };
@@ -135,13 +137,14 @@ fn conceded(champion: &Model, comparison: &Comparison) -> Conceded {
     if sum.rise > 0.0 { sum } else { Conceded::default() }
 }
 
-/// Whether a chain has lost more than a margin, by more than the standard error of what it has lost.
+/// Whether a chain's loss exceeds the margin by more than one standard error.
 fn exceeds(Conceded { rise, variance }: Conceded, margin: f64) -> bool {
     rise - variance.sqrt() > margin
 }
 
 fn decide(challenger: &Record, champion: &Model, comparison: &Comparison) -> Decision {
-    // Beyond chance: of a pooled model's many markets some lie above their constants by luck.
+    // Only significant differences count: among the many markets of a pool, some do worse than their constants by
+    // chance.
     let is_worse_than_constant = |record: &Record| record.skill.excess.is_some_and(|excess| excess.low > 0.0);
     if is_worse_than_constant(challenger) && !is_worse_than_constant(&champion.record) {
         return Decision::WorseThanConstant;
@@ -159,12 +162,13 @@ fn decide(challenger: &Record, champion: &Model, comparison: &Comparison) -> Dec
     }
 }
 
-/// Whether so many rows can tell a rise of the margin from none. Where they cannot, the account of the chain bounds it.
+/// Whether the rows are enough to tell a rise of `margin` from none. Where they are not, the limit on the whole chain
+/// applies.
 fn tells(excess: &Interval, margin: f64) -> bool {
     excess.high - excess.low <= 2.0 * margin
 }
 
-fn words(decision: Decision, challenger: &Record, champion: &Model, comparison: &Comparison) -> String {
+fn reason(decision: Decision, challenger: &Record, champion: &Model, comparison: &Comparison) -> String {
     let Comparison { rows, clusters, log_loss, profit, .. } = comparison;
     let interval = |value: Option<Interval>| {
         value.map_or_else(String::new, |Interval { low, mean, high }| {
@@ -193,21 +197,21 @@ fn words(decision: Decision, challenger: &Record, champion: &Model, comparison: 
             record.constant_log_loss()
         ),
         Decision::LessProfit => format!(
-            "its signals earn {:+.4} % a row after costs against {:+.4} % on {rows}{}",
+            "its signals earn {:+.4} % per row after costs against {:+.4} % on {rows}{}",
             profit.challenger,
             profit.champion,
             interval(comparison.gain)
         ),
         Decision::MaybeWorse => {
-            format!("{losses}: that it is worse by more than {:.5} cannot be ruled out", margin(record))
+            format!("{losses}: a difference above {:.5} cannot be ruled out", margin(record))
         }
         Decision::ChainWorse => format!(
-            "{losses}: with it the promotions in a row would have lost {:.5}, of which {:.5} are allowed",
+            "{losses}: with this one, consecutive promotions would have lost {:.5}; {:.5} is allowed",
             conceded(champion, comparison).rise,
             margin(record)
         ),
         Decision::ShortEvidence => {
-            format!("nothing speaks against it, but the evidence is short: only {rows}")
+            format!("nothing speaks against it, but there is little evidence: only {rows}")
         }
         _ => losses,
     }
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn promotions_in_a_row_lose_no_more_than_the_margin_together() {
+    fn consecutive_promotions_lose_at_most_the_margin() {
         let path = std::path::Path::new("champion.model");
         let market = domain::symbol::Market::parse("BTCUSDT", "1h").unwrap();
         let fixture = include_bytes!("../../testkit/fixtures/champion.model");
@@ -252,14 +256,14 @@ mod tests {
             compared.excess = Some(Interval { low: rise - width, mean: rise, high: rise + width });
             compared
         };
-        // Each is below the margin of 0.0005, and within the noise of its comparison: a standard error of 0.0001.
+        // Each step is below the margin of 0.0005, and has a standard error of 0.0001.
         let each = step(0.000_12, 0.000_196);
         let mut promoted = 0;
         while decide(&challenger, &champion, &each).promotes() {
             champion.lineage.conceded = conceded(&champion, &each);
             promoted += 1;
         }
-        // n · 0.00012 − √n · 0.0001 is above 0.0005 from the seventh on.
+        // n · 0.00012 − √n · 0.0001 exceeds 0.0005 from the seventh promotion on.
         assert_eq!(promoted, 6);
         assert_eq!(decide(&challenger, &champion, &each), Decision::ChainWorse);
         assert_eq!(
@@ -267,7 +271,7 @@ mod tests {
             Decision::NotWorse,
             "a better one goes on"
         );
-        // What is gained is not saved up.
+        // A gain is not saved up for later losses.
         assert_eq!(conceded(&champion, &step(-0.01, 0.001)), Conceded::default());
         champion.lineage.conceded = Conceded::default();
         assert_eq!(decide(&challenger, &champion, &step(0.000_3, 0.000_29)), Decision::WorseLogLoss);
@@ -277,11 +281,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_worse_than_the_constant_beyond_chance_is_told() {
+    fn a_significant_loss_to_the_constant_is_reported() {
         let said = |by| answers(100 * 24, by).into_iter().map(|row| row.challenger).collect::<Vec<_>>();
         assert_eq!(worse_than_constant(&said(0.0), 24 * HOUR, 1), None);
         assert!(
-            worse_than_constant(&said(0.1), 24 * HOUR, 1).is_some_and(|words| words.contains("100 stretches of time"))
+            worse_than_constant(&said(0.1), 24 * HOUR, 1)
+                .is_some_and(|reason| reason.contains("100 stretches of time"))
         );
         assert_eq!(worse_than_constant(&said(0.1)[..150], 24 * HOUR, 1), None, "too few");
     }

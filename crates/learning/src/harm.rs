@@ -1,4 +1,4 @@
-//! Whether what is said of signals does harm: whether the base rate that was said beside it foretold their ends better.
+//! Are the served probabilities harmful, that is, worse than the base rates stated beside them?
 
 use super::clusters::{cluster_ms, student};
 use crate::model::{MIN_CLUSTERS, log_loss};
@@ -6,32 +6,32 @@ use domain::signal::Record;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Closed signals that are judged by: the newest of which something was said.
+/// Closed signals that are judged: the newest ones that have an assessment.
 const WINDOW: usize = 2_000;
-/// Fewer signals prove nothing: what was said of them may rest on a model that has learned since.
+/// With fewer signals nothing is concluded: their assessments may come from a model that has learned more since.
 const LEAST: usize = 100;
-/// The standard normal quantile of the interval that must lie above 0: it is looked at after every outcome, so it must be surer than
-/// one of 95 %.
+/// The interval that must lie above 0, in standard normal quantiles. The test is repeated after every outcome, so it
+/// must be stricter than a 95 % interval.
 const SURE: f64 = 3.5;
-/// The newest one part in so many must have lost, too, so that what is over is forgotten sooner than the window ends; and where they
-/// alone are beyond doubt, what was right before does not count.
+/// The newest quarter must show a loss too, so that a past problem is forgotten before the window ends. Where the
+/// newest quarter alone is significant, earlier good results do not count.
 const NEWEST: usize = 4;
-/// What lasts longer than this share of the signals is not waited for when time is cut into clusters.
+/// The quantile of signal lifetimes that sets the length of a cluster; longer lifetimes are ignored.
 const LONG_LIFE: f64 = 0.95;
 
-/// What is served: all that is known of a signal, or its base rate alone.
+/// What `assess` serves: the full estimate, or the base rate alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Served {
-    /// All that is known.
+    /// The full estimate.
     #[default]
     All,
-    /// The base rate: all that is known does harm.
+    /// The base rate alone, because the full estimate does harm.
     BaseRate,
 }
 
 impl Served {
-    /// As JavaScript and JSON name it.
+    /// The name in JavaScript and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -40,18 +40,18 @@ impl Served {
     }
 }
 
-/// How much worse than base rates what was said was: log loss in nats a signal.
+/// How much worse than the base rates the served probabilities were: log loss in nats per signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Harm {
-    /// The mean.
+    /// The mean difference.
     pub mean: f64,
-    /// The ends of its interval of three and a half standard errors.
+    /// Its interval of ± 3.5 standard errors.
     pub interval: (f64, f64),
-    /// Over how many signals.
+    /// Number of signals.
     pub signals: usize,
 }
 
-/// Judges what was said by what came.
+/// Compares assessments with outcomes as signals close.
 #[derive(Debug, Default)]
 pub struct Judge {
     /// In order of closing.
@@ -62,12 +62,12 @@ pub struct Judge {
 struct Judged {
     given_ms: i64,
     life_ms: i64,
-    /// Log loss of the probability less that of the base rate.
+    /// Log loss of the probability minus that of the base rate.
     worse: f64,
 }
 
 impl Judge {
-    /// Takes a closed signal, in order of closing; those of which nothing was said are passed over.
+    /// Takes a closed signal, in order of closing; signals without an assessment are skipped.
     pub fn take(&mut self, record: &Record) {
         let (Some(closing), Some(said)) = (&record.closing, &record.said) else { return };
         let Some(success) = closing.outcome.succeeded() else { return };
@@ -83,7 +83,7 @@ impl Judge {
         self.newest.push_back(judged);
     }
 
-    /// The harm, if it goes on and is beyond doubt: of all that are judged by, or of the newest of them.
+    /// The harm, if it is significant and still going on: over all judged signals, or over the newest of them.
     pub fn harm(&self) -> Option<Harm> {
         let all: Vec<Judged> = self.newest.iter().copied().collect();
         let recent = &all[all.len() - all.len().div_ceil(NEWEST)..];
@@ -114,22 +114,22 @@ impl Harm {
         (mean > reach).then_some(Self { mean, interval: (mean - reach, mean + reach), signals })
     }
 
-    /// In words.
+    /// The harm as a sentence.
     pub fn words(&self) -> String {
         let Self { mean, interval: (low, high), signals } = self;
         format!(
-            "of the last {signals} signals that closed, what was said foretold less than their base rates did: log loss {mean:+.4} \
+            "over the last {signals} closed signals, the estimates predicted outcomes worse than the base rates: log loss {mean:+.4} \
              [{low:.4}, {high:.4}]; so the base rate is served"
         )
     }
 }
 
-/// How long a stretch of time is.
+/// The length of a cluster.
 fn length_ms(rows: &[Judged]) -> i64 {
-    let mut lives: Vec<i64> = rows.iter().map(|row| row.life_ms).collect();
-    lives.sort_unstable();
-    let place = (LONG_LIFE * lives.len() as f64).ceil() as usize;
-    let life_ms = lives.get(place.saturating_sub(1)).copied().unwrap_or_default();
+    let mut lifetimes: Vec<i64> = rows.iter().map(|row| row.life_ms).collect();
+    lifetimes.sort_unstable();
+    let place = (LONG_LIFE * lifetimes.len() as f64).ceil() as usize;
+    let life_ms = lifetimes.get(place.saturating_sub(1)).copied().unwrap_or_default();
     let times = || rows.iter().map(|row| row.given_ms);
     cluster_ms(times().max().unwrap_or_default() - times().min().unwrap_or_default(), life_ms)
 }
@@ -145,8 +145,9 @@ mod tests {
         1.0 / (1.0 + (-log_odds).exp())
     }
 
-    /// A home of signals, four given at a time, whose ends share half of their luck. Of the signal with this number, what is said
-    /// departs from the base rate by so much, and the truth by so much. At which signals there was harm, asked after every tenth.
+    /// Simulates signals, four at a time, whose outcomes share half of their luck. `of` gives, for a signal's number,
+    /// how far the stated probability and the true one depart from the base rate. Returns the signal counts at which
+    /// harm was reported, asking after every tenth signal.
     fn harmed(seed: u64, signals: i64, of: impl Fn(i64, f64) -> (f64, f64)) -> Vec<i64> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (mut judge, mut harmed, mut luck) = (Judge::default(), Vec::new(), 0.0);
@@ -167,8 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_can_be_known_it_is_seldom_found_and_where_it_is_known_never() {
-        // What is said errs by as much as a learner does that found nothing.
+    fn harm_is_rarely_reported_without_skill_and_never_with_skill() {
+        // The stated probabilities err as much as those of a learner that found nothing.
         let homes = 200;
         let nothing = (0..homes).filter(|&seed| !harmed(seed, 1_500, |_, noise| (0.1 * noise, 0.0)).is_empty()).count();
         assert!(nothing <= 10, "{nothing} of {homes} homes, ever");
@@ -178,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn what_teaches_the_reverse_after_a_change_is_found_and_forgotten_once_it_is_over() {
+    fn harm_after_a_reversal_is_found_and_ends_with_it() {
         for seed in 0..10 {
-            // Right for 600 signals, the reverse for 600, and right again.
+            // Right for 600 signals, reversed for 600, and right again.
             let turns = |number: i64, known: f64| (known, if (600..1_200).contains(&number) { -known } else { known });
             let harmed = harmed(seed, 2_400, turns);
             let (first, last) = (*harmed.first().expect("harm"), *harmed.last().unwrap());
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_stretches_of_time_or_signals_prove_nothing() {
+    fn few_clusters_or_signals_prove_nothing() {
         let mut judge = Judge::default();
         assert_eq!(judge.harm(), None);
         for number in 0..400 {
@@ -204,6 +205,6 @@ mod tests {
             judge.add(Judged { given_ms: number * 100 * HOUR_MS, life_ms: HOUR_MS, worse: 0.5 });
             judge.harm()
         });
-        assert_eq!(found.next().map(|harm| harm.signals), Some(LEAST), "nor do a few signals");
+        assert_eq!(found.next().map(|harm| harm.signals), Some(LEAST), "few signals prove nothing");
     }
 }

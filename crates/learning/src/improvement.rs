@@ -1,24 +1,24 @@
-//! Did it get better? The recent half of the closed signals against the early half.
+//! Have results improved? Compares the recent half of the closed signals with the early half.
 
 use super::Costs;
-use super::clusters::{Dependence, Life, dependence};
+use super::clusters::{Dependence, Lifetime, dependence};
 use domain::proportions::{newcombe, wilson_effective};
 use domain::signal::Record;
 use serde::Serialize;
 
-/// Closed signals that each half needs for a verdict: with fewer, hardly any difference could be told from chance. Of signals that
-/// overlap, what they are worth counts.
+/// Effective number of closed signals each half needs for a verdict: with fewer, hardly any difference could be told
+/// from chance. Overlapping signals count less.
 pub const MIN_HALF: f64 = 10.0;
 
-/// Where a break-even rate comes from.
+/// How a break-even rate was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BreakEvenSource {
-    /// The signals' stops and targets: the mean of `(1 + fee) / (1 + reward/risk)`.
+    /// From the signals' stops and targets: the mean of `(1 + fee) / (1 + reward/risk)`.
     Levels,
-    /// The average win and loss, since no signal has both levels.
+    /// From the average win and loss, since no signal has both levels.
     Realised,
-    /// Levels where there are both, else the average win and loss.
+    /// From levels where a signal has both, else from the average win and loss.
     Mixed,
 }
 
@@ -27,7 +27,7 @@ pub enum BreakEvenSource {
 pub struct BreakEven {
     /// Percent.
     pub rate: f64,
-    /// Where it comes from.
+    /// How it was computed.
     pub source: BreakEvenSource,
 }
 
@@ -41,9 +41,9 @@ pub struct Half {
     pub successes: u64,
     /// Percent that succeeded; 0 when there are none.
     pub success_rate: f64,
-    /// How many independent signals they are worth.
+    /// The effective number of independent signals.
     pub effective: f64,
-    /// Wilson's 95 % interval of it, for as many signals as they are worth.
+    /// Wilson's 95 % interval of the success rate, for the effective number of signals.
     pub success_interval: (f64, f64),
     /// `None` when neither levels nor a win and a loss are known.
     pub break_even: Option<BreakEven>,
@@ -58,10 +58,10 @@ pub struct Half {
 /// Whether it got better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Verdict {
-    /// The success rate rose by more than chance explains, and the mean profit did not fall.
+    /// The success rate rose significantly, and the mean profit did not fall.
     #[serde(rename = "improved")]
     Improved,
-    /// The success rate fell by more than chance explains, and the mean profit did not rise.
+    /// The success rate fell significantly, and the mean profit did not rise.
     #[serde(rename = "worse")]
     Worse,
     /// Neither.
@@ -79,36 +79,36 @@ pub struct Improvement {
     pub early: Half,
     /// The half that closed last.
     pub recent: Half,
-    /// Success rate of the recent half less that of the early one, in percentage points.
+    /// Success rate of the recent half minus that of the early one, in percentage points.
     pub difference: f64,
-    /// Newcombe's 95 % interval of it, for as many signals as the halves are worth; `None` when a half is empty.
+    /// Newcombe's 95 % interval of the difference, for the effective numbers of signals; `None` when a half is empty.
     pub interval: Option<(f64, f64)>,
-    /// Mean profit of the recent half less that of the early one.
+    /// Mean profit of the recent half minus that of the early one.
     pub profit_difference: f64,
-    /// What follows.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// What is needed of a closed signal.
+/// The facts of a closed signal that the comparison needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Closed {
     succeeded: bool,
     profit_percent: f64,
     given_ms: i64,
     closed_ms: i64,
-    /// Success probability at which its levels earn nothing after costs.
+    /// The success probability at which its levels earn nothing after costs.
     break_even: Option<f64>,
 }
 
 impl Closed {
-    /// Of one without levels, for tests.
+    /// From an ended signal without levels, for tests.
     #[cfg(test)]
     pub(super) fn ended(one: &domain::signal::Ended) -> Self {
         let (profit_percent, given_ms, closed_ms) = (one.profit_percent, one.given_ms, one.closed_ms);
         Self { succeeded: one.succeeded, profit_percent, given_ms, closed_ms, break_even: None }
     }
 
-    /// Of a record; `None` while it is open.
+    /// From a record; `None` while it is open.
     pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
         let closing = record.closing?;
         let signal = &record.signal;
@@ -134,7 +134,7 @@ pub fn improvement(closed: &[Closed], fee_bps: f64) -> Improvement {
     let profit_difference = recent.mean_profit - early.mean_profit;
     let verdict = match interval {
         _ if early.effective < MIN_HALF => Verdict::NotEnoughEvidence,
-        // A nearer target raises the success rate without earning more: the profit must not contradict.
+        // A nearer target raises the success rate without earning more, so the profit must not contradict.
         Some((low, _)) if low > 0.0 && profit_difference >= 0.0 => Verdict::Improved,
         Some((_, high)) if high < 0.0 && profit_difference <= 0.0 => Verdict::Worse,
         _ => Verdict::NoSignificantChange,
@@ -149,16 +149,17 @@ pub fn improvement(closed: &[Closed], fee_bps: f64) -> Improvement {
     }
 }
 
-/// How far the successes of a market depend on each other, whether or not their rate changed from half to half.
+/// How strongly the successes of a market depend on each other, measured within each half so that a change of the rate
+/// does not matter.
 fn depend(early: &[Closed], recent: &[Closed]) -> Dependence {
-    let life = |one: &Closed| Life { symbol: 0, given_ms: one.given_ms, closed_ms: one.closed_ms };
-    let lives: Vec<Life> = early.iter().chain(recent).map(life).collect();
+    let lifetime = |one: &Closed| Lifetime { symbol: 0, given_ms: one.given_ms, closed_ms: one.closed_ms };
+    let lifetimes: Vec<Lifetime> = early.iter().chain(recent).map(lifetime).collect();
     let residuals = [early, recent].into_iter().flat_map(|half| {
         let value = |one: &Closed| f64::from(u8::from(one.succeeded));
         let mean = half.iter().map(value).sum::<f64>() / half.len().max(1) as f64;
         half.iter().map(move |one| value(one) - mean)
     });
-    dependence(&lives, &residuals.collect::<Vec<f64>>())
+    dependence(&lifetimes, &residuals.collect::<Vec<f64>>())
 }
 
 fn half(closed: &[Closed], dependence: &Dependence, fee_bps: f64) -> Half {
@@ -179,8 +180,8 @@ fn half(closed: &[Closed], dependence: &Dependence, fee_bps: f64) -> Half {
     }
 }
 
-/// The mean of the break-even rates of the signals' levels; a signal without both counts with the rate at which wins and
-/// losses of the average size pay the costs.
+/// The mean of the break-even rates of the signals' levels. A signal without both levels counts with the rate at which
+/// average wins and losses pay the costs.
 fn break_even(closed: &[Closed], fee_bps: f64) -> Option<BreakEven> {
     let known: Vec<f64> = closed.iter().filter_map(|one| one.break_even).collect();
     let average = |wanted: &dyn Fn(f64) -> bool| {
@@ -227,7 +228,8 @@ mod tests {
         assert_eq!((result.early.closed, result.early.successes, result.early.success_rate), (10, 1, 10.0));
         assert_eq!((result.recent.successes, result.difference), (9, 80.0));
         assert!((result.early.mean_profit + 0.8).abs() < 1e-12 && (result.profit_difference - 2.4).abs() < 1e-12);
-        // Wilson: 1 of 10 is 1.787 to 40.415, 9 of 10 its mirror; Newcombe: 80 less √2 · 30.415, and 80 plus √2 · 8.213.
+        // Wilson: 1 of 10 is 1.787 to 40.415, 9 of 10 its mirror image; Newcombe: 80 minus √2 · 30.415, and 80 plus √2
+        // · 8.213.
         let (low, high) = result.interval.unwrap();
         assert!((low - 36.99).abs() < 0.02 && (high - 91.61).abs() < 0.02, "{low} {high}");
         assert_eq!(result.verdict, Verdict::Improved);
@@ -262,23 +264,23 @@ mod tests {
     }
 
     #[test]
-    fn a_break_even_says_where_it_comes_from() {
+    fn a_break_even_names_its_source() {
         let rate = |closed: &[Closed]| break_even(closed, 0.0).map(|even| ((even.rate * 100.0).round(), even.source));
-        // Wins of 2, losses of 1: a third.
+        // Wins of 2 and losses of 1 break even at a third.
         assert_eq!(rate(&closed("+-", None)), Some((3333.0, BreakEvenSource::Realised)));
         assert_eq!(rate(&closed("+-", Some(0.4))), Some((4000.0, BreakEvenSource::Levels)));
         let mut mixed = closed("+-", Some(0.4));
         mixed[1].break_even = None;
         assert_eq!(rate(&mixed), Some((3667.0, BreakEvenSource::Mixed)));
         assert_eq!(rate(&closed("--", None)), None);
-        // A loss of unknown levels and no win: only what is known counts.
+        // A loss with unknown levels and no win: only what is known counts.
         let mut known = closed("--", Some(0.5));
         known[1].break_even = None;
         assert_eq!(rate(&known), Some((5000.0, BreakEvenSource::Levels)));
     }
 
     proptest! {
-        /// Played backwards, even halves say the opposite.
+        /// With the order of time reversed, halves of equal size give the opposite verdict.
         #[test]
         fn time_reversed_is_the_opposite(wins in proptest::collection::vec(any::<bool>(), 1..60)) {
             let pattern: String = wins.iter().chain(&wins[..wins.len() % 2]).map(|won| if *won { '+' } else { '-' }).collect();

@@ -1,12 +1,13 @@
-//! Continuing a model with what came since: a quarter of its forest's trees, the oldest, is replaced by trees that know the newer
-//! rows, and the other families are fitted anew. Faster than a training from nothing, because nothing is walked forward anew: what
-//! the model said of the new rows before it knew them is the new evidence.
+//! Incremental training: continues a model with newer rows. The oldest quarter of the forest's trees is replaced by
+//! trees grown with the newer rows, and the other families are fitted again. This is faster than a full training
+//! because there is no new walk-forward evaluation: the old model's predictions of the new rows, made before it was
+//! trained on them, serve as the new evidence.
 
 use super::dataset::{Dataset, lost};
 use super::gate::worse_than_constant;
-use super::pool::{Known, Rows, constants_at};
+use super::pool::{PoolRows, TrainingSet, constants_at};
 use super::shrinkage::{believe, stack};
-use super::train::{Candidate, OfMarket, PoolTraining, Step, mean, record};
+use super::train::{Candidate, PoolTraining, Step, TrainedMarket, mean, record};
 use crate::model::{Departure, HeldOut, Lineage, MIN_CLUSTERS, Mode, Model, Pool, PoolSide};
 use domain::cancel::Cancel;
 use domain::config::Config;
@@ -14,24 +15,24 @@ use domain::error::Result;
 use domain::symbol::Market;
 use std::sync::Arc;
 
-/// One in so many trees is replaced.
+/// One tree in this many is replaced.
 const SHARE: usize = 4;
-/// The fewest new rows that are worth new trees: fewer would not fill a leaf.
+/// The fewest new rows worth growing trees for: fewer would not fill a leaf.
 pub const MIN_NEW_ROWS: usize = 25;
 
-/// What continuing a model came to.
+/// The result of continuing a model.
 #[derive(Debug, Clone)]
 pub enum Continued<T> {
     /// A new model.
     Trained(T),
-    /// So few decided rows came since the model was trained that there is nothing to learn yet.
+    /// So few rows were decided since the model was trained that there is nothing to learn yet.
     NothingNew(usize),
-    /// What was continued so far is not worth continuing, and why: it is to be trained in full.
+    /// The chain of updates is not worth continuing, and why: a full training is needed.
     Worse(String),
 }
 
 impl<T> Continued<T> {
-    /// The same, to be shared.
+    /// The same with its value in an [`Arc`].
     pub fn shared(self) -> Continued<Arc<T>> {
         match self {
             Self::Trained(trained) => Continued::Trained(Arc::new(trained)),
@@ -47,10 +48,10 @@ pub fn cannot_continue(champion: &Model, config: &Config) -> Option<&'static str
         return Some("the model's file is of a format that cannot be continued");
     }
     if champion.record.shape() != config.signal {
-        return Some("stop, target or expiry are configured otherwise than when the model was trained");
+        return Some("stop, target or expiry differ from those the model was trained with");
     }
     if champion.record.trees != config.trees {
-        return Some("another number of trees is configured than the model has");
+        return Some("the configured number of trees differs from the model's");
     }
     None
 }
@@ -66,10 +67,10 @@ pub fn continue_pool(
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<Continued<PoolTraining>> {
-    let rows = Rows::new(markets)?;
+    let rows = PoolRows::new(markets)?;
     if old.record.is_silent != rows.markets[0].is_silent() {
-        let words = if old.record.is_silent { "volume now" } else { "no volume any more" };
-        return Ok(Continued::Worse(format!("the candles have {words}, the model was trained otherwise")));
+        let words = if old.record.is_silent { "volume now" } else { "no volume now" };
+        return Ok(Continued::Worse(format!("the candles have {words}, unlike those the model was trained on")));
     }
     let first_new = rows.times_ms.partition_point(|&time| time < old.record.horizon_ms);
     let new = rows.len() - first_new;
@@ -78,13 +79,13 @@ pub fn continue_pool(
     }
     let clusters = (rows.times_ms[rows.len() - 1] - rows.times_ms[first_new]) / old.record.skill.cluster_ms.max(1);
     if clusters >= MIN_CLUSTERS as i64 {
-        return Ok(Continued::Worse(format!("{new} rows came since it was trained: enough to walk forward anew")));
+        return Ok(Continued::Worse(format!("{new} new rows since it was trained: enough for a full training")));
     }
     let everything: Vec<usize> = (0..rows.len()).collect();
     let horizon_ms = rows.horizon_ms();
     let before = constants_at(&rows, old.record.horizon_ms, config).1;
-    let known = Known::new(&rows, &everything, horizon_ms, config);
-    // A seed of its own for each stretch of time, or the new trees would draw what the old ones drew.
+    let training_set = TrainingSet::new(&rows, &everything, horizon_ms, config);
+    // Each stretch of time gets a seed of its own, or the new trees would repeat the draws of the old ones.
     let seed = config.seed ^ (old.record.horizon_ms as u64).rotate_left(20);
     let (adjusted, mut sides) = (old.adjusted, Vec::with_capacity(2));
     for (side, old) in old.sides.iter().enumerate() {
@@ -96,31 +97,33 @@ pub fn continue_pool(
             let mean = mean(&families, &old.weights);
             evidence.add(&Departure { time_ms: rows.times_ms[at], families, mean, surprise });
         }
-        let factors = if adjusted[side] { known.adjustments(side) } else { None };
-        let newer = known.fit(side, factors.as_deref(), config.trees.div_ceil(SHARE), seed, cancel)?;
+        let factors = if adjusted[side] { training_set.adjustments(side) } else { None };
+        let newer = training_set.fit(side, factors.as_deref(), config.trees.div_ceil(SHARE), seed, cancel)?;
         let families = old.families.renewed(&newer)?;
-        let (base_rate, weights) = (known.pooled.base_rates[side], stack(&evidence));
+        let (base_rate, weights) = (training_set.pooled.base_rates[side], stack(&evidence));
         sides.push(PoolSide { base_rate, families, weights, evidence });
         progress(Step { done: sides.len(), total: 2 });
     }
     let beliefs = [0, 1].map(|side: usize| believe(&sides[side].evidence));
     let record = crate::model::PoolRecord { skill: old.record.skill, ..record(&rows, config, horizon_ms) };
     let sides = sides.try_into().map_err(|_| lost())?;
-    let constants = known.constants;
+    let constants = training_set.constants;
     let markets = rows.markets.into_iter().zip(constants);
     Ok(Continued::Trained(PoolTraining {
         beliefs,
-        // A training in full renews the shapes.
+        // Only a full training renews the models of other shapes.
         pool: Arc::new(Pool { record, sides, shapes: old.shapes.clone(), adjusted }),
         mode: Mode::Incremental,
-        markets: markets.map(|(data, constants)| OfMarket { data, constants, scored: Vec::new() }).collect(),
+        markets: markets.map(|(data, constants)| TrainedMarket { data, constants, scored: Vec::new() }).collect(),
     }))
 }
 
 impl PoolTraining {
-    /// What continuing made of `market`, whose model so far is `champion`; `None` for a market that was not in it.
+    /// The candidate for `market` after continuing, whose current model is `champion`; `None` for a market that was not
+    /// in the pool.
     ///
-    /// A single update has too few new rows for the gate, so the whole chain of them is judged by all of its own.
+    /// A single update has too few new rows for the gate, so the whole chain of updates is judged by all of its own
+    /// rows.
     ///
     /// # Errors
     /// [`domain::error::Error::Internal`] when the champion cannot read a row.

@@ -1,7 +1,8 @@
-//! How often those who judge live results are wrong on markets where nothing changes, and how soon they find a real fall: on
-//! simulated homes whose signals overlap, of coins that move together. The promises are those of `docs/live-results.md`.
+//! Error rates of the judges of live results: how often they are wrong on markets where nothing changes, and how soon
+//! they find a real fall. Simulated homes have overlapping signals on correlated coins. `docs/live-results.md` states
+//! the promised rates.
 //!
-//! `npm run test:judgements` runs more homes, longer ones, and worlds that would take minutes.
+//! `npm run test:judgements` runs more and longer homes, and worlds that take minutes.
 
 use super::drift::OutcomeMonitor;
 use super::improvement::{Closed, Verdict, improvement};
@@ -20,12 +21,13 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 const WEEK: i64 = 7 * 24;
-/// When a home begins.
+/// When a simulated home begins.
 const START_MS: i64 = 1_700_000_000_000;
-/// By how much a walk of hourly steps overshoots a level, in standard deviations of a step (Siegmund, *Sequential Analysis*, 1985).
+/// By how much an hourly random walk overshoots a level, in standard deviations of a step (Siegmund, *Sequential
+/// Analysis*, 1985).
 const OVERSHOOT: f64 = 0.5826;
 
-/// A home on markets where nothing can be known: signals of a constant chance of success.
+/// A simulated home on unpredictable markets: every signal has the same chance of success.
 #[derive(Debug, Clone, Copy)]
 struct World {
     coins: usize,
@@ -35,23 +37,23 @@ struct World {
     correlation: f64,
     /// The chance of success: 0.8 is stop 4, target 1.
     success: f64,
-    /// Hours that a signal lives on the average.
+    /// Mean hours that a signal stays open.
     life: f64,
     hours: i64,
-    /// From this hour on, signals have another chance of success.
+    /// From this hour on, signals have this other chance of success.
     falls: Option<(i64, f64)>,
 }
 
 const DENSE: World =
     World { coins: 10, every: 1, correlation: 0.6, success: 0.6, life: 16.0, hours: 4 * WEEK, falls: None };
 
-/// Stop and target of a chance of success, in standard deviations of an hour.
+/// Stop and target for a chance of success, in standard deviations of an hour.
 fn levels(success: f64, life: f64) -> (f64, f64) {
     let odds = success / (1.0 - success);
     ((life * odds).sqrt() - OVERSHOOT, (life / odds).sqrt() - OVERSHOOT)
 }
 
-struct Open {
+struct OpenSignal {
     coin: usize,
     given: i64,
     entry: f64,
@@ -69,7 +71,7 @@ fn home(world: &World, seed: u64) -> Vec<Ended> {
     let markets: Vec<Market> =
         (0..world.coins).map(|coin| Market::parse(&format!("COIN{coin}"), "1h").unwrap()).collect();
     let mut prices = vec![0.0; world.coins];
-    let (mut open, mut closed): (Vec<Open>, Vec<Ended>) = (Vec::new(), Vec::new());
+    let (mut open, mut closed): (Vec<OpenSignal>, Vec<Ended>) = (Vec::new(), Vec::new());
     for hour in 0..world.hours {
         let common = world.correlation.sqrt() * normal();
         prices.iter_mut().for_each(|price| *price += common + (1.0 - world.correlation).sqrt() * normal());
@@ -92,39 +94,39 @@ fn home(world: &World, seed: u64) -> Vec<Ended> {
         });
         let success = world.falls.filter(|(from, _)| hour >= *from).map_or(world.success, |(_, after)| after);
         let (stop, target) = levels(success, world.life);
-        // Coins take their turns.
+        // Coins give their signals in turn.
         let given = (0..world.coins).filter(|coin| (hour + *coin as i64) % world.every == 0);
-        open.extend(given.map(|coin| Open { coin, given: hour, entry: prices[coin], stop, target }));
+        open.extend(given.map(|coin| OpenSignal { coin, given: hour, entry: prices[coin], stop, target }));
     }
     closed
 }
 
-/// Homes to look at.
+/// Number of homes to simulate.
 fn runs() -> u64 {
     std::env::var("SIGNALLOOP_JUDGEMENTS").ok().map_or(200, |count| count.parse().unwrap())
 }
 
-/// Are the worlds wanted, too, that take minutes?
+/// Whether to run the worlds that take minutes.
 fn is_long() -> bool {
     std::env::var_os("SIGNALLOOP_JUDGEMENTS").is_some()
 }
 
-/// Of so many homes, in how many something is so.
+/// The share of homes for which `is_so` holds.
 fn share(world: World, is_so: impl Fn(&[Ended]) -> bool + Sync) -> f64 {
     let count = (0..runs()).into_par_iter().filter(|&seed| is_so(&home(&world, seed))).count();
     count as f64 / runs() as f64
 }
 
-/// What a promised share may come to in so many homes: exceeded once in a thousand times.
+/// The largest observed share that fits a promised rate: exceeded by chance once in a thousand times.
 fn at_most(promised: f64) -> f64 {
     promised + 3.1 * (promised * (1.0 - promised) / runs() as f64).sqrt()
 }
 
-/// Hours between the looks that conservative mode is judged by here; a home looks after each closing.
+/// Hours between two checks of conservative mode in this simulation; a real home checks after each closing.
 const LOOK: i64 = 12;
 
-/// Of homes of ten coins at a true success rate of 60 %, twenty points above the threshold, at most one in twenty enters conservative
-/// mode within four weeks.
+/// Ten coins at a true success rate of 60 %, twenty points above the threshold: at most one home in twenty enters
+/// conservative mode within four weeks.
 #[test]
 fn conservative_mode_is_for_homes_that_do_poorly() {
     let ten = [(4, 16.0, 0.0), (4, 16.0, 0.8), (24, 24.0, 0.8)];
@@ -137,7 +139,7 @@ fn conservative_mode_is_for_homes_that_do_poorly() {
     }
 }
 
-/// A fall from 60 % to 30 % turns most of them conservative within two weeks.
+/// A fall from 60 % to 30 % puts most homes into conservative mode within two weeks.
 #[test]
 fn a_fall_turns_a_home_conservative() {
     for correlation in [0.0, 0.8] {
@@ -157,7 +159,7 @@ fn a_fall_turns_a_home_conservative() {
     }
 }
 
-/// When the home or one of its markets enters conservative mode after a time.
+/// When the home or one of its markets enters conservative mode after `since_ms`.
 fn entered(closed: &[Ended], since_ms: i64) -> Option<i64> {
     let rule = PoorPerformance::default();
     let window_ms = i64::from(rule.window_days) * DAY_MS;
@@ -181,9 +183,9 @@ fn evaluated(closed: &[Ended]) -> Verdict {
     improvement(&closed.iter().map(Closed::ended).collect::<Vec<_>>(), 10.0).verdict
 }
 
-/// Of markets where nothing changes, at most one in twenty is called better or worse.
+/// Where nothing changes, at most one market in twenty is called better or worse.
 #[test]
-fn evaluate_is_wrong_as_seldom_as_it_promises() {
+fn evaluate_keeps_its_error_rate() {
     let worlds = [(1, 0.2, 4), (1, 0.5, 4), (1, 0.8, 4), (4, 0.5, 12), (24, 0.5, 12)];
     let long = [(1, 0.2, 12), (1, 0.5, 26), (4, 0.8, 4), (4, 0.2, 12), (24, 0.8, 26)];
     for (every, success, weeks) in worlds.into_iter().chain(long.into_iter().filter(|_| is_long())) {
@@ -193,7 +195,8 @@ fn evaluate_is_wrong_as_seldom_as_it_promises() {
         assert!(share <= at_most(0.05), "{share}");
     }
     let fall = World { coins: 1, hours: 12 * WEEK, falls: Some((6 * WEEK, 0.3)), ..DENSE };
-    // On a fair price other levels change how often signals succeed, and not what they earn: here, as much is won as lost.
+    // At a fair price, other levels change how often signals succeed, but not what they earn. Here, wins are as large
+    // as losses.
     let even = |one: &Ended| Ended { profit_percent: if one.succeeded { 1.0 } else { -1.0 }, ..one.clone() };
     let found = share(fall, |closed| evaluated(&closed.iter().map(even).collect::<Vec<_>>()) == Verdict::Worse);
     println!("a fall from 60 % to 30 %: {:.0} % found", 100.0 * found);
@@ -206,9 +209,9 @@ fn alarms(closed: &[Ended]) -> Vec<i64> {
     closed.iter().filter_map(next).collect()
 }
 
-/// Where nothing changes, a market raises one false alarm in three years at most, on the average.
+/// Where nothing changes, a market raises at most one false alarm in three years, on average.
 #[test]
-fn drift_is_seldom_called_where_nothing_changes_and_soon_where_something_does() {
+fn drift_has_few_false_alarms_and_is_found_soon() {
     for every in [1, 4, 24] {
         for success in [0.2, 0.5, 0.8] {
             let world = World { coins: 1, every, success, hours: 26 * WEEK, ..DENSE };
@@ -239,9 +242,9 @@ fn broken(closed: &[Ended], promised: f64) -> bool {
     weigh(&closed.iter().map(outcome).collect::<Vec<_>>()).is_broken
 }
 
-/// Of markets whose models keep their promises, one in a hundred is ever rolled back.
+/// Of markets whose models keep their promises, at most one in a hundred is ever rolled back.
 #[test]
-fn kept_promises_are_not_rolled_back() {
+fn kept_promises_are_rarely_rolled_back() {
     for every in [1, 4, 24] {
         for success in [0.2, 0.5, 0.8] {
             let world = World { coins: 1, every, success, hours: 26 * WEEK, ..DENSE };
@@ -255,7 +258,8 @@ fn kept_promises_are_not_rolled_back() {
     assert!(found >= 0.95, "{found}");
 }
 
-/// The lessons of a home with indicators that foretell nothing: some fresh at each signal, some that move as slowly as a price does.
+/// The lessons of a home whose indicators predict nothing: some are drawn fresh at each signal, some move as slowly as
+/// a price.
 fn lessons(closed: &[Ended], seed: u64) -> Vec<Lesson> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut given: Vec<&Ended> = closed.iter().collect();
@@ -292,7 +296,7 @@ fn found(lessons: &[Lesson]) -> Vec<Pattern> {
     find_patterns(&lessons.iter().collect::<Vec<_>>())
 }
 
-/// Where outcomes have nothing to do with what is known of a signal, at most one history in twenty shows any rule.
+/// Where outcomes are unrelated to what is known of a signal, at most one history in twenty shows any rule.
 #[test]
 fn patterns_are_seldom_found_where_there_are_none() {
     let worlds = [(10, 24, 0.8, 0.5), (10, 12, 0.0, 0.2), (1, 1, 0.0, 0.5)];
@@ -308,7 +312,8 @@ fn patterns_are_seldom_found_where_there_are_none() {
     }
 }
 
-/// How long a search takes is for the benches to say; here that it is seconds, also without optimisation.
+/// The benchmarks measure how long a search takes; this test only checks that it takes seconds, even without
+/// optimisation.
 #[test]
 fn ten_thousand_outcomes_of_twelve_indicators_are_searched_in_seconds() {
     let world = World { every: 2, hours: 2000, ..DENSE };
@@ -324,8 +329,8 @@ fn ten_thousand_outcomes_of_twelve_indicators_are_searched_in_seconds() {
     assert!(lessons.len() > 9_500 && begin.elapsed().as_secs() < 60);
 }
 
-/// A rule that begins half-way, among signals that overlap, is found, dated, and told to hold still; one that ends half-way is told
-/// not to.
+/// A rule that begins half-way, among overlapping signals, is found, dated, and reported as still valid; one that ends
+/// half-way is reported as no longer valid.
 #[test]
 fn a_planted_rule_is_found_and_dated() {
     let world = World { every: 8, hours: 26 * WEEK, ..DENSE };
@@ -334,7 +339,7 @@ fn a_planted_rule_is_found_and_dated() {
         let told: Vec<Pattern> = (0..8)
             .filter_map(|seed| {
                 let mut lessons = lessons(&home(&world, seed), seed);
-                // Of the fresh indicators, the last.
+                // The last of the fresh indicators.
                 let hit = |lesson: &&mut Lesson| {
                     let (_, value) = lesson.case.indicators.last().unwrap();
                     *value > 0.4 && (lesson.given_ms >= half_ms) == begins

@@ -1,21 +1,22 @@
-//! Triple-barrier labels: what a BUY, and what a SELL, at each bar would have come to.
+//! Triple-barrier labels. For each past candle: would a BUY (SELL) opened there have reached its target before its
+//! stop?
 
 use domain::barrier::{Direction, Levels};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
 use domain::config::SignalShape;
 
-/// The two bets at one bar. They can both fail, never both succeed: what lets one win stops the other or loses it.
+/// The two bets at one bar. Both can fail, but never both succeed: a move that lets one win makes the other lose.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Label {
-    /// A BUY would have succeeded.
+    /// How a BUY would have ended.
     pub buy: Ending,
-    /// A SELL would have succeeded.
+    /// How a SELL would have ended.
     pub sell: Ending,
 }
 
 impl Label {
-    /// The bet in one direction.
+    /// How the bet in one direction ended.
     pub fn of(&self, direction: Direction) -> Ending {
         match direction {
             Direction::Buy => self.buy,
@@ -23,7 +24,7 @@ impl Label {
         }
     }
 
-    /// The bar at which both bets are decided.
+    /// The first bar at which both bets are decided.
     pub fn last_bar(&self) -> usize {
         self.buy.bar.max(self.sell.bar)
     }
@@ -32,7 +33,7 @@ impl Label {
 /// How one bet ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ending {
-    /// Whether it succeeded, as [`domain::barrier::Outcome::succeeded`] counts.
+    /// Whether it succeeded, as defined by [`domain::barrier::Outcome::succeeded`].
     pub success: bool,
     /// Profit in percent of the entry, before costs.
     pub profit_percent: f64,
@@ -40,18 +41,18 @@ pub struct Ending {
     pub bar: usize,
 }
 
-/// Where a bet begins: the close of a candle.
+/// The entry of a bet: the close of a candle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry {
-    /// The close.
+    /// The closing price.
     pub price: f64,
     /// When the candle closed, UTC epoch ms.
     pub time_ms: i64,
 }
 
-/// The levels of a bet, as the signal generator sets them. It expires with the close of so many candles of the market as its
-/// shape says, which is by the clock only where the market never closes.
-/// A level that would be zero or below, as a wide target of a SELL can be, is left out: no price reaches it.
+/// The levels of a bet, as the signal generator sets them. It expires at the close of the `expiry_bars`-th following
+/// candle of the market; for a market that closes at night this is later than by the clock. A level at or below zero,
+/// as a wide target of a SELL can be, is left out: no price reaches it.
 pub fn levels_at(entry: Entry, calendar: &Calendar, atr: f64, direction: Direction, shape: &SignalShape) -> Levels {
     let stop = shape.stop_atr * atr;
     let level = |distance: f64| Some(entry.price + direction.sign() * distance).filter(|price| *price > 0.0);
@@ -66,8 +67,8 @@ pub fn levels_at(entry: Entry, calendar: &Calendar, atr: f64, direction: Directi
 }
 
 /// The label of a signal given at the close of `candles[bar]`; `None` while the candles that decide it are missing,
-/// be it that they have not come yet or that they fell into a gap. Over a night or a weekend a bet lives on, and a level that the
-/// market opens beyond fills at the open.
+/// either because they have not come yet or because they fell into a gap. A bet stays open over a night or a weekend,
+/// and a level that the market opens beyond fills at the open.
 pub fn label(candles: &[Candle], bar: usize, calendar: &Calendar, atr: f64, shape: &SignalShape) -> Option<Label> {
     let candle_ms = calendar.step_ms();
     let entry = Entry { price: candles[bar].close, time_ms: candles[bar].open_ms + candle_ms };
@@ -121,11 +122,11 @@ mod tests {
             "expiry, by the sign of the profit"
         );
         let halted = [calm[0], calm[1], candle(20, 105.0, 104.0, 105.0)];
-        assert_eq!(label(&halted, 0, &coin(), 2.0, &SHAPE), None, "unknown what happened in the hole");
+        assert_eq!(label(&halted, 0, &coin(), 2.0, &SHAPE), None, "the outcome within the gap is unknown");
     }
 
     proptest! {
-        /// Why two probabilities and their remainder are a distribution over BUY, SELL and HOLD.
+        /// This is why the two probabilities and their remainder form a distribution over BUY, SELL and HOLD.
         #[test]
         fn both_bets_never_succeed(moves in prop::collection::vec((-3.0..3.0f64, 0.0..3.0f64, 0.0..3.0f64), 4..30)) {
             let mut close = 100.0;

@@ -1,5 +1,28 @@
-//! Learning: labels, weights, folds, training, the gate between a new model and service, the decision that a model's
-//! probabilities lead to, what outcomes teach, and what live results say: poor performance, improvement, drift.
+//! Learning from candles and from outcomes: features, labels and sample weights; training with walk-forward
+//! evaluation; the gate between a new model and service; the decision that probabilities lead to; what closed signals
+//! teach (`outcomes`); and what live results say: poor performance, improvement, drift.
+//!
+//! Imports `domain` and `storage` only. It reads and writes model files and the ledger; it opens no connection, asks no
+//! clock (times are parameters), and knows nothing of the feedback store: `engine` hands it closed signals.
+//!
+//! For each past candle: would a BUY (SELL) opened there have reached its target before its stop?
+//!
+//! ```
+//! use domain::calendar::Calendar;
+//! use domain::candle::Candle;
+//! use domain::config::SignalShape;
+//! use domain::time::HOUR_MS;
+//!
+//! let candle = |hour: i64, high: f64, low: f64, close: f64| {
+//!     Candle { open_ms: hour * HOUR_MS, open: close, high, low, close, volume: 1.0 }
+//! };
+//! let candles = [candle(0, 100.0, 100.0, 100.0), candle(1, 101.0, 99.0, 101.0), candle(2, 104.5, 101.0, 104.0)];
+//! // The stop is one average true range (2.0) away, the target two: a BUY at 100 has its target at 104.
+//! let shape = SignalShape { stop_atr: 1.0, reward_risk: 2.0, expiry_bars: 3 };
+//! let label = learning::label(&candles, 0, &Calendar::always(HOUR_MS), 2.0, &shape).unwrap();
+//! assert!(label.buy.success && !label.sell.success);
+//! assert_eq!(label.buy.profit_percent, 4.0);
+//! ```
 
 #[cfg(test)]
 mod adjusted;
@@ -12,13 +35,13 @@ mod feedback;
 mod folds;
 mod gate;
 pub mod harm;
-#[cfg(test)]
-mod honesty;
 pub mod improvement;
 mod incremental;
 #[cfg(test)]
 mod judgements;
 mod labels;
+#[cfg(test)]
+mod leakage;
 mod live;
 pub mod model;
 pub mod outcomes;

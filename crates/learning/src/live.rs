@@ -1,22 +1,22 @@
-//! Whether the models of a market keep what their held-out figures promised.
+//! Do live results keep what the held-out figures of a market's models promised?
 
 use serde::{Deserialize, Serialize};
 
-/// Closed signals below which nothing is decided.
+/// With fewer closed signals nothing is decided.
 pub const MIN_CLOSED: usize = 30;
-/// Promises that are kept are called broken at most one time in a hundred, however often it is looked at.
+/// The probability that kept promises are ever called broken, however often they are tested.
 pub const LEVEL: f64 = 0.01;
-/// The alternatives that the evidence is weighed for: the true probability is this share of the promised one.
+/// The alternatives tested: the true probability is this share of the promised one.
 const SHORTFALLS: [f64; 4] = [0.9, 0.75, 0.5, 0.25];
-/// Ratios beyond this say no more than this, and products of them stay in the range of f64.
+/// Likelihood ratios are capped here, so that products of them stay in the range of f64.
 const MOST: f64 = 1e300;
 
 /// One closed signal of a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LiveOutcome {
-    /// The version that gave it.
+    /// The version of the model that gave it.
     pub version: u64,
-    /// The probability of success that this version gave it, 0–1.
+    /// The probability of success that this version stated, 0–1.
     pub promised: f64,
     /// Whether it succeeded.
     pub succeeded: bool,
@@ -26,36 +26,37 @@ pub struct LiveOutcome {
     pub closed_ms: i64,
 }
 
-/// What live outcomes say of the models that gave the signals.
+/// How live outcomes compare with the promises of the models that gave the signals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LiveRecord {
     /// Closed signals.
     pub closed: usize,
     /// How many succeeded.
     pub succeeded: usize,
-    /// How many should have, by the models' own probabilities.
+    /// The sum of the promised probabilities: how many should have succeeded.
     pub expected: f64,
-    /// How many times likelier the outcomes are at their best under a shortfall than under the promises.
+    /// The strongest evidence against the promises so far: how many times likelier the outcomes are under a shortfall.
     pub against: f64,
-    /// The promises are broken.
+    /// Whether the promises are broken.
     pub is_broken: bool,
-    /// How many outcomes came before the run of broken promises, where that most likely begins.
+    /// How many outcomes came before the estimated beginning of the broken promises.
     pub kept: usize,
 }
 
 /// The evidence for one shortfall.
 #[derive(Debug, Clone, Copy, Default)]
 struct Course {
-    /// Σ over all beginnings of their weight · the likelihood ratio since.
+    /// Σ over all possible beginnings of their prior weight · the likelihood ratio since.
     sum: f64,
-    /// The likelihood ratio since the likeliest beginning.
+    /// The likelihood ratio since the most likely beginning.
     best: f64,
-    /// The outcomes before that one, of all chains.
+    /// How many outcomes, of all chains, came before that beginning.
     kept: usize,
 }
 
 impl Course {
-    /// Takes in the outcome that `before` others precede, `own` of them in its chain, and its likelihood ratio.
+    /// Adds an outcome with this likelihood ratio; `own` outcomes of its chain and `before` outcomes of all chains came
+    /// before it.
     fn next(&mut self, own: usize, before: usize, ratio: f64) {
         self.sum = ((self.sum + weight(own)) * ratio).min(MOST);
         if self.best <= 1.0 {
@@ -65,12 +66,12 @@ impl Course {
     }
 }
 
-/// What a beginning that `before` outcomes precede counts: one half, one sixth, one twelfth; 1 for all together.
+/// The prior weight of a beginning after `before` outcomes: one half, one sixth, one twelfth, …; they sum to 1.
 fn weight(before: usize) -> f64 {
     1.0 / ((before as f64 + 1.0) * (before as f64 + 2.0))
 }
 
-/// Signals each of which was given when the one before it had closed.
+/// A sequence of signals, each given after the one before it had closed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Chain {
     courses: [Course; SHORTFALLS.len()],
@@ -79,7 +80,7 @@ struct Chain {
 
 impl Chain {
     fn next(&mut self, before: usize, outcome: &LiveOutcome) {
-        // A promise of certainty would be broken beyond repair by one failure.
+        // A probability of 1 would be refuted by a single failure.
         let p = outcome.promised.clamp(0.0, 0.999);
         for (course, theta) in self.courses.iter_mut().zip(SHORTFALLS) {
             let ratio = if outcome.succeeded { theta } else { (1.0 - theta * p) / (1.0 - p) };
@@ -90,7 +91,7 @@ impl Chain {
 
     /// How many times likelier its outcomes are under a shortfall than under the promises.
     fn against(&self) -> f64 {
-        // Beginnings yet to come say nothing so far: their ratio is 1.
+        // Beginnings that are still to come have a likelihood ratio of 1.
         let to_come = 1.0 / (self.outcomes as f64 + 1.0);
         self.courses.iter().map(|course| course.sum).sum::<f64>() / self.courses.len() as f64 + to_come
     }
@@ -100,7 +101,7 @@ impl Chain {
     }
 }
 
-/// The chain that each outcome belongs to: the first whose signals had all closed when it was given.
+/// Assigns each outcome to a chain: the first one whose signals had all closed when it was given.
 fn chains(outcomes: &[LiveOutcome]) -> Vec<usize> {
     let mut given: Vec<usize> = (0..outcomes.len()).collect();
     given.sort_by_key(|&at| (outcomes[at].given_ms, outcomes[at].closed_ms));
@@ -116,21 +117,22 @@ fn chains(outcomes: &[LiveOutcome]) -> Vec<usize> {
     chain
 }
 
-/// Weighs outcomes, in order of time, against what was promised. They may be of several versions: each brings the promise of
-/// its own.
+/// Tests outcomes, in order of time, against the promised probabilities. Outcomes may come from several versions; each
+/// brings the promise of its own version.
 ///
-/// For each shortfall θ and each beginning the likelihood ratio Π (θp or 1 − θp) / (p or 1 − p) of the outcomes since is a
-/// martingale when each p is right, whichever model stated it, and shrinks when success is likelier still. The mean of several
-/// is one too, so it ever reaches 1/[`LEVEL`] with a probability of at most [`LEVEL`] (Ville, *Étude critique de la notion de
-/// collectif*, 1939; Wald's sequential test, with a mixture of alternatives). So looking after each closed signal costs no
-/// confidence, which it would with a test of fixed size. Without a choice of beginnings, what was kept for months would have to
-/// be made up for by a run of broken promises as long. What was proven once stays proven: the highest value counts.
+/// For each shortfall θ and each possible beginning, the likelihood ratio Π (θp or 1 − θp) / (p or 1 − p) of the
+/// outcomes since is a martingale if each p is right, whichever model stated it, and shrinks if success is likelier
+/// than promised. The mean of several martingales is one too, so it ever reaches 1/[`LEVEL`] with a probability of at
+/// most [`LEVEL`] (Ville, *Étude critique de la notion de collectif*, 1939; Wald's sequential test, with a mixture of
+/// alternatives). So the test may be repeated after each closed signal, which a test of fixed sample size would not
+/// allow. Averaging over beginnings means that months of kept promises do not delay the detection of broken ones. The
+/// highest value so far counts, so what was proven once stays proven.
 ///
-/// A promise is right for a signal at the time when it is given, not after half of its way. So only signals that follow one another
-/// are multiplied, as chains; signals that are under way together belong to different chains, and of chains the mean is taken, which
-/// asks nothing of how they depend on each other (Vovk and Wang, *E-values: calibration, combination and applications*, Annals of
-/// Statistics 49, 2021; for forecasts of several steps Henzi and Ziegel, *Valid sequential inference on probability forecast
-/// performance*, Biometrika 109, 2022).
+/// A promise is right for a signal at the time it is given, not half-way through its life. So ratios are multiplied
+/// only along chains of signals that follow one another. Overlapping signals belong to different chains, and the
+/// evidence of the chains is averaged, which is valid under any dependence (Vovk and Wang, *E-values: calibration,
+/// combination and applications*, Annals of Statistics 49, 2021; for forecasts of several steps Henzi and Ziegel,
+/// *Valid sequential inference on probability forecast performance*, Biometrika 109, 2022).
 pub fn weigh(outcomes: &[LiveOutcome]) -> LiveRecord {
     let of = chains(outcomes);
     let mut chains: Vec<Chain> = Vec::new();
@@ -139,7 +141,8 @@ pub fn weigh(outcomes: &[LiveOutcome]) -> LiveRecord {
     for (before, (outcome, &at)) in outcomes.iter().zip(&of).enumerate() {
         expected += outcome.promised;
         succeeded += usize::from(outcome.succeeded);
-        // In order of closing, a later chain may be the first to have an outcome: those before it count as the 1 they begin with.
+        // In order of closing, a later chain may have the first outcome; chains without outcomes count with their
+        // initial value of 1.
         while chains.len() <= at {
             chains.push(Chain::default());
             sum += 1.0;
@@ -165,8 +168,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    /// `count` outcomes that come true at `share` of what was promised, which each version does otherwise; a new version serves
-    /// after every 24.
+    /// `count` outcomes that come true at `share` of the promised probability. Versions promise different
+    /// probabilities; a new version serves after every 24 outcomes.
     fn outcomes(count: usize, share: f64, seed: u64) -> Vec<LiveOutcome> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut usual = 0.0;
@@ -183,7 +186,8 @@ mod tests {
 
     #[test]
     fn worked_by_hand() {
-        // 30 failures promised at one half: each counts (1 − θ/2) / ½, and n of them are the likelier the earlier one begins.
+        // 30 failures promised at one half. Each has the ratio (1 − θ/2) / ½, so an earlier beginning multiplies more
+        // of them.
         let failed = |n| LiveOutcome { version: 1, promised: 0.5, succeeded: false, given_ms: n, closed_ms: n + 1 };
         let got = weigh(&(0..30).map(failed).collect::<Vec<_>>());
         let ratio = |theta: f64| {
@@ -194,12 +198,12 @@ mod tests {
         assert!((got.against / mean - 1.0).abs() < 1e-9 && got.is_broken);
         assert_eq!((got.closed, got.succeeded, got.expected, got.kept), (30, 0, 15.0, 0));
         let early = weigh(&(0..29).map(failed).collect::<Vec<_>>());
-        assert!(!early.is_broken && early.against == 0.0, "29 are too few, whatever they say");
-        // All beginnings together count as one.
+        assert!(!early.is_broken && early.against == 0.0, "29 outcomes are too few for a verdict");
+        // The prior weights of all beginnings sum to one.
         assert!(((0..1000).map(weight).sum::<f64>() + 1.0 / 1001.0 - 1.0).abs() < 1e-12);
         let forever = weigh(&(0..5000).map(failed).collect::<Vec<_>>());
         assert!(forever.against.is_finite() && forever.is_broken, "{forever:?}");
-        // Given all at once, they are thirty chains of one failure each, and say as little as one.
+        // Given all at once, they are thirty chains of one failure each, and prove as little as one.
         let at_once = |_| LiveOutcome { given_ms: 0, closed_ms: 1, ..failed(0) };
         let together = weigh(&(0..30).map(at_once).collect::<Vec<_>>());
         let ratio = |theta: f64| (1.0 - theta / 2.0) * 2.0 / 2.0;
@@ -209,15 +213,15 @@ mod tests {
 
     #[test]
     fn kept_promises_are_seldom_called_broken_though_they_are_looked_at_each_time() {
-        // What `weigh` says of 400 outcomes is whether it would have said so after any number of them.
+        // The result after 400 outcomes includes every earlier test, because the highest value counts.
         let broken = |share| (0..1000).filter(|&seed| weigh(&outcomes(400, share, seed)).is_broken).count();
         let kept = broken(1.0);
         assert!(kept <= 15, "{kept} of 1000, ten are allowed");
-        assert!(broken(1.2) <= 2, "more successes than promised are no breach");
+        assert!(broken(1.2) <= 2, "more successes than promised do not break a promise");
         let halved = broken(0.5);
         assert!(halved >= 990, "half of what was promised: {halved} of 1000 found");
         let of_a_day = (0..1000).filter(|&seed| weigh(&outcomes(24, 0.5, seed)).is_broken).count();
-        assert_eq!(of_a_day, 0, "no version alone has closed enough");
+        assert_eq!(of_a_day, 0, "no single version has enough closed signals");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The rows of all markets of a timeframe in order of time, what was known at a time, and learners fitted to that.
+//! The rows of all markets of a timeframe in order of time, the part of them that could be known at a given time, and
+//! learners fitted to that part.
 
 use super::clusters::cluster_ms;
-use super::dataset::{Constants, Dataset, MIN_ROWS, SIDES, Tally, lost};
+use super::dataset::{Constants, Dataset, MIN_ROWS, RateSums, SIDES, lost};
 use super::weights::time_decay;
 use crate::model::{Bins, Families, PerFamily, Sample};
 use domain::cancel::Cancel;
@@ -9,20 +10,20 @@ use domain::config::Config;
 use domain::error::{Error, Result};
 use std::sync::Arc;
 
-/// Rows of markets, in order of time.
-pub(super) struct Rows {
-    /// By name of their market.
+/// The rows of several markets, in order of time.
+pub(super) struct PoolRows {
+    /// The markets, by name.
     pub markets: Vec<Arc<Dataset>>,
-    /// Of each row its market and its place there.
+    /// For each row, the number of its market and its position there.
     places: Vec<(u32, u32)>,
     /// When the bar of each row opens, UTC epoch ms.
     pub times_ms: Vec<i64>,
-    /// When each row's label was decided.
+    /// When the label of each row was decided, UTC epoch ms.
     pub decided_ms: Vec<i64>,
 }
 
-impl Rows {
-    /// Of these markets, all of one timeframe, and all with volume or all without.
+impl PoolRows {
+    /// Merges the rows of these markets, which all have the same timeframe, and all have volume or all have none.
     ///
     /// # Errors
     /// [`Error::NoData`] with the counts when together they have fewer than [`MIN_ROWS`].
@@ -50,7 +51,7 @@ impl Rows {
         self.places.len()
     }
 
-    /// The number of a row's market, and the row there.
+    /// The number of the row's market, and the row's position there.
     pub fn place(&self, at: usize) -> (usize, usize) {
         let (market, row) = self.places[at];
         (market as usize, row as usize)
@@ -66,24 +67,25 @@ impl Rows {
         self.markets[market].happened[side][row]
     }
 
-    /// What happened (0 or 1) less the constant.
+    /// The residual of the constant prediction: what happened (0 or 1) minus the constant.
     pub fn surprise(&self, at: usize, side: usize, constant: f64) -> f64 {
         f64::from(u8::from(self.happened(at, side))) - constant
     }
 
-    /// The close of the last candle that any label saw.
+    /// The close of the last candle that any label depends on.
     pub fn horizon_ms(&self) -> i64 {
         self.markets.iter().map(|market| market.horizon_ms).max().unwrap_or_default()
     }
 
-    /// How long a stretch of time is that counts once.
+    /// The length of a cluster.
     pub fn cluster_ms(&self, config: &Config) -> i64 {
         let span = self.times_ms.last().zip(self.times_ms.first()).map_or(0, |(last, first)| last - first);
         let candle_ms = self.markets.first().map_or(1, |market| market.candle_ms);
         cluster_ms(span, config.signal.expiry_bars as i64 * candle_ms)
     }
 
-    /// When half of the live signals of all markets had closed: what comes after can show what they teach.
+    /// The median closing time of the live signals of all markets: the rows after it can show whether the adjustment by
+    /// earlier signals helps.
     pub fn live_middle_ms(&self) -> Option<i64> {
         let horizon_ms = self.horizon_ms();
         let middle = |market: &Arc<Dataset>| market.feedback.middle_ms(horizon_ms);
@@ -93,43 +95,43 @@ impl Rows {
     }
 }
 
-/// Base rates and payoffs as they were known at a time: of all markets together, and of each.
-pub(super) fn constants_at(rows: &Rows, until_ms: i64, config: &Config) -> (Constants, Vec<Constants>) {
-    let mut tally = Tally::default();
+/// The base rates and payoffs known at `until_ms`: of all markets together, and of each market.
+pub(super) fn constants_at(rows: &PoolRows, until_ms: i64, config: &Config) -> (Constants, Vec<Constants>) {
+    let mut tally = RateSums::default();
     rows.markets.iter().for_each(|market| market.tally(until_ms, &config.signal, &mut tally));
     let pooled = tally.constants(&config.signal);
     let of = |market: &Arc<Dataset>| market.constants(until_ms, &pooled, &config.signal);
     (pooled, rows.markets.iter().map(of).collect())
 }
 
-/// What was known at a time.
-pub(super) struct Known<'a> {
-    rows: &'a Rows,
+/// A training set: only labels and live signals that were known at its end.
+pub(super) struct TrainingSet<'a> {
+    rows: &'a PoolRows,
     positions: &'a [usize],
     until_ms: i64,
     bins: Bins,
     decay: Vec<f64>,
-    /// Of all markets together.
+    /// Base rates and payoffs of all markets together.
     pub pooled: Constants,
-    /// Of each market.
+    /// Base rates and payoffs of each market.
     pub constants: Vec<Constants>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> TrainingSet<'a> {
     /// The rows at `positions`, all decided by `until_ms`.
-    pub fn new(rows: &'a Rows, positions: &'a [usize], until_ms: i64, config: &Config) -> Self {
+    pub fn new(rows: &'a PoolRows, positions: &'a [usize], until_ms: i64, config: &Config) -> Self {
         let values: Vec<&[f64]> = positions.iter().map(|&at| rows.row(at)).collect();
         let times: Vec<i64> = positions.iter().map(|&at| rows.times_ms[at]).collect();
         let (pooled, constants) = constants_at(rows, until_ms, config);
         Self { rows, positions, until_ms, bins: Bins::new(&values), decay: time_decay(&times), pooled, constants }
     }
 
-    /// Of the market of a row.
+    /// The base rate of the row's market.
     pub fn base_rate(&self, at: usize, side: usize) -> f64 {
         self.constants[self.rows.place(at).0].base_rates[side]
     }
 
-    /// By how much live signals adjust what each row counts in a direction; `None` where they adjust nothing.
+    /// The factor by which live signals adjust the weight of each row in a direction; `None` where they change nothing.
     pub fn adjustments(&self, side: usize) -> Option<Vec<f64>> {
         let adjust = |(data, constants): (&Arc<Dataset>, &Constants)| {
             data.feedback.adjustment(data, self.until_ms, SIDES[side], constants.base_rates[side])
@@ -140,7 +142,8 @@ impl<'a> Known<'a> {
         factors.iter().any(|factor| *factor != 1.0).then_some(factors)
     }
 
-    /// The learners of a direction: 0 is BUY, 1 is SELL. What a row counts is 1 · time decay · what it is `adjusted` by.
+    /// Fits the learners of a direction: 0 is BUY, 1 is SELL. A row's weight is its time decay, times its factor in
+    /// `adjusted`.
     pub fn fit(
         &self,
         side: usize,
@@ -156,12 +159,12 @@ impl<'a> Known<'a> {
         };
         let offsets: Vec<f64> = self.positions.iter().map(|&at| self.base_rate(at, side).clamp(0.001, 0.999)).collect();
         let sample = Sample { bins: &self.bins, happened: &happened, weights: &weights, offsets: &offsets };
-        // BUY and SELL draw different samples.
+        // BUY and SELL draw different bootstrap samples.
         Families::fit(&sample, trees, seed.wrapping_mul(2).wrapping_add(side as u64), cancel)
     }
 }
 
-/// What learners say of rows.
+/// The departures that the learners predict for rows.
 pub(super) fn departures(families: &Families, rows: &[&[f64]]) -> Result<Vec<PerFamily>> {
     families.departures_of_all(rows).ok_or_else(lost)
 }

@@ -1,46 +1,48 @@
-//! Shapes that recorded signals have: how far their stop lies, what they may win for what they risk, and how long they live.
+//! Finds the shapes of recorded signals: the distance of the stop, the ratio of reward to risk, and the time until
+//! expiry.
 //!
-//! A model answers for bets of its own shape. Where a backend's signals have other shapes than the configured one, a model of each
-//! of those is trained beside it.
+//! A model predicts bets of one shape. Where a backend's signals have other shapes than the configured one, a model of
+//! each frequent shape is trained as well.
 
 use domain::calendar::Calendar;
 use domain::config::{Config, SignalShape};
 use domain::features::ATR_PERCENT;
 use domain::signal::Signal;
 
-/// Shapes at most, beside the configured one: each costs a training.
+/// The largest number of shapes beside the configured one; each costs a training.
 pub const MOST_SHAPES: usize = 3;
-/// Signals that a shape is worth a training for.
+/// The number of signals that justifies a training for a shape.
 pub const ENOUGH_SIGNALS: usize = 50;
-/// So far around its middle a shape has its signals, in logarithms: 28 % more, 22 % less.
+/// How far from its centre a shape's signals lie, in logarithms: 28 % more, or 22 % less.
 const REACH: f64 = 0.25;
-/// Side of the cells in which signals are counted to find where they are dense, in logarithms.
+/// The side of the grid cells in which signals are counted to find dense regions, in logarithms.
 const CELL: f64 = 0.1;
-/// Cells on either side that make up about [`REACH`].
+/// The number of cells on either side that make up about [`REACH`].
 const CELLS: i32 = 2;
-/// Shapes that differ by less than this factor, in stop, ratio and expiry, are one.
+/// Shapes that differ by less than this factor, in stop, ratio and expiry, are treated as one.
 const ALIKE: f64 = 1.15;
-/// What is no slip of the pen: stop in average true ranges, reward to risk, bars. The configuration allows the same, but for targets
-/// nearer than stops, which signals may have.
+/// Plausible ranges of stop in average true ranges, reward to risk, and bars. They match what the configuration allows,
+/// except that signals may have targets nearer than their stops.
 const SANE: [(f64, f64); 3] = [(0.1, 20.0), (0.1, 20.0), (1.0, 1000.0)];
 
-/// Stop in average true ranges, reward to risk and bars until expiry, in logarithms.
+/// A point in the space of shapes: the logarithms of stop in average true ranges, reward to risk, and bars until
+/// expiry.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place([f64; 3]);
 
 impl Place {
-    /// `None` where one of them is no positive number.
+    /// `None` where one of the values is not a positive number.
     pub fn of(stop_atr: f64, reward_risk: f64, expiry_bars: f64) -> Option<Self> {
         let values = [stop_atr, reward_risk, expiry_bars];
         values.iter().all(|value| value.is_finite() && *value > 0.0).then(|| Self(values.map(f64::ln)))
     }
 
-    /// Where a shape lies.
+    /// The point of a shape.
     pub fn of_shape(shape: &SignalShape) -> Option<Self> {
         Self::of(shape.stop_atr, shape.reward_risk, shape.expiry_bars as f64)
     }
 
-    /// The square of how far two lie apart.
+    /// The squared distance of two points.
     pub fn distance(&self, other: &Self) -> f64 {
         self.0.iter().zip(other.0).map(|(a, b)| (a - b).powi(2)).sum()
     }
@@ -57,7 +59,7 @@ impl Place {
         self.0.map(|at| (at / CELL).round() as i32)
     }
 
-    /// As a shape, in numbers that people can read.
+    /// The shape at this point, in rounded numbers that people can read.
     fn shape(&self) -> SignalShape {
         let [stop, ratio, bars] = self.0.map(f64::exp);
         let hundredths = |value: f64| (100.0 * value).round() / 100.0;
@@ -69,20 +71,20 @@ impl Place {
     }
 }
 
-/// The levels of one signal, in the measures of its market.
+/// The levels of one signal, in its market's units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SignalLevels {
-    /// Distance of the stop from the entry in average true ranges.
+    /// Distance of the stop from the entry, in average true ranges.
     pub stop_atr: f64,
-    /// Distance of the target in multiples of the stop's.
+    /// Distance of the target, as a multiple of the stop distance.
     pub reward_risk: f64,
-    /// Candles until it expires; `None` where it does not.
+    /// Candles until it expires; `None` where it never does.
     pub expiry_bars: Option<f64>,
 }
 
 impl SignalLevels {
-    /// Those of a signal, at whose entry the average true range was so many percent of the price; `None` where it lacks a stop or
-    /// a target. Only candles that its market trades count, where `calendar` knows them.
+    /// The levels of a signal whose entry had an average true range of `atr_percent` percent of the price; `None` where
+    /// it lacks a stop or a target. Only candles during trading hours count, where `calendar` knows them.
     pub fn of(signal: &Signal, atr_percent: f64, calendar: Option<&Calendar>) -> Option<Self> {
         let entry = signal.entry_price?;
         let (risk, reward) = ((entry - signal.stop_loss?).abs(), (signal.take_profit? - entry).abs());
@@ -97,7 +99,7 @@ impl SignalLevels {
         })
     }
 
-    /// The average true range at a signal's entry in percent of the price, as its features tell.
+    /// The average true range at a signal's entry in percent of the price, read from its features.
     pub fn atr_percent(signal: &Signal) -> Option<f64> {
         let features = signal.features.as_ref()?;
         let value = features.values.get(ATR_PERCENT).copied();
@@ -105,26 +107,27 @@ impl SignalLevels {
     }
 }
 
-/// A shape that signals have.
+/// A frequent shape of signals.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FoundShape {
-    /// The middle of theirs.
+    /// The median of these signals.
     pub shape: SignalShape,
-    /// How many have it, or nearly.
+    /// How many signals have this shape, or nearly.
     pub signals: usize,
 }
 
 impl FoundShape {
-    /// The configuration with this shape in the place of the configured one.
+    /// The configuration with this shape instead of the configured one.
     pub fn config(&self, config: &Config) -> Config {
         Config { signal: self.shape, ..config.clone() }
     }
 }
 
-/// The shapes that most signals have, beside the configured one, most frequent first. The same signals, in whatever order, the same
-/// shapes. One that does not expire counts as one of the configured expiry.
+/// The most frequent shapes of signals beside the configured one, most frequent first. The result does not depend on
+/// the order of the signals. A signal without an expiry counts with the configured one.
 ///
-/// Where signals lie densest, in logarithms, there is a shape: the median of those around. They are set aside, and so on.
+/// A shape is the median of the signals around the densest point, in logarithms. Those signals are then set aside, and
+/// the search repeats.
 pub fn find_shapes(signals: &[SignalLevels], configured: &SignalShape) -> Vec<FoundShape> {
     let place = |levels: &SignalLevels| {
         let bars = levels.expiry_bars.unwrap_or(configured.expiry_bars as f64);
@@ -141,7 +144,7 @@ pub fn find_shapes(signals: &[SignalLevels], configured: &SignalShape) -> Vec<Fo
         }
         left = others;
         let shape = median(&around).shape();
-        // Rounded to a readable number, it may have come to lie elsewhere.
+        // After rounding, the shape may lie elsewhere.
         let Some(place) = Place::of_shape(&shape) else { continue };
         if known.iter().all(|known| !known.within(&place, ALIKE.ln())) {
             known.push(place);
@@ -152,7 +155,8 @@ pub fn find_shapes(signals: &[SignalLevels], configured: &SignalShape) -> Vec<Fo
     found
 }
 
-/// The middle of where most lie; `None` without any. Of two as dense, the one of the nearer stop.
+/// The centre of the densest region; `None` without signals. Of two equally dense regions, the one with the nearer
+/// stop.
 fn densest(places: &[Place]) -> Option<Place> {
     let mut cells: std::collections::BTreeMap<[i32; 3], usize> = Default::default();
     places.iter().for_each(|place| *cells.entry(place.cell()).or_default() += 1);
@@ -172,7 +176,7 @@ fn densest(places: &[Place]) -> Option<Place> {
     Some(median(&around))
 }
 
-/// The median of each coordinate, which a few that lie far off do not move.
+/// The median of each coordinate, which outliers do not move.
 fn median(places: &[Place]) -> Place {
     let of = |axis: usize| {
         let mut values: Vec<f64> = places.iter().map(|place| place.0[axis]).collect();
@@ -194,7 +198,7 @@ mod tests {
 
     const CONFIGURED: SignalShape = SignalShape { stop_atr: 1.5, reward_risk: 2.0, expiry_bars: 24 };
 
-    /// So many signals around a shape, each a few percent off.
+    /// A number of signals around a shape, each a few percent off.
     fn around(shape: (f64, f64, f64), count: usize, random: &mut ChaCha8Rng) -> Vec<SignalLevels> {
         let near = |value: f64, random: &mut ChaCha8Rng| value * (random.random_range(-0.08..0.08f64)).exp();
         (0..count)
@@ -219,7 +223,7 @@ mod tests {
             .zip([300, 200, 90, 60])
             .flat_map(|(shape, count)| around(*shape, count, &mut random))
             .collect();
-        // The configured shape has a model anyway, and what is rare, absurd or no number is no shape.
+        // The configured shape has a model anyway; rare, implausible and invalid values are not shapes.
         signals.extend(around((1.5, 2.0, 24.0), 1000, &mut random));
         signals.extend(around((2.0, 8.0, 5.0), ENOUGH_SIGNALS - 1, &mut random));
         signals.extend(around((300.0, 2.0, 24.0), 500, &mut random));
@@ -236,7 +240,7 @@ mod tests {
             assert!(alike(&found.shape, shape) && found.signals == count, "{found:?} for {shape:?}");
         }
         signals.shuffle(&mut random);
-        assert_eq!(find_shapes(&signals, &CONFIGURED), found, "whatever their order");
+        assert_eq!(find_shapes(&signals, &CONFIGURED), found, "the order does not matter");
     }
 
     #[test]
@@ -256,7 +260,7 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let near = around((1.5 * 1.05, 2.0, 24.0), 500, &mut random);
         assert_eq!(find_shapes(&near, &CONFIGURED), []);
-        // Stops in percent of the price lie anywhere in average true ranges.
+        // Stops given in percent of the price are spread widely in average true ranges.
         let wide: Vec<SignalLevels> = (0..3000)
             .map(|_| SignalLevels { stop_atr: random.random_range(0.5..6.0f64), reward_risk: 2.0, expiry_bars: None })
             .collect();
@@ -269,7 +273,7 @@ mod tests {
         }
         assert!(
             found.iter().all(|found| found.shape.expiry_bars == 24),
-            "one without an expiry has the configured one"
+            "a signal without an expiry counts with the configured one"
         );
         assert_eq!(find_shapes(&[], &CONFIGURED), []);
     }
@@ -291,7 +295,7 @@ mod tests {
         signal.features = Some(EntryFeatures { version: domain::features::VERSION, values });
         assert_eq!(SignalLevels::atr_percent(&signal), Some(2.0));
         signal.features.as_mut().unwrap().version += 1;
-        assert_eq!(SignalLevels::atr_percent(&signal), None, "other features, other columns");
+        assert_eq!(SignalLevels::atr_percent(&signal), None, "features of another version are ignored");
         signal.take_profit = None;
         assert_eq!(SignalLevels::of(&signal, 2.0, None), None);
     }

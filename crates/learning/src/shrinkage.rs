@@ -1,38 +1,39 @@
-//! Never worse than knowing nothing: probability = base rate + belief · departure; and what each family of learners counts.
+//! Shrinks predictions towards the base rate, so that a model is no worse than knowing nothing: probability = base rate
+//! + belief · departure. Also computes the weights of the learner families.
 
 use super::clusters::{Weighed, interval};
-use crate::model::{Evidence, Families, PerFamily};
+use crate::model::{Families, HeldOutEvidence, PerFamily};
 
-/// Standard errors taken off: a model is believed as far as chance (one time in forty) does not explain it.
+/// Standard errors subtracted: a model gets weight only as far as its success is not due to chance (one time in forty).
 const CAUTION: f64 = 2.0;
-/// Of the resamples that [`is_better`] draws.
+/// The seed of the resamples that [`is_better`] draws.
 const SEED: u64 = 1;
 /// What the prior of equal weights is worth, in clusters: a year of weeks.
 const PRIOR_CLUSTERS: f64 = 52.0;
 
-/// How far to believe a model, 0–1, from how its held-out departures came true.
+/// The weight of a model's departures from the base rate, 0–1, from how well held-out departures matched the outcomes.
 ///
-/// The slope of what happened on how far the model departed from the constant is the belief that minimises the Brier score
-/// (least squares; Cox, *Two further applications of a model for binary regression*, 1958, calls it the calibration slope). We
-/// take the lower end of its confidence interval: a model without skill has a slope around 0 and mostly gets 0, a good one with
-/// enough evidence is believed nearly in full.
-pub fn believe(evidence: &Evidence) -> f64 {
+/// The slope of the outcomes on the departures is the weight that minimises the Brier score (least squares; Cox, *Two
+/// further applications of a model for binary regression*, 1958, calls it the calibration slope). The lower end of its
+/// confidence interval is used: a model without skill has a slope around 0 and mostly gets 0, and a good one with
+/// enough evidence gets nearly 1.
+pub fn believe(evidence: &HeldOutEvidence) -> f64 {
     let Some(slope) = evidence.slope() else { return 0.0 };
     (slope.value - quantile(slope.clusters - 1) * slope.error).clamp(0.0, 1.0)
 }
 
-/// The quantile of Student's t that [`CAUTION`] is of the normal distribution (Abramowitz and Stegun, 1964, 26.7.5): a standard
-/// error of few clusters is itself uncertain.
+/// The quantile of Student's t distribution that corresponds to [`CAUTION`] (Abramowitz and Stegun, 1964, 26.7.5): a
+/// standard error from few clusters is itself uncertain.
 fn quantile(freedom: usize) -> f64 {
     let (z, n) = (CAUTION, freedom as f64);
     z + (z.powi(3) + z) / (4.0 * n) + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
 }
 
-/// What each family counts in their mean: 0 or more, adding up to 1.
+/// The stacking weight of each family: 0 or more, adding up to 1.
 ///
-/// Of all such weights those whose mean has the least squared error on held-out rows (Breiman, *Stacked regressions*, 1996), drawn
-/// towards equal weights by a prior that counts as much as a year of weeks.
-pub fn stack(evidence: &Evidence) -> PerFamily {
+/// Among all such weights, those with the least squared error on held-out rows (Breiman, *Stacked regressions*, 1996),
+/// shrunk towards equal weights by a prior worth a year of weekly clusters.
+pub fn stack(evidence: &HeldOutEvidence) -> PerFamily {
     const COUNT: usize = Families::COUNT;
     let equal = [1.0 / COUNT as f64; COUNT];
     let trace: f64 = (0..COUNT).map(|family| evidence.products[family][family]).sum();
@@ -48,7 +49,7 @@ pub fn stack(evidence: &Evidence) -> PerFamily {
         let apart: f64 = weights.iter().zip(equal).map(|(weight, equal)| (weight - equal).powi(2)).sum();
         products.sum::<f64>() - 2.0 * agreement + pull * apart
     };
-    // A grid of hundredths: the error is a parabola, and nobody can tell a hundredth from the next.
+    // A grid of hundredths is fine enough: the error is a parabola around its minimum.
     let mut best = (error(&equal), equal);
     let steps = 100;
     for a in 0..=steps {
@@ -63,8 +64,8 @@ pub fn stack(evidence: &Evidence) -> PerFamily {
     best.1
 }
 
-/// Whether held-out rows say, beyond chance, that learners of adjusted rows are better than plain ones, from the log loss of the first
-/// less that of the second. That it is merely lower was measured and does harm (`adjusted.rs`).
+/// Whether learners with adjusted weights are significantly better than plain ones on held-out rows, given the
+/// difference of their log losses. Taking them whenever they were merely ahead made results worse (`adjusted.rs`).
 pub(super) fn is_better(excess: &[Weighed], cluster_ms: i64) -> bool {
     interval(excess.iter().copied(), cluster_ms, SEED).0.is_some_and(|found| found.high < 0.0)
 }
@@ -76,10 +77,10 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    /// Rows whose true probability departs from 0.4 by `skill` times what the model says; ten at each time say the same and end
-    /// the same.
-    fn rows(times: usize, skill: f64, seed: u64) -> Evidence {
-        let (mut rng, mut evidence) = (ChaCha8Rng::seed_from_u64(seed), Evidence::new(10));
+    /// Rows whose true probability departs from 0.4 by `skill` times the predicted departure; the ten rows of each time
+    /// have the same prediction and the same outcome.
+    fn rows(times: usize, skill: f64, seed: u64) -> HeldOutEvidence {
+        let (mut rng, mut evidence) = (ChaCha8Rng::seed_from_u64(seed), HeldOutEvidence::new(10));
         for time in 0..times as i64 {
             let mean: f64 = rng.random_range(-0.2..0.2);
             let surprise = f64::from(u8::from(rng.random_bool(0.4 + skill * mean))) - 0.4;
@@ -102,14 +103,15 @@ mod tests {
     #[test]
     fn skill_is_believed_as_evidence_grows() {
         assert!(believe(&rows(20_000, 1.0, 1)) > 0.85);
-        assert!(believe(&rows(20_000, 0.5, 1)) < 0.55, "an overconfident model is pulled back");
-        assert_eq!(believe(&rows(20_000, -1.0, 1)), 0.0, "a model that is wrong is not turned around");
-        assert_eq!(believe(&Evidence::default()), 0.0);
+        assert!(believe(&rows(20_000, 0.5, 1)) < 0.55, "an overconfident model is shrunk");
+        assert_eq!(believe(&rows(20_000, -1.0, 1)), 0.0, "a wrong model is not inverted");
+        assert_eq!(believe(&HeldOutEvidence::default()), 0.0);
     }
 
     #[test]
-    fn quantiles_of_tables() {
-        // Student's t at the probability of the normal distribution's 2 (0.97725): 2.43 with 7, 2.07 with 30 degrees of freedom.
+    fn quantiles_match_published_tables() {
+        // Student's t at the probability of the standard normal's 2 (0.97725): 2.43 with 7, 2.07 with 30 degrees of
+        // freedom.
         assert!(
             (quantile(7) - 2.43).abs() < 0.02 && (quantile(30) - 2.09).abs() < 0.02,
             "{} {}",
@@ -121,7 +123,7 @@ mod tests {
     #[test]
     fn a_family_that_errs_counts_less_the_more_is_known() {
         let weights = |times: i64| {
-            let (mut rng, mut evidence) = (ChaCha8Rng::seed_from_u64(3), Evidence::new(10));
+            let (mut rng, mut evidence) = (ChaCha8Rng::seed_from_u64(3), HeldOutEvidence::new(10));
             for time_ms in 0..times {
                 let truth: f64 = rng.random_range(-0.2..0.2);
                 let surprise = f64::from(u8::from(rng.random_bool(0.4 + truth))) - 0.4;
@@ -131,7 +133,7 @@ mod tests {
             }
             stack(&evidence)
         };
-        assert_eq!(stack(&Evidence::default()), [1.0 / Families::COUNT as f64; Families::COUNT]);
+        assert_eq!(stack(&HeldOutEvidence::default()), [1.0 / Families::COUNT as f64; Families::COUNT]);
         let (few, many) = (weights(100), weights(20_000));
         assert!(many[1] < 0.08 && many[1] < few[1] && few[1] < 0.34, "{few:?} {many:?}");
         for weights in [few, many] {

@@ -1,18 +1,19 @@
-//! What each training row counts: `weight = base × time_decay`, base = average uniqueness of its label.
+//! Training weights of rows: `weight = base × time_decay`, where base is the average uniqueness of the label.
 
-/// Decay of the oldest row; the newest has 1.
+/// The time decay of the oldest row; the newest has 1.
 pub const OLDEST_DECAY: f64 = 0.8;
 
-/// Average uniqueness of labels that overlap in time: at each moment a label counts 1 / (labels alive there), averaged over
-/// its life. `lives[i]` is when label i begins and when it has ended, in bars or any other unit, the end after the begin.
+/// The average uniqueness of overlapping labels: at each moment a label counts 1 / (number of labels open then),
+/// averaged over its lifetime. `lifetimes[i]` holds the begin and end of label i, in bars or any other unit; the end comes
+/// after the begin.
 ///
 /// Source: López de Prado, *Advances in Financial Machine Learning*, 2018, chapter 4.4.
-pub fn average_uniqueness(lives: &[(i64, i64)]) -> Vec<f64> {
-    let begins = lives.iter().map(|&(begin, _)| (begin, 1));
-    let ends = lives.iter().map(|&(_, end)| (end, -1));
+pub fn average_uniqueness(lifetimes: &[(i64, i64)]) -> Vec<f64> {
+    let begins = lifetimes.iter().map(|&(begin, _)| (begin, 1));
+    let ends = lifetimes.iter().map(|&(_, end)| (end, -1));
     let mut changes: Vec<(i64, i64)> = begins.chain(ends).collect();
     changes.sort_by_key(|&(at, _)| at);
-    // Moments at which something changes, and the integral of 1 / (labels alive) up to each.
+    // The moments at which the number of open labels changes, and the integral of 1 / (open labels) up to each.
     let mut moments = Vec::with_capacity(changes.len());
     let mut integral = Vec::with_capacity(changes.len());
     let (mut sum, mut alive) = (0.0, 0);
@@ -27,11 +28,11 @@ pub fn average_uniqueness(lives: &[(i64, i64)]) -> Vec<f64> {
         alive += more;
     }
     let until = |at: i64| integral[moments.partition_point(|&moment| moment < at)];
-    lives.iter().map(|&(begin, end)| (until(end) - until(begin)) / (end - begin) as f64).collect()
+    lifetimes.iter().map(|&(begin, end)| (until(end) - until(begin)) / (end - begin) as f64).collect()
 }
 
-/// Linear in time from [`OLDEST_DECAY`] at the oldest to 1 at the newest; all 1 when they are of one time.
-/// `times_ms` ascends.
+/// The time decay of rows: linear from [`OLDEST_DECAY`] at the oldest to 1 at the newest; all 1 when they have the same
+/// time. `times_ms` ascends.
 pub fn time_decay(times_ms: &[i64]) -> Vec<f64> {
     let (Some(&oldest), Some(&newest)) = (times_ms.first(), times_ms.last()) else { return Vec::new() };
     let span = (newest - oldest) as f64;
@@ -53,7 +54,7 @@ mod tests {
 
     #[test]
     fn worked_by_hand() {
-        // Two labels share bars 2 and 3; the third lives alone.
+        // Two labels share bars 2 and 3; the third does not overlap any.
         close(&average_uniqueness(&[(0, 4), (2, 4), (5, 7)]), &[(1.0 + 1.0 + 0.5 + 0.5) / 4.0, 0.5, 1.0]);
         assert_eq!(average_uniqueness(&[]), Vec::<f64>::new());
         assert_eq!(time_decay(&[100, 150, 200]), [0.8, 0.9, 1.0]);
@@ -69,10 +70,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_share_is_one_alone_and_never_more(
-            lives in proptest::collection::vec((-500i64..500, 1i64..300), 1..40),
+            lifetimes in proptest::collection::vec((-500i64..500, 1i64..300), 1..40),
         ) {
-            let lives: Vec<(i64, i64)> = lives.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
-            let shares = average_uniqueness(&lives);
+            let lifetimes: Vec<(i64, i64)> = lifetimes.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
+            let shares = average_uniqueness(&lifetimes);
             prop_assert!(shares.iter().all(|share| (0.0..=1.0 + 1e-9).contains(share)), "{shares:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! Protects the worth of the own forest: where little can be known, as on markets, it must not predict worse than smartcore's of
-//! the same size on the same rows; where much can, it must have learned most of it.
+//! Compares our forest with smartcore's of the same size on the same rows: where little can be known, as on markets, it
+//! must not predict worse; where much can, it must reach most of smartcore's gain.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use smartcore::linalg::basic::matrix::DenseMatrix;
 const FEATURES: usize = 12;
 const ROWS: usize = 2_000;
 
-/// Rows, what happened, and their weights. Three features count, two of them only together.
+/// Synthetic rows, outcomes, and weights. Three features matter, two of them only together.
 fn planted(seed: u64, strength: f64) -> (Vec<Vec<f64>>, Vec<bool>, Vec<f64>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let rows: Vec<Vec<f64>> = (0..ROWS).map(|_| (0..FEATURES).map(|_| rng.random_range(-1.0..1.0)).collect()).collect();
@@ -30,7 +30,7 @@ fn loss(predicted: &[f64], happened: &[bool]) -> f64 {
     losses.sum::<f64>() / happened.len() as f64
 }
 
-/// Mean log losses on rows that neither saw: of our forest, of smartcore's and of the constant.
+/// Mean log losses on held-out rows: of our forest, of smartcore's and of the constant.
 fn losses(strength: f64) -> [f64; 3] {
     let mut means = [0.0; 3];
     for seed in 0..3 {
@@ -67,7 +67,7 @@ fn losses(strength: f64) -> [f64; 3] {
 
 #[test]
 fn the_forest_is_worth_as_much_as_smartcores() {
-    // Of markets, forests know less than the weaker of these.
+    // On markets, forests know less than with the weaker of these.
     for strength in [0.2, 0.3] {
         let [own, other, constant] = losses(strength);
         assert!(own < constant && own <= other, "{strength}: own {own}, smartcore {other}, constant {constant}");

@@ -1,5 +1,5 @@
-//! Protects against look-ahead: the future is changed, and every row, label and fold of the past must stay the same byte
-//! by byte.
+//! Guards against look-ahead bias: when the future is changed, every row, label and fold of the past must stay the same
+//! byte by byte.
 
 // A panic is how a test reports, in helpers too.
 
@@ -28,7 +28,7 @@ fn rows_until(table: &FeatureTable, bar: usize) -> Vec<(usize, Vec<u8>, u64)> {
     all.filter(|((at, _), _)| **at <= bar).map(|((at, row), atr)| (*at, bytes(row), atr.to_bits())).collect()
 }
 
-/// Another future from `bar` on: prices multiplied, volume turned around, an hour lost.
+/// A different future from `bar` on: prices multiplied, volume reversed, an hour removed.
 fn with_another_future(candles: &[Candle], bar: usize, factor: f64) -> Vec<Candle> {
     let mut changed = candles.to_vec();
     for candle in &mut changed[bar..] {
@@ -46,19 +46,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn features_of_the_past_do_not_know_the_future(seed in 0u64..1000, bar in 150usize..380, factor in 0.2..5.0f64) {
+    fn past_features_do_not_depend_on_the_future(seed in 0u64..1000, bar in 150usize..380, factor in 0.2..5.0f64) {
         let before = candles(400, seed);
         let after = with_another_future(&before, bar, factor);
         let (a, b) = (compute(&before, HOUR), compute(&after, HOUR));
         let past = rows_until(&a, bar - 1);
         prop_assert_eq!(past.len(), bar - (WARM_UP - 1));
         prop_assert_eq!(past, rows_until(&b, bar - 1));
-        // And the change was real: the first bar of the other future does differ.
+        // The change had an effect: the first changed bar differs.
         prop_assert_ne!(rows_until(&a, bar), rows_until(&b, bar));
     }
 
     #[test]
-    fn a_decided_label_does_not_know_what_came_after(seed in 0u64..1000, bar in 120usize..300, factor in 0.2..5.0f64) {
+    fn a_decided_label_does_not_depend_on_the_future(seed in 0u64..1000, bar in 120usize..300, factor in 0.2..5.0f64) {
         let before = candles(400, seed);
         let table = compute(&before, HOUR);
         let atr = table.atr[bar + 1 - WARM_UP];
@@ -69,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn one_candle_more_equals_the_whole_series_anew(seed in 0u64..1000, bars in 100usize..300) {
+    fn incremental_features_equal_a_full_computation(seed in 0u64..1000, bars in 100usize..300) {
         let series = candles(300, seed);
         let mut state = FeatureState::new(HOUR);
         let mut live = None;
@@ -81,7 +81,7 @@ proptest! {
     }
 }
 
-/// What a fold trains on is decided before what it tests begins, on the labels of a real series.
+/// A fold's training rows are decided before its test block begins, on the labels of a real series.
 #[test]
 fn folds_train_on_what_was_known() {
     let series = candles(1500, 3);

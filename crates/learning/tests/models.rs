@@ -1,5 +1,5 @@
-//! Protects the models: trained the same by any number of threads, never flattering, kept in files that are refused when
-//! they are damaged while the old model stays in service.
+//! Tests of models: training is deterministic for any number of threads, scores do not flatter, and damaged files are
+//! refused while the old model stays in service.
 
 // A panic is how a test reports, in helpers too.
 
@@ -7,7 +7,7 @@ use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::config::Config;
 use domain::symbol::Market;
-use learning::model::{Decision, Mode, Model, Record, Trial, Verdict};
+use learning::model::{Decision, GateVerdict, Mode, Model, Record, Trial};
 use learning::{Feedback, Step, train_market};
 use registry::Registry;
 use simulator::{Simulator, SimulatorOptions};
@@ -35,9 +35,9 @@ fn train(candles: &[Candle], config: &Config) -> Model {
         .model
 }
 
-/// Puts a model into service whatever was there before.
+/// Promotes a model unconditionally.
 fn promote(registry: &Registry, model: &Model) -> Arc<Model> {
-    let verdict = Verdict {
+    let verdict = GateVerdict {
         decision: Decision::NotWorse,
         reason: "for the test".to_owned(),
         comparison: None,
@@ -69,7 +69,7 @@ fn markets_without_a_rule_are_left_at_the_base_rate() {
             excesses.push(side.log_loss - side.constant_log_loss);
         }
     }
-    // Chance makes one in a hundred look as if it had a rule, until its next weeks tell otherwise.
+    // One market in a hundred seems to have a rule by chance, until its next weeks show otherwise.
     let fooled = excesses.iter().filter(|excess| **excess > 0.001).count();
     assert!(fooled <= 3, "{fooled} of {}: {excesses:?}", excesses.len());
     let mean = excesses.iter().sum::<f64>() / excesses.len() as f64;
@@ -78,7 +78,7 @@ fn markets_without_a_rule_are_left_at_the_base_rate() {
 
 #[test]
 fn a_planted_rule_is_found_and_used() {
-    // Half a year with a strong rule: overbought hours fall, oversold ones rise.
+    // Half a year with a strong rule: prices fall after overbought hours and rise after oversold ones.
     let series = candles(4300, 0.6, 5);
     let model = train(&series, &Config { trees: 50, ..Config::default() });
     let record = &model.record;
@@ -91,7 +91,7 @@ fn a_planted_rule_is_found_and_used() {
     );
     assert!(record.buy.auc > 0.52 && record.sell.auc > 0.52, "{} {}", record.buy.auc, record.sell.auc);
     assert!(record.held_out_signals > 50 && record.held_out_profit.unwrap() > 0.0);
-    // It is believed in the right direction: overbought speaks for SELL.
+    // The model follows the rule in the right direction: overbought favours a SELL.
     let table = learning::features::compute(&series, HOUR);
     let rsi = domain::features::FEATURES.iter().position(|feature| feature.name == "rsi_14").unwrap();
     let mean_sell = |wanted: &dyn Fn(f64) -> bool| {
@@ -177,10 +177,10 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
         let error = Registry::new(home.path().to_owned()).get(&market()).wait().unwrap_err();
         assert_eq!(error.code(), "ERR_MODEL_FILE");
         assert!(error.to_string().contains("signalloop train"), "{error}");
-        // Who has the model in memory goes on serving it.
+        // A process with the model in memory keeps serving it.
         assert_eq!(serving.get(&market()).wait().unwrap(), model);
     };
-    // Cut anywhere, or with any byte changed.
+    // Truncated anywhere, or with any byte changed.
     for at in (0..good.len()).step_by(good.len() / 60 + 1).chain([good.len() - 1]) {
         refused(&good[..at]);
         let mut flipped = good.clone();
@@ -198,7 +198,7 @@ fn damaged_and_foreign_files_are_refused_and_the_old_model_stays() {
     let other = Registry::new(home.path().to_owned()).get(&Market::parse("ETHUSDT", "1h").unwrap()).wait().unwrap_err();
     assert!(other.to_string().contains("it is a model of BTCUSDT 1h"), "{other}");
 
-    // The good file again: in service again.
+    // The good file is back, and so is the model.
     std::fs::write(&path, &good).unwrap();
     assert_eq!(Registry::new(home.path().to_owned()).get(&market()).wait().unwrap(), model);
 }

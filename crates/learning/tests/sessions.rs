@@ -1,4 +1,5 @@
-//! Markets that close: what their candles say of their hours, and what features, labels and expiries make of it.
+//! Markets with trading hours: what their candles reveal about the hours, and how features, labels and expiries use
+//! them.
 
 // A panic is how a test reports, in helpers too.
 
@@ -53,7 +54,7 @@ fn markets_that_close_have_rows_and_labels_of_nearly_every_bar() {
     }
 }
 
-/// What the issue of it measured: no row at all, and 475 of 4 999 candles.
+/// Before calendars were learned, weekends counted as gaps and left hardly any rows.
 #[test]
 fn hourly_currencies_have_rows_of_nearly_all_of_5000_candles() {
     let candles = FOREX.candles("2024-01-01", "2024-12-01", HOUR);
@@ -62,7 +63,7 @@ fn hourly_currencies_have_rows_of_nearly_all_of_5000_candles() {
     assert!(labels(&candles[..4999], &table) > 4870);
 }
 
-/// Without some candles, by their UTC times.
+/// The candles without those between two UTC times.
 fn without(candles: &[Candle], from: &str, until: &str) -> Vec<Candle> {
     let lost = time(from)..time(until);
     candles.iter().filter(|candle| !lost.contains(&candle.open_ms)).copied().collect()
@@ -80,14 +81,14 @@ fn an_outage_is_a_gap_and_a_holiday_is_none() {
             let lost = gap(&exchange, step, "2023-05-16T00:00:00Z", "2023-05-19T00:00:00Z");
             assert_eq!(lost, WARM_UP - 1, "{step}: three days in the middle of a week");
         }
-        // A day more beside a weekend, a half day that nobody announced, two days at once.
+        // A further day off next to a weekend, an unannounced half day, and two days off in a row.
         for (from, until) in [("05-15", "05-16"), ("05-12T18:00:00Z", "05-13"), ("05-16", "05-18")] {
             let (from, until) = (format!("2023-{from}"), format!("2023-{until}"));
             for exchange in [NEW_YORK, LONDON, HONG_KONG] {
                 assert_eq!(gap(&exchange, step, &from, &until), 0, "{step} {from}");
             }
         }
-        // Within a session it is an outage, where more than 6 candles are missing.
+        // Within a session, more than 6 missing candles are an outage.
         let lost = gap(&NEW_YORK, step, "2023-05-16T15:00:00Z", "2023-05-16T18:00:00Z");
         assert_eq!(lost, if step < HOUR { WARM_UP - 1 } else { 0 }, "{step}");
     }
@@ -99,14 +100,14 @@ fn bets_expire_after_so_many_candles_of_the_market() {
     let candles = NEW_YORK.candles("2023-01-01", "2023-12-31", HOUR);
     let calendar = Calendar::learn(&candles, HOUR);
     let at = |text: &str| format_iso(calendar.close_after(time(text), 24));
-    // Seven candles a day, from 13:30 in summer: three of Friday, the weekend, then three days of seven.
+    // Seven candles a day, from 13:30 in summer: three on Friday, the weekend, then three days of seven.
     assert_eq!(at("2023-06-02T17:30:00Z"), "2023-06-07T20:30:00.000Z");
     assert_eq!(at("2023-06-02T20:30:00Z"), "2023-06-08T16:30:00.000Z", "at the end of a day");
     let mut checked = 0;
     for (bar, candle) in candles.iter().enumerate().skip(300).take(900) {
         let expires = calendar.close_after(candle.open_ms + HOUR, 24);
         let last = candles.partition_point(|other| other.open_ms + HOUR <= expires) - 1;
-        // A holiday takes up to 7 candles and a half day 3, a clock change one a day for some weeks.
+        // A holiday takes up to 7 candles, a half day 3, and a clock change one a day for some weeks.
         assert!((bar + 14..=bar + 25).contains(&last), "{}: {}", format_iso(candle.open_ms), last - bar);
         checked += usize::from(last == bar + 24);
     }
@@ -137,7 +138,7 @@ fn a_night_beyond_a_level_fills_at_the_open() {
             (sell, sell > 0.0, last_of_day + 1)
         );
     }
-    // A bet lives on over the weekend.
+    // A bet stays open over the weekend.
     let friday = candles.iter().position(|candle| candle.open_ms == time("2023-06-02T15:30:00Z")).unwrap();
     let before = candles[..=friday + 5].to_vec();
     assert_eq!(label(&before, friday, &calendar, 1.0, &shape), None, "not decided on Monday morning");
@@ -146,7 +147,7 @@ fn a_night_beyond_a_level_fills_at_the_open() {
 }
 
 #[test]
-fn what_is_served_is_what_is_trained_on() {
+fn serving_and_training_use_the_same_features() {
     for (exchange, step) in [(NEW_YORK, HOUR), (FOREX, HOUR), (LONDON, 15 * MINUTE), (FUTURES, HOUR)] {
         let all = without(
             &exchange.candles("2023-01-01", "2023-12-31", step),
@@ -155,7 +156,7 @@ fn what_is_served_is_what_is_trained_on() {
         );
         let table = rows(&all, step);
         let shape = Config::default().signal;
-        // From the 9th week on, all that comes later changes nothing.
+        // From the 9th week on, later candles change nothing.
         let week9 = all.partition_point(|candle| candle.open_ms < all[0].open_ms + 64 * DAY);
         for end in (week9..all.len()).step_by(211) {
             let known = Arc::new(Calendar::learn(&all[..end], step));
@@ -204,9 +205,9 @@ fn when_a_candle_is_late_depends_on_the_hours() {
     assert!(always.is_behind(friday, friday + 2 * HOUR) && !always.is_behind(friday, friday + 2 * HOUR - 1));
 }
 
-/// Hours of Hong Kong as they are told: from 9:30, and from 13:00 after lunch.
+/// Hong Kong trades from 9:30, and from 13:00 after lunch.
 #[test]
-fn hours_that_begin_anew_after_lunch_are_one_series() {
+fn hours_restarting_after_lunch_are_one_series() {
     use candles::{Cause, Reading, check_file, write_csv};
     let half_hours = HONG_KONG.candles("2023-01-01", "2024-12-31", 30 * MINUTE);
     let begins = [90, 150, 210, 300, 360, 420].map(|minutes| minutes * MINUTE);
@@ -225,9 +226,9 @@ fn hours_that_begin_anew_after_lunch_are_one_series() {
     assert!(table.rows.len() - labels(&candles, &table) <= 30);
 }
 
-/// What a candle file of such a market says of its holes.
+/// What the check of such a market's candle file reports as missing.
 #[test]
-fn only_what_the_hours_do_not_explain_is_told_as_missing() {
+fn only_gaps_within_trading_hours_are_reported() {
     use candles::{Cause, Reading, check_file, write_csv};
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("spy_1h.csv");
@@ -255,9 +256,9 @@ fn dates_are_real() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// A market that never closes has holes all the same, and each is what it was without a calendar: to the bit.
+    /// Gaps of a market that never closes are treated exactly as without a calendar.
     #[test]
-    fn holes_of_a_coin_mean_what_they_meant(
+    fn gaps_of_an_always_open_market_are_unchanged(
         holes in prop::collection::vec((0i64..2400, 1i64..200), 0..14), step in prop_oneof![Just(5 * MINUTE), Just(HOUR), Just(4 * HOUR)],
     ) {
         let start = time("2023-01-01");
@@ -274,7 +275,7 @@ proptest! {
         }
     }
 
-    /// Counting by weeks is counting one by one.
+    /// Counting by weeks gives the same result as counting one by one.
     #[test]
     fn spans_are_counted_as_one_by_one(from in 0i64..5000, length in 0i64..3000, bars in 1usize..400, phase in 0i64..60) {
         let calendar = Calendar::learn(&FUTURES.candles("2023-01-01", "2023-03-20", HOUR), HOUR);

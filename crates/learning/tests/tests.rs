@@ -1,4 +1,4 @@
-//! What models and features must do on candles that nobody looked at. One binary, so that it is linked once.
+//! Tests of models and features. One binary, so that it is linked once.
 #![allow(clippy::unwrap_used)]
 
 mod docs;

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use testkit::killed::{Killed, Promised, say};
-use testkit::partition::Cable;
+use testkit::partition::NetworkLink;
 use testkit::proxy::{Mood, Proxy};
 use testkit::server::{self, Schema, schema};
 use testkit::trained::{market, model, trial, versions};
@@ -112,24 +112,24 @@ impl Draws {
 
 /// An instance and its route to the database.
 struct Instance {
-    cable: Option<Cable>,
+    link: Option<NetworkLink>,
     proxy: Proxy,
     running: Option<Killed>,
 }
 
 impl Instance {
     fn on(schema: &Schema) -> Self {
-        let cable = Cable::lay();
-        let address = cable.as_ref().map_or("127.0.0.1", |cable| &cable.address);
+        let link = NetworkLink::create();
+        let address = link.as_ref().map_or("127.0.0.1", |link| &link.address);
         let proxy = Proxy::at(address, schema, "signalloop_");
-        Self { cable, proxy, running: None }
+        Self { link, proxy, running: None }
     }
 
     fn start(&mut self, number: usize, caches: &Path, told: &mpsc::Sender<String>) {
         let mut command = testkit::child!("instance_to_kill", &self.proxy.url, number);
         command.env("SIGNALLOOP_CHILD_CACHE", caches.join((number % INSTANCES).to_string()));
-        if let Some(cable) = &self.cable {
-            command = cable.beyond(&command);
+        if let Some(link) = &self.link {
+            command = link.at_far_end(&command);
         }
         self.running = Some(Killed::start(&mut command, told));
     }
@@ -138,13 +138,13 @@ impl Instance {
         self.running.take().unwrap().kill();
     }
 
-    /// Breaks the route to the database for a while. Then all connections end, except in the case of a pulled cable.
+    /// Breaks the route to the database for a while. Then all connections end, except in the case of a disconnected network link.
     fn trouble(&self, how: u64, time: Duration) {
-        match (how, &self.cable) {
-            (0, Some(cable)) => {
-                cable.pull();
+        match (how, &self.link) {
+            (0, Some(link)) => {
+                link.disconnect();
                 std::thread::sleep(time);
-                return cable.plug();
+                return link.reconnect();
             }
             (0 | 1, _) => {}
             (2, _) => self.proxy.mute("signalloop_"),

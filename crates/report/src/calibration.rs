@@ -1,4 +1,4 @@
-//! Whether probabilities come true: what was promised, beside what happened.
+//! Calibration: stated probabilities beside how often they came true.
 
 use super::results::{Interval, rounded};
 use domain::proportions::wilson;
@@ -6,26 +6,26 @@ use domain::signal::Ended;
 use learning::model::HeldOut;
 use serde::Serialize;
 
-/// Cells of a whole percent that predictions are counted in: as many predictions as there are fit into a hundred sums.
+/// Predictions are counted in cells of one percent, so that any number of them fits into a hundred sums.
 const CELLS: usize = 101;
-/// Bins shown at most.
+/// Largest number of bins shown.
 const MAX_BINS: f64 = 10.0;
-/// What a bin is worth at least; fewer would show nothing but luck.
+/// Smallest effective number of predictions in a bin; fewer would mostly show chance.
 const MIN_WORTH: f64 = 10.0;
 
-/// Predictions of about the same probability. In percent.
+/// Predictions of similar probability. In percent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bin {
-    /// The mean of what was promised.
+    /// The mean stated probability.
     pub promised: f64,
     /// How often it came true.
     pub happened: f64,
-    /// The Wilson score interval of that, of as many trials as the predictions are worth.
+    /// The Wilson score interval of that, for the effective number of predictions.
     pub interval: Interval,
-    /// Predictions.
+    /// Number of predictions.
     pub count: u64,
-    /// How many independent ones they are worth.
+    /// The effective number of independent predictions.
     pub worth: f64,
 }
 
@@ -58,7 +58,7 @@ impl Cell {
     }
 }
 
-/// Predictions, counted by what they promised.
+/// Predictions, counted by their stated probability.
 #[derive(Debug, Clone)]
 pub struct Calibration([Cell; CELLS]);
 
@@ -69,7 +69,7 @@ impl Default for Calibration {
 }
 
 impl Calibration {
-    /// Of the confidence that closed signals stated, which is what their backend, or their model, promised.
+    /// From the confidence of closed signals, which is the probability that their backend, or their model, stated.
     pub fn of_signals(ended: &[Ended]) -> Self {
         let mut all = Self::default();
         let stated = ended.iter().filter_map(|one| Some((one.confidence?, one.succeeded)));
@@ -77,8 +77,8 @@ impl Calibration {
         all
     }
 
-    /// Adds what a model said of bars that it had not seen, of both sides. Each is worth that many independent ones, whatever it came
-    /// to: labels overlap.
+    /// Adds a model's held-out predictions, for both sides. Labels overlap, so each counts as only `worth` of an
+    /// independent one.
     pub fn add_held_out<'a>(&mut self, rows: impl IntoIterator<Item = &'a HeldOut>, worth: f64) {
         for held in rows.into_iter().flat_map(|row| [row.buy, row.sell]) {
             self.add(held.probability, held.happened, worth);
@@ -91,7 +91,8 @@ impl Calibration {
         self.0[cell].add(Cell { count: 1, weight, promised: weight * probability, happened });
     }
 
-    /// Neighbouring cells together, each bin worth about as much as the others; none where all is worth too little.
+    /// Merges neighbouring cells into bins of about equal effective size; empty where there are too few predictions in
+    /// all.
     pub fn bins(&self) -> Vec<Bin> {
         let total: f64 = self.0.iter().map(|cell| cell.weight).sum();
         let enough = (total / MAX_BINS).max(MIN_WORTH) - 1e-9;
@@ -103,7 +104,7 @@ impl Calibration {
                 bins.push(std::mem::take(&mut open));
             }
         }
-        // What is left at the top is too little for a bin of its own.
+        // The rest at the top is too small for a bin of its own.
         if let Some(last) = bins.last_mut() {
             last.add(open);
         }

@@ -6,7 +6,7 @@ use domain::symbol::{Market, Timeframe};
 use engine::{CheckedFile, SignalLoop};
 use serde::Serialize;
 
-/// Holes listed of a market: the longest.
+/// Gaps listed per market: the longest.
 const MAX_HOLES: usize = 40;
 
 /// The candles of a home.
@@ -36,23 +36,23 @@ pub struct FilePart {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Candles {
-    /// How many.
+    /// Number of stored candles.
     pub count: usize,
-    /// How many there would be without those holes.
+    /// How many there would be without gaps.
     pub expected: i64,
     /// Open time of the first, UTC epoch ms.
     pub from_ms: i64,
     /// Close time of the last, UTC epoch ms.
     pub until_ms: i64,
-    /// Holes in all that the hours of the market do not explain.
+    /// Number of all gaps that the market's trading hours do not explain.
     pub hole_count: usize,
     /// The longest of them, oldest first.
     pub holes: Vec<Hole>,
-    /// What was found besides, in words.
+    /// Other findings, in words.
     pub findings: Vec<String>,
 }
 
-/// Looks at all candle files of the home and at what the configuration asks for.
+/// Examines all candle files of the home, and compares them with the configured markets.
 ///
 /// # Errors
 /// [`domain::error::Error::Io`] when the folder cannot be read.
@@ -98,7 +98,7 @@ impl Candles {
     }
 }
 
-/// Gaps are told apart from the rest.
+/// Findings other than gaps, which are listed separately.
 fn words(findings: &Findings) -> Vec<String> {
     findings.list().iter().filter(|finding| finding.cause != Cause::Gap).map(Finding::to_string).collect()
 }
@@ -111,7 +111,7 @@ mod tests {
     use engine::Options;
 
     #[test]
-    fn holes_what_is_lacking_and_files_of_no_market_are_told() {
+    fn gaps_missing_markets_and_unknown_files_are_listed() {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().join("data");
         std::fs::write(

@@ -1,7 +1,8 @@
-//! The live view of a home over HTTP: what is answered to a request, by whichever server it came.
+//! The live view of a home over HTTP: how a request is answered, whichever server received it.
 //!
-//! There is one address. `GET` gives the page, `GET` with the query `data` the report as JSON, with an `ETag`: while nothing
-//! has changed the answer is 304, told by the sizes and times of a few files. Nothing can be changed through it.
+//! There is one address. `GET` returns the page, and `GET` with the query `data` the report as JSON, with an `ETag`:
+//! while nothing has changed, which is determined from the sizes and times of a few files, the answer is 304. The view
+//! is read-only.
 
 use super::data::Gatherer;
 use super::hosts::{self, Hosts};
@@ -13,18 +14,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// A report that took a second to make is not made again within ten, however much changes: watching must not slow down what is
-/// watched.
+/// A report is made again only after this many times the time it took to make, however much changes: the live view must
+/// not slow down the loop.
 const PACE: u32 = 10;
 
-/// What is asked; headers as they came, missing ones `None`.
+/// A request; missing headers are `None`.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// `GET`, …
     pub method: String,
     /// Path and query; only the query is looked at.
     pub url: String,
-    /// `Host`, or what HTTP/2 has in its place
+    /// `Host`, or its HTTP/2 equivalent
     pub host: Option<String>,
     /// `Origin`
     pub origin: Option<String>,
@@ -38,21 +39,21 @@ pub struct Request {
     pub if_none_match: Option<String>,
 }
 
-/// What is answered.
+/// The response to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// Names and values.
+    /// Header names and values.
     pub headers: Vec<(&'static str, String)>,
     /// Empty for a HEAD and for 304.
     pub body: String,
 }
 
-/// The live view of a loop. All who look at it share one report.
+/// The live view of a loop. All viewers share one report.
 pub struct Dashboard {
     core: Arc<SignalLoop>,
-    /// Locked while a report is made: those who ask meanwhile get that one.
+    /// Locked while a report is made: concurrent requests wait for that one.
     kept: Mutex<Kept>,
 }
 
@@ -62,7 +63,7 @@ struct Kept {
     view: Option<View>,
 }
 
-/// A report as it was made.
+/// A finished report.
 #[derive(Clone)]
 struct View {
     json: Arc<str>,
@@ -72,7 +73,7 @@ struct View {
 }
 
 impl Dashboard {
-    /// Of a loop; nothing is read yet.
+    /// The live view of a loop; nothing is read yet.
     pub fn new(core: Arc<SignalLoop>) -> Self {
         Self { core, kept: Mutex::default() }
     }
@@ -82,10 +83,10 @@ impl Dashboard {
         &self.core
     }
 
-    /// Answers a request by one of these names.
+    /// Answers a request addressed to one of these host names.
     ///
     /// # Errors
-    /// [`Error::Closed`]. What cannot be looked at is told in the report.
+    /// [`Error::Closed`]. Parts that cannot be read are listed in the report.
     pub async fn answer(&self, request: &Request, names: &Hosts) -> Result<Answer> {
         if !request.host.as_deref().is_some_and(|host| names.permit(host)) {
             return Ok(refusal(421, &hosts::refusal(request.host.as_deref()), Vec::new()));
@@ -112,7 +113,7 @@ impl Dashboard {
         Ok(Answer::new(200, headers, body).without_body_for(&request.method))
     }
 
-    /// The report as it is now, or as it was a moment ago where making it takes long.
+    /// The current report, or the previous one where making a report takes long.
     async fn view(&self) -> Result<View> {
         let mut kept = self.kept.lock().await;
         let revision = Revision::of(&self.core);
@@ -138,14 +139,16 @@ impl Request {
         query.split('&').any(|one| one == "data" || one.starts_with("data="))
     }
 
-    /// Whether the asker has the answer of this tag. A proxy that compresses makes a weak tag of ours; here both mean the same.
+    /// Whether the client already has the response with this tag. A compressing proxy turns our tag into a weak one,
+    /// which counts as the same.
     fn knows(&self, tag: &str) -> bool {
         let is_it = |one: &str| matches!(one.trim(), "*") || one.trim().trim_start_matches("W/") == tag;
         self.if_none_match.as_deref().is_some_and(|tags| tags.split(',').any(is_it))
     }
 
-    /// Whether another site asks. Following a link to the page is no reading of it; everything else that a browser says comes
-    /// from elsewhere is. What says nothing at all is no browser of today, or no browser.
+    /// Whether another site sent the request. Following a link to the page is allowed, because the linking site cannot
+    /// read it; a browser marks every other request from elsewhere. A request without any of these headers does not
+    /// come from a current browser.
     fn is_from_elsewhere(&self, wants_data: bool) -> bool {
         if let Some(site) = &self.fetch_site {
             let visits = !wants_data
@@ -161,7 +164,7 @@ impl Request {
 }
 
 impl Answer {
-    /// An answer with what keeps it from other sites, from frames, from caches and from being taken for something else.
+    /// A response with headers against use by other sites, framing, caching and content sniffing.
     fn new(status: u16, mut headers: Vec<(&'static str, String)>, body: String) -> Self {
         let policy = format!("{}; frame-ancestors 'none'", policy(Place::Served));
         let safe = [
@@ -186,13 +189,13 @@ impl Answer {
     }
 }
 
-/// A short answer in plain text.
+/// A short response in plain text.
 pub(super) fn refusal(status: u16, text: &str, mut headers: Vec<(&'static str, String)>) -> Answer {
     headers.push(("Content-Type", "text/plain; charset=utf-8".to_owned()));
     Answer::new(status, headers, text.to_owned())
 }
 
-/// What is answered when a report cannot be made.
+/// The response when a report cannot be made.
 pub fn failure(error: &Error) -> Answer {
     let status = if matches!(error, Error::Closed) { 503 } else { 500 };
     refusal(status, &format!("{error} [{}]\n", error.code()), Vec::new())
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sites_are_told_apart() {
+    fn requests_from_other_sites_are_recognised() {
         let from = |site: &str, mode: &str, dest: &str| Request {
             fetch_site: Some(site.into()),
             fetch_mode: Some(mode.into()),
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_says_what_is_wanted() {
+    fn the_query_selects_page_or_data() {
         for (url, data) in [("/?data", true), ("/x?a=1&data=2", true), ("/data", false), ("/?database", false)] {
             assert_eq!(get(url).wants_data(), data, "{url}");
         }

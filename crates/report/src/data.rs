@@ -1,4 +1,4 @@
-//! The plain data of a report: what the page draws, and what the live view sends.
+//! The plain data of a report: drawn by the page, and sent by the live view.
 
 use super::calibration::{Bin, Calibration};
 use super::coverage::{self, Coverage};
@@ -16,18 +16,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Symbols, and strategies, in a table: those with the most closed signals.
+/// Largest number of symbols, and of strategies, in a table: those with the most closed signals.
 const MAX_ROWS: usize = 50;
-/// Runs of the scheduler's tasks listed.
+/// Largest number of listed task runs.
 const MAX_RUNS: usize = 50;
 
 /// Everything in a report. Times are UTC epoch ms; percent is 0–100.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Which signalloop made it.
+    /// The version of signalloop that made it.
     pub version: &'static str,
-    /// When.
+    /// When it was made.
     pub generated_ms: i64,
     /// The home folder.
     pub home: String,
@@ -37,18 +37,18 @@ pub struct Report {
     pub models: ModelsPart,
     /// The candles.
     pub coverage: Coverage,
-    /// The scheduler, as `scheduler.status()` tells it; null when that cannot be told.
+    /// The scheduler, as in `scheduler.status()`; null when that cannot be read.
     pub scheduler: Value,
-    /// The newest runs of its tasks, the newest first; each as `lastRun` of the scheduler's status, and `task`.
+    /// The newest task runs, newest first; each like `lastRun` in the scheduler's status, with its `task`.
     pub runs: Vec<Value>,
-    /// What could not be looked at, and why; the rest is there.
+    /// The parts that could not be read, and why; the other parts are complete.
     pub problems: Vec<Problem>,
 }
 
 /// A part of the report that could not be made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Problem {
-    /// Which.
+    /// Which part.
     pub part: Part,
     /// `ERR_…`
     pub code: &'static str,
@@ -56,48 +56,48 @@ pub struct Problem {
     pub message: String,
 }
 
-/// What became of the signals.
+/// The signals and their results.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SignalsPart {
     /// Costs of a round trip, percent of the entry.
     pub fee_percent: f64,
-    /// All of them.
+    /// The figures of all signals.
     pub figures: Figures,
     /// By symbol, those with the most closed signals first.
     pub by_symbol: Vec<Row>,
-    /// Symbols not listed.
+    /// Number of symbols not listed.
     pub more_symbols: usize,
     /// By timeframe, the shortest first.
     pub by_timeframe: Vec<Row>,
     /// By strategy, those with the most closed signals first.
     pub by_strategy: Vec<Row>,
-    /// Strategies not listed.
+    /// Number of strategies not listed.
     pub more_strategies: usize,
-    /// Signals that were followed and not traded: in no other figure.
+    /// Signals that were tracked but not traded; they are in no other figure.
     pub followed: Figures,
-    /// Over time.
+    /// Results over time.
     pub results: Results,
-    /// The confidence that closed signals stated, beside how often they succeeded.
+    /// The confidence of closed signals beside how often they succeeded.
     pub calibration: Vec<Bin>,
-    /// What was said of them against what came; of its parts, those with the most signals.
+    /// Predictions compared with outcomes; of its groups, those with the most signals.
     pub scorecard: Scorecard,
-    /// The rules found in what succeeded and what failed.
+    /// The rules found in successes and failures.
     pub patterns: Vec<PatternPart>,
-    /// Closed signals searched for rules: the newest so many at most.
+    /// Number of closed signals searched for rules: at most this many of the newest.
     pub patterns_of: usize,
-    /// Closed signals below which no search is made.
+    /// With fewer closed signals no search is made.
     pub patterns_need: usize,
-    /// What is in conservative mode, and why; empty when nothing is.
+    /// The markets in conservative mode; empty when there are none.
     pub conservative: Vec<String>,
-    /// Why, of the first.
+    /// The reason for the first of them.
     pub conservative_reason: Option<String>,
 }
 
-/// The figures of a symbol or a timeframe.
+/// The figures of a symbol, a timeframe or a strategy.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
-    /// Which.
+    /// Its name.
     pub name: String,
     /// Its figures.
     #[serde(flatten)]
@@ -108,27 +108,27 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PatternPart {
-    /// In words.
+    /// The rule in words.
     pub rule: String,
-    /// Closed signals that it holds for.
+    /// The closed signals it applies to.
     pub count: usize,
-    /// Of which succeeded.
+    /// How many of them succeeded.
     pub successes: usize,
     /// Percent.
     pub success_rate: f64,
     /// The Wilson score interval of that.
     pub success_interval: Interval,
-    /// The rate of all signals searched.
+    /// The success rate of all searched signals.
     pub base_rate: f64,
-    /// How often chance alone would show any rule as strong, 0–1.
+    /// The probability that chance alone would produce any rule as strong, 0–1.
     pub p_value: f64,
-    /// Since when it most likely holds, UTC epoch ms.
+    /// Its estimated beginning, UTC epoch ms.
     pub since_ms: i64,
-    /// Whether it still does in the most recent third of the time; missing where that cannot be told.
+    /// Whether it still holds in the most recent third of the time; missing where that cannot be determined.
     pub still_holds: Option<bool>,
 }
 
-/// Gathers reports; what has not changed since the last one is not looked at again.
+/// Makes reports, and reuses the parts that have not changed.
 #[derive(Default)]
 pub struct Gatherer {
     report: Report,
@@ -136,7 +136,7 @@ pub struct Gatherer {
 }
 
 impl Gatherer {
-    /// The report as of `revision`, which was read before. What cannot be looked at is told in it.
+    /// The report as of `revision`, which was taken before. Parts that cannot be read are listed in it.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -157,20 +157,20 @@ impl Gatherer {
         }
         self.made_of = revision;
         for problem in &report.problems {
-            // What went wrong is tried again, whether anything changes or not.
+            // A failed part is tried again next time, whether anything changed or not.
             self.made_of.forget(problem.part);
         }
         self.report = report.clone();
         Ok(report)
     }
 
-    /// What the last report was made of.
+    /// The revision of the last report.
     pub fn made_of(&self) -> &Revision {
         &self.made_of
     }
 }
 
-/// Makes those parts anew whose revision has changed.
+/// Makes the parts again whose revision has changed.
 fn update(
     report: &mut Report,
     core: &SignalLoop,
@@ -196,7 +196,7 @@ fn update(
 }
 
 impl Report {
-    /// A part, or nothing and the problem with it.
+    /// The part, or its default and a problem.
     fn take<T: Default>(&mut self, part: Part, made: Result<T>) -> T {
         self.problems.retain(|problem| problem.part != part);
         made.unwrap_or_else(|error| {
@@ -264,7 +264,7 @@ fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
     Ok(card)
 }
 
-/// The rows with the most closed signals, those first, and how many are left out.
+/// The rows with the most closed signals, sorted, and the number of rows left out.
 fn most(rows: impl Iterator<Item = Row>) -> (Vec<Row>, usize) {
     let mut rows: Vec<Row> = rows.collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.figures.closed));

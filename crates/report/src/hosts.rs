@@ -1,25 +1,25 @@
-//! Under which names the live view is shown. Any other name may be one that a stranger's page lets point here, to read the
-//! answers as its own (DNS rebinding); an address cannot.
+//! The host names under which the live view is served. Under any other name, a page of another site could read the data
+//! by DNS rebinding: its own name may resolve to this machine. Numeric addresses are safe.
 
 use domain::error::{Error, Result};
 use std::net::{IpAddr, SocketAddr};
 
-/// What an allowed host has to be.
+/// The requirement for an allowed host.
 const ALLOWED: &str = "must be host names as a browser shows them, such as `ops.example.com` or `ops.example.com:8443`, without \
     scheme, path or wildcards";
 
-/// The names that a live view is asked for by: this machine's own, every address, and those that are allowed.
+/// The permitted host names: this machine's own name, every numeric address, and the allowed ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts {
-    /// In small letters, some with a port.
+    /// In lower case, some with a port.
     allowed: Vec<String>,
 }
 
 impl Hosts {
-    /// Addresses, this machine's own name, and these.
+    /// Permits addresses, this machine's own name, and `allowed`.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for what is no host name.
+    /// [`Error::InvalidArgument`] for anything that is not a host name.
     pub fn new(allowed: Vec<String>) -> Result<Self> {
         let allowed = allowed.into_iter().map(|name| match is_name(&name) {
             true => Ok(normal(&name)),
@@ -28,7 +28,7 @@ impl Hosts {
         Ok(Self { allowed: allowed.collect::<Result<_>>()? })
     }
 
-    /// Whether a request with this `Host` is answered. One without any is no browser's.
+    /// Whether a request with this `Host` is answered. Browsers always send one.
     pub fn permit(&self, host: &str) -> bool {
         let host = normal(host);
         let name = without_port(&host);
@@ -39,7 +39,7 @@ impl Hosts {
     }
 }
 
-/// What is said to whoever asks by another name.
+/// The message for a request with a name that is not permitted.
 pub(super) fn refusal(host: Option<&str>) -> String {
     let Some(host) = host.filter(|host| is_name(host)) else {
         return "this page is shown under an address or an allowed name only, and the request names none\n".to_owned();
@@ -47,12 +47,12 @@ pub(super) fn refusal(host: Option<&str>) -> String {
     let name = normal(host);
     let name = without_port(&name);
     format!(
-        "this page is not shown under the name `{name}`: a stranger's page could have its own name point here. If the name is \
+        "this page is not shown under the name `{name}`: another site could point its own name at this address. If the name is \
          yours, allow it: dashboard({{ allowedHosts: ['{name}'] }}). X-Forwarded-Host is not looked at\n"
     )
 }
 
-/// In small letters, without the dot of the root.
+/// In lower case, without a trailing dot.
 fn normal(host: &str) -> String {
     let host = host.trim().to_ascii_lowercase();
     let (name, port) = host.split_at(without_port(&host).len());
@@ -66,7 +66,7 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Whether a text is a host's name, perhaps with a port.
+/// Whether a text is a host name, with or without a port.
 fn is_name(text: &str) -> bool {
     let name = without_port(text);
     let port = text[name.len()..].trim_start_matches(':');
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_host_names_are_refused() {
         for name in [
             "",
             "*",
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_says_what_to_allow_and_repeats_nothing_else() {
+    fn the_refusal_echoes_only_valid_names() {
         assert!(refusal(Some("Ops.example.com:3000")).contains("dashboard({ allowedHosts: ['ops.example.com'] })"));
         for odd in [None, Some("<script>"), Some("a'b")] {
             let said = refusal(odd);

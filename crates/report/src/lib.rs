@@ -1,6 +1,20 @@
-//! The report: what became of the signals, what was learned, and what it rests on, for people to look at.
+//! The report: results of the signals, models and what they learned, and the stored candles, for people to look at.
 //!
-//! [`data`] gathers plain data from a loop, [`page`] makes a document of it, [`dashboard`] shows the same live.
+//! [`Gatherer`] collects plain data from a loop, [`render`] turns it into one HTML document, and [`Dashboard`] serves
+//! the same page live.
+//!
+//! Reads a home through `engine`, and writes only the report file. Of the product's crates, only this one listens for
+//! connections (`simulator` does too, for tests and the demonstration); it opens none.
+//!
+//! The live view answers only under host names that cannot be abused for DNS rebinding:
+//!
+//! ```
+//! use report::Hosts;
+//!
+//! let hosts = Hosts::new(vec!["ops.example.com".to_owned()]).unwrap();
+//! assert!(hosts.permit("127.0.0.1:3000") && hosts.permit("ops.example.com"));
+//! assert!(!hosts.permit("evil.example"));
+//! ```
 
 mod calibration;
 mod coverage;

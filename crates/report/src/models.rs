@@ -1,4 +1,4 @@
-//! The models in service, what was tried before them, and what they look at.
+//! The models in service, the trainings before them, and the features they use.
 
 use super::calibration::{Bin, Calibration};
 use super::results::rounded;
@@ -10,7 +10,7 @@ use engine::{MarketModels, ModelList, SignalLoop};
 use learning::model::{Decision, Interval, Mode, Record, Rollback, Scores, Skill, Trial};
 use serde::Serialize;
 
-/// Trials and rollbacks listed of a market: the newest.
+/// Trainings and rollbacks listed per market: the newest.
 const MAX_CHANGES: usize = 20;
 /// Features listed.
 const MAX_FEATURES: usize = 15;
@@ -19,13 +19,13 @@ const MAX_FEATURES: usize = 15;
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelsPart {
-    /// By market.
+    /// The models by market.
     pub markets: Vec<MarketPart>,
     /// Lines of the ledger that cannot be read.
     pub damaged_lines: usize,
-    /// What the models in service said of bars that they had not seen, beside what happened: all markets, both sides.
+    /// Held-out predictions of the models in service beside the outcomes: all markets, both sides.
     pub calibration: Vec<Bin>,
-    /// What the models look at.
+    /// The importance of features.
     pub features: Features,
 }
 
@@ -40,11 +40,11 @@ pub struct MarketPart {
     pub market: Option<Market>,
     /// The version in service.
     pub version: u64,
-    /// Since when, UTC epoch ms.
+    /// Since when it has been in service, UTC epoch ms.
     pub since_ms: Option<i64>,
-    /// Why.
+    /// Why it went live.
     pub reason: String,
-    /// What it is.
+    /// The model; missing when it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelPart>,
     /// Why it cannot be used.
@@ -52,61 +52,61 @@ pub struct MarketPart {
     pub error: Option<String>,
     /// Trainings and rollbacks, the newest first.
     pub changes: Vec<Change>,
-    /// How many more there were before those.
+    /// Number of earlier ones that are not listed.
     pub earlier_changes: usize,
 }
 
-/// A model in service. Log losses are means of both sides, on rows it had not seen.
+/// A model in service. Log losses are means of both sides, on held-out rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelPart {
     /// When it was trained, UTC epoch ms.
     pub trained_ms: i64,
-    /// Labelled rows.
+    /// Labelled training rows.
     pub rows: usize,
-    /// How many independent labels they are worth.
+    /// The effective number of independent labels.
     pub effective_rows: f64,
-    /// Departs from the base rate on either side.
+    /// Whether it departs from the base rate on either side.
     pub has_skill: bool,
-    /// How far each side is believed, percent.
+    /// The weight of the pooled model for a BUY, percent.
     pub belief_buy: f64,
-    /// How far each side is believed, percent.
+    /// The weight of the pooled model for a SELL, percent.
     pub belief_sell: f64,
-    /// See above.
+    /// Log loss of the model.
     pub log_loss: f64,
-    /// The same of the constant.
+    /// Log loss of the constant base rate.
     pub constant_log_loss: f64,
-    /// How much better than the base rate, on rows of this market.
+    /// Skill over the base rate on rows of this market.
     pub skill: SkillPart,
-    /// And on rows of all symbols that share its pooled model.
+    /// Skill on rows of all symbols that share its pooled model.
     pub pool_skill: SkillPart,
-    /// How many symbols share it.
+    /// Number of symbols that share it.
     pub symbols: usize,
-    /// Chance of success at which a BUY earns nothing after costs, percent.
+    /// Success probability at which a BUY earns nothing after costs, percent.
     pub break_even_buy: f64,
-    /// And a SELL.
+    /// Success probability at which a SELL earns nothing after costs, percent.
     pub break_even_sell: f64,
-    /// How well a BUY is ranked; 0.5 is chance.
+    /// Area under the ROC curve for a BUY; 0.5 is chance.
     pub auc_buy: f64,
-    /// How well a SELL is ranked; 0.5 is chance.
+    /// Area under the ROC curve for a SELL; 0.5 is chance.
     pub auc_sell: f64,
-    /// Signals that it would have given on held-out rows.
+    /// Signals it would have given on held-out rows.
     pub held_out_signals: usize,
     /// Their mean profit in percent, after costs.
     pub held_out_profit: Option<f64>,
 }
 
-/// Log loss less the base rate's on rows not seen, with the interval that holds 95 % of a bootstrap over stretches of time.
+/// Held-out log loss minus the base rate's, with its 95 % bootstrap interval over time clusters.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SkillPart {
-    /// Below 0 where the model knows something; `None` where there are too few stretches of time to tell.
+    /// Below 0 where the model has skill; `None` with too few clusters.
     pub excess: Option<Interval>,
-    /// Since when, UTC epoch ms.
+    /// Open time of the first held-out row, UTC epoch ms.
     pub since_ms: i64,
-    /// Stretches of time.
+    /// Number of time clusters.
     pub stretches: usize,
-    /// Length of a stretch in days.
+    /// Length of a cluster in days.
     pub stretch_days: f64,
 }
 
@@ -129,26 +129,26 @@ pub enum Change {
     Training {
         /// When it was decided, UTC epoch ms.
         at_ms: i64,
-        /// Its number.
+        /// Its version number.
         version: u64,
         /// How it was trained.
         mode: Mode,
         /// Labelled rows.
         rows: usize,
-        /// Departs from the base rate.
+        /// Whether it departs from the base rate.
         has_skill: bool,
-        /// Held out.
+        /// Held-out log loss.
         log_loss: f64,
-        /// The same of the constant.
+        /// Held-out log loss of the constant base rate.
         constant_log_loss: f64,
-        /// What was decided.
+        /// The decision.
         decision: Decision,
-        /// Came into service.
+        /// Whether it went live.
         promoted: bool,
-        /// The decision in words.
+        /// The decision as a sentence.
         reason: String,
     },
-    /// The model before came back.
+    /// The previous model was put back into service.
     Rollback {
         /// When, UTC epoch ms.
         at_ms: i64,
@@ -156,24 +156,24 @@ pub enum Change {
         from: u64,
         /// The version back in service.
         to: u64,
-        /// Decided from live results.
+        /// Whether live results triggered it.
         automatic: bool,
         /// Why.
         reason: String,
     },
 }
 
-/// What models look at, by how much splits by a feature lessened the variance of the labels in training (gain).
+/// The importance of features: how much splits by a feature reduced the variance of the labels in training (gain).
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Features {
-    /// Models averaged: those with skill, or all where none has any.
+    /// Number of models averaged: those with skill, or all where none has any.
     pub models: usize,
     /// Whether they have skill: without it, predictions do not use the features.
     pub with_skill: bool,
-    /// The most important, most first.
+    /// The most important features, most important first.
     pub list: Vec<FeaturePart>,
-    /// Share of those not listed, percent.
+    /// Share of the features not listed, percent.
     pub others: f64,
 }
 
@@ -184,11 +184,11 @@ pub struct FeaturePart {
     pub name: String,
     /// How it is computed.
     pub formula: &'static str,
-    /// Its part of all gain, percent.
+    /// Its share of the total gain, percent.
     pub share: f64,
 }
 
-/// Gathers it. A model that cannot be read is told in its market's part.
+/// Gathers the part. A model that cannot be read is described in its market's part.
 ///
 /// # Errors
 /// [`Error::Io`] when the folder or the ledger cannot be read.
@@ -200,7 +200,7 @@ pub fn gather(core: &SignalLoop) -> Result<ModelsPart> {
             Ok(model) => {
                 calibration.add_held_out(&model.lineage.held_out, record.effective_rows / record.rows.max(1) as f64)
             }
-            // What is wrong with it is told in its market's part, or it went out of service just now.
+            // The problem is described in its market's part, or the model was replaced just now.
             Err(Error::NoModel { .. } | Error::ModelFile { .. }) => {}
             Err(other) => return Err(other),
         }
@@ -215,7 +215,7 @@ impl From<MarketModels> for MarketPart {
     fn from(MarketModels { champion, trials, rollbacks }: MarketModels) -> Self {
         let mut changes: Vec<Change> =
             trials.into_iter().map(Change::from).chain(rollbacks.into_iter().map(Change::from)).collect();
-        // Stable: of one moment, what was written last comes first.
+        // The sort is stable: of changes at the same time, the last one written comes first.
         changes.reverse();
         changes.sort_by_key(|change| std::cmp::Reverse(change.at_ms()));
         let earlier_changes = changes.len().saturating_sub(MAX_CHANGES);

@@ -1,4 +1,4 @@
-//! The page: one HTML document with everything in it, script, style and data, that needs no network.
+//! The page: one HTML document that contains its script, style and data, and needs no network.
 
 use super::data::Report;
 use base64::Engine;
@@ -8,7 +8,8 @@ use ring::digest::{SHA256, digest};
 use std::sync::LazyLock;
 
 const TEMPLATE: &str = include_str!("assets/page.html");
-/// With uPlot 1.6.32, MIT, Leon Sorokin: <https://github.com/leeoniya/uPlot>. Its licence is beside it and in the page.
+/// Includes uPlot 1.6.32, MIT, Leon Sorokin: <https://github.com/leeoniya/uPlot>. Its licence is in the same folder and
+/// in the page.
 const STYLE: &str = concat!(include_str!("assets/uplot/uPlot.min.css"), include_str!("assets/page.css"));
 const SCRIPT: &str = concat!(
     "'use strict'\n/* uPlot 1.6.32\n",
@@ -26,14 +27,14 @@ const SCRIPT: &str = concat!(
 /// Where a page is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// From a file: nothing is asked for anywhere.
+    /// Opened from a file: it makes no requests.
     File,
-    /// From a server, which it asks for news.
+    /// Loaded from a server, which it polls for news.
     Served,
 }
 
-/// What the page may do: run its own script, apply its own style, and, where it is served, ask its own server. Script and
-/// style are named by their hashes, so nothing that finds its way into the page runs.
+/// The page's content security policy: it may run its own script, apply its own style and, where it is served, query
+/// its own server. Script and style are allowed by their hashes, so injected code never runs.
 pub fn policy(place: Place) -> &'static str {
     static POLICIES: LazyLock<[String; 2]> = LazyLock::new(|| {
         let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())));
@@ -50,7 +51,7 @@ pub fn policy(place: Place) -> &'static str {
     &POLICIES[usize::from(place == Place::Served)]
 }
 
-/// The page of a report. `json` is the report as [`to_json`] gives it.
+/// The page of a report. `json` is the result of [`to_json`].
 pub fn render(json: &str, place: Place) -> String {
     let data = embedded(json);
     let live = if place == Place::Served { "served" } else { "file" };
@@ -58,7 +59,7 @@ pub fn render(json: &str, place: Place) -> String {
         [("policy", policy(place)), ("style", STYLE), ("place", live), ("data", &data), ("script", SCRIPT)];
     let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + data.len());
     let mut rest = TEMPLATE;
-    // In one pass, so that no part is looked at for the names of others.
+    // In one pass, so that inserted parts are not searched for placeholders.
     while let Some((before, after)) = rest.split_once("{{") {
         page.push_str(before);
         let (name, after) = after.split_once("}}").unwrap_or((after, ""));
@@ -77,7 +78,7 @@ pub fn to_json(report: &Report) -> Result<String> {
     serde_json::to_string(report).map_err(|e| Error::Internal(format!("cannot encode the report: {e}")))
 }
 
-/// JSON as it may stand in a `<script>` element: nothing in it can end the element, or begin a comment.
+/// JSON that is safe inside a `<script>` element: nothing in it can end the element, or begin a comment.
 fn embedded(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_others_stays_text() {
+    fn untrusted_text_is_escaped() {
         let rule = PatternPart {
             rule: format!("{EVIL} at or above 1"),
             count: 40,
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_place_of_the_template_is_filled_and_the_policy_names_what_is_there() {
+    fn the_template_is_complete_and_the_policy_has_its_hashes() {
         for place in [Place::File, Place::Served] {
             let page = render("{}", place);
             assert!(!page.contains("{{") || SCRIPT.contains("{{"), "a place without a part");

@@ -1,4 +1,4 @@
-//! What the closed signals came to over time, in few enough points to draw, however many signals there are.
+//! Results of closed signals over time, in a limited number of points, however many signals there are.
 
 use domain::barrier::{Direction, Outcome};
 use domain::proportions::wilson;
@@ -12,13 +12,13 @@ const WEEK_MS: i64 = 7 * DAY_MS;
 /// The epoch was a Thursday; weeks begin on Monday, 00:00 UTC.
 const FIRST_MONDAY_MS: i64 = 4 * DAY_MS;
 
-/// Spans of the success chart at most: two years of weeks. Longer histories have spans of several weeks.
+/// Largest number of spans in the success chart: two years of weeks. Longer histories have spans of several weeks.
 const MAX_SPANS: i64 = 104;
-/// Points of the curves at most.
+/// Largest number of points of a curve.
 const MAX_POINTS: i64 = 400;
-/// Symbols with a curve of their own; the others are one curve together.
+/// Number of symbols with a curve of their own; the others share one.
 const MAX_SYMBOLS: usize = 8;
-/// Closed signals listed.
+/// Number of closed signals listed.
 const LATEST: usize = 12;
 
 /// A 95 % interval, in percent.
@@ -36,35 +36,35 @@ impl From<(f64, f64)> for Interval {
     }
 }
 
-/// Everything that is drawn of the closed signals. Profits are in percent of the entry, after costs.
+/// All data drawn for the closed signals. Profits are in percent of the entry, after costs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Results {
-    /// How many weeks a span has: 1, or more in a long history.
+    /// Weeks per span: 1, or more in a long history.
     pub weeks_a_span: i64,
     /// Success by span, oldest first; spans in which nothing closed are left out.
     pub spans: Vec<Span>,
     /// The running sum of profits.
     pub curve: Curve,
-    /// The newest closings, the newest first.
+    /// The newest closings, newest first.
     pub latest: Vec<Closed>,
 }
 
-/// What closed in a span of weeks.
+/// The signals that closed in a span of weeks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Span {
-    /// Its Monday, UTC epoch ms.
+    /// The Monday it begins, UTC epoch ms.
     pub from_ms: i64,
     /// Closed signals.
     pub closed: u64,
-    /// Of which succeeded.
+    /// How many of them succeeded.
     pub successes: u64,
-    /// Percent of the closed.
+    /// The success rate, percent.
     pub success_rate: f64,
     /// The Wilson score interval of the success rate.
     pub success_interval: Interval,
-    /// Mean profit of a signal.
+    /// Mean profit per signal.
     pub mean_profit: f64,
 }
 
@@ -72,24 +72,24 @@ pub struct Span {
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Curve {
-    /// The length of a step.
+    /// Length of a step.
     pub step_ms: i64,
-    /// The ends of the steps, UTC epoch ms; the first is where the curves begin, at 0.
+    /// The ends of the steps, UTC epoch ms; the first one is the origin, where all curves are 0.
     pub times: Vec<i64>,
-    /// Of all signals.
+    /// The curve of all signals.
     pub total: Vec<f64>,
-    /// How far the sum fell below its highest point so far, at its deepest in the step; not positive.
+    /// The deepest drawdown within each step: how far the sum fell below its highest point so far; not positive.
     pub drawdown: Vec<f64>,
-    /// The deepest fall of all, in percentage points; not negative.
+    /// The largest drawdown, in percentage points; not negative.
     pub max_drawdown: f64,
-    /// Of the symbols with the most closed signals, most first; what is left last, without a name.
+    /// Curves of the symbols with the most closed signals, most first; the last one, without a name, is for the rest.
     pub symbols: Vec<SymbolCurve>,
 }
 
 /// The running sum of a symbol's profits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SymbolCurve {
-    /// `None`: all the others together.
+    /// `None` for all other symbols together.
     pub symbol: Option<Symbol>,
     /// One value for each of [`Curve::times`].
     pub values: Vec<f64>,
@@ -99,22 +99,22 @@ pub struct SymbolCurve {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Closed {
-    /// When, UTC epoch ms.
+    /// When it closed, UTC epoch ms.
     pub at_ms: i64,
     /// Its pair.
     pub symbol: Symbol,
     /// Its timeframe.
     pub timeframe: Timeframe,
-    /// Which way it bet.
+    /// Its direction.
     pub signal_type: Direction,
-    /// As what it closed.
+    /// How it closed.
     pub outcome: Outcome,
     /// Its profit.
     pub profit: f64,
 }
 
 impl Results {
-    /// Of closed signals in order of closing; `fee_bps` are the costs of a round trip.
+    /// From closed signals in order of closing; `fee_bps` are the costs of a round trip in basis points.
     pub fn of(ended: &[Ended], fee_bps: f64) -> Self {
         let fee = fee_bps / 100.0;
         let (Some(first), Some(last)) = (ended.first(), ended.last()) else { return Self::default() };
@@ -204,19 +204,19 @@ fn most_traded(ended: &[Ended]) -> (Vec<&Symbol>, bool) {
     (names.into_iter().map(|(name, _)| name).collect(), others)
 }
 
-/// The shortest of the usual steps by which a span has at most [`MAX_POINTS`].
+/// The shortest of the usual steps for which a history of this length has at most [`MAX_POINTS`].
 fn step(span_ms: i64) -> i64 {
     let usual = [1, 4, 12, 24].map(|hours| hours * HOUR_MS);
     let enough = |step: &i64| span_ms / step < MAX_POINTS;
     usual.into_iter().find(enough).unwrap_or_else(|| power_of_two(span_ms / (DAY_MS * MAX_POINTS) + 1) * DAY_MS)
 }
 
-/// The smallest power of two that is not less.
+/// The smallest power of two that is at least `number`.
 fn power_of_two(number: i64) -> i64 {
     number.max(1).unsigned_abs().next_power_of_two() as i64
 }
 
-/// To a ten-thousandth of a percent, and without a negative zero: the file stays small, and nobody sees more.
+/// Rounds to a ten-thousandth of a percent, without a negative zero, to keep the file small.
 pub(super) fn rounded(number: f64) -> f64 {
     (number * 1e4).round() / 1e4 + 0.0
 }
@@ -296,7 +296,8 @@ mod tests {
     }
 
     proptest! {
-        /// However long the history, there are few points, all signals are in them, and the symbols add up to the total.
+        /// However long the history, there are few points, all signals are counted, and the symbols add up to the
+        /// total.
         #[test]
         fn few_points_and_nothing_lost(
             steps in proptest::collection::vec((0i64..4 * 365 * 24, -3.0f64..3.0, 0usize..12), 1..300),

@@ -1,16 +1,16 @@
-//! Whether anything of a home has changed, told by sizes and times of its files without reading them, and by what is known of a
-//! database without asking it.
+//! Detects changes of a home without reading its files: by their sizes and times, and for a database by what is already
+//! known of it.
 
 use engine::{Elsewhere, SignalLoop};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use storage::Stamp;
 
-/// A part of a report, made of files of its own.
+/// A part of a report, which is made from its own files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
-    /// The log of signals, and what is remembered of live results.
+    /// The log of signals, and the state derived from live results.
     Signals,
     /// The models and their ledger.
     Models,
@@ -20,21 +20,22 @@ pub enum Part {
     Scheduler,
 }
 
-/// One number for each part of a report; another number, another state of its files. 0 is of nothing yet.
+/// One number for each part of a report, which differs whenever the state of its files does. 0 means that nothing was
+/// read yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Revision {
-    /// Of the log of signals, and of what is remembered of live results.
+    /// The log of signals, and the state derived from live results.
     pub signals: u64,
-    /// Of the models and their ledger.
+    /// The models and their ledger.
     pub models: u64,
-    /// Of the candles.
+    /// The candles.
     pub candles: u64,
-    /// Of the scheduler's configuration and records, but for the watch, which is written every few seconds.
+    /// The scheduler's configuration and records, except those of the watch, which change every few seconds.
     pub scheduler: u64,
 }
 
 impl Revision {
-    /// Of what a loop knows now. What cannot be looked at is as if it were not there: whoever reads the part tells why.
+    /// The current revision of a loop. Files that cannot be read count as missing; reading the part reports the error.
     pub fn of(core: &SignalLoop) -> Self {
         Self::of_parts(core.settings().home(), core.models().registry().revision(), core.elsewhere())
     }
@@ -52,7 +53,7 @@ impl Revision {
         }
     }
 
-    /// Nothing is known of a part any more.
+    /// Marks a part as unread.
     pub fn forget(&mut self, part: Part) {
         match part {
             Part::Signals => self.signals = 0,
@@ -62,7 +63,7 @@ impl Revision {
         }
     }
 
-    /// All of it as text, for an `ETag`.
+    /// The whole revision as text, for an `ETag`.
     pub fn tag(&self) -> String {
         format!("{:x}-{:x}-{:x}-{:x}", self.signals, self.models, self.candles, self.scheduler)
     }

@@ -1,4 +1,4 @@
-//! The live view as a server of its own.
+//! The live view on an HTTP server of its own.
 
 use super::dashboard::{Answer, Dashboard, Request, failure, refusal};
 use super::hosts::Hosts;
@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-/// A server that listens, and does not answer yet.
+/// A listening server that does not answer yet.
 pub struct Server {
     dashboard: Arc<Dashboard>,
     listener: TcpListener,
@@ -19,10 +19,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `host` and `port`; port 0 is a free one.
+    /// Listens on `host` and `port`; port 0 picks a free one.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when that cannot be listened on.
+    /// [`Error::InvalidArgument`] when listening there fails.
     pub async fn listen(dashboard: Arc<Dashboard>, host: IpAddr, port: u16) -> Result<Self> {
         let refused = |e: std::io::Error| {
             let problem = format!("must be one that can be listened on at {host} ({e}); 0 takes a free one");
@@ -33,12 +33,12 @@ impl Server {
         Ok(Self { dashboard, listener, address })
     }
 
-    /// Where it listens.
+    /// The URL it listens on.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Answers until `end` is done.
+    /// Answers requests until `end` completes.
     ///
     /// # Errors
     /// [`Error::Internal`] when the listener fails.
@@ -49,7 +49,7 @@ impl Server {
             async move { respond(answer(&dashboard, &method, &uri, &headers).await) }
         });
         let failed = |e: std::io::Error| Error::Internal(format!("the dashboard's server ended: {e}"));
-        // Connections of browsers stay open, so whoever ends does not wait for them.
+        // Browsers keep connections open, so shutting down does not wait for them.
         tokio::select! {
             ended = axum::serve(self.listener, routes) => ended.map_err(failed),
             () = end => Ok(()),

@@ -1,9 +1,9 @@
-//! Where a test keeps its signals: what behaves the same everywhere is tested in a folder and in a database.
+//! Where a test keeps its signals. Tests of behaviour that both stores share run on a folder and on a database.
 
 use feedback::{FeedbackStore, StoreOptions};
 use std::path::Path;
 
-/// A place of its own for one test; gone when dropped.
+/// A storage place for one test; removed when dropped.
 pub enum Home {
     Folder(tempfile::TempDir),
     Database(crate::server::Schema),
@@ -15,7 +15,7 @@ impl Home {
         Self::Folder(tempfile::tempdir().unwrap())
     }
 
-    /// The folder of a home in one.
+    /// The folder of a home of that kind.
     pub fn path(&self) -> &Path {
         self.as_folder().expect("a folder")
     }
@@ -28,7 +28,7 @@ impl Home {
         }
     }
 
-    /// What a child of the test is told of it.
+    /// The name under which a child process opens it.
     pub fn name(&self) -> String {
         match self {
             Self::Folder(folder) => folder.path().display().to_string(),
@@ -44,7 +44,7 @@ impl Home {
         open_named(&self.name(), options)
     }
 
-    /// How many changes were written.
+    /// Number of written changes.
     pub fn changes(&self) -> usize {
         match self {
             Self::Folder(folder) => crate::log(folder.path()).lines().count(),
@@ -53,7 +53,7 @@ impl Home {
     }
 }
 
-/// Opens the store of a [`Home`] of this name.
+/// Opens the store of the [`Home`] with this name.
 pub fn open_named(name: &str, options: StoreOptions) -> FeedbackStore {
     if name.starts_with("postgres:") {
         return crate::server::open(name, options);
@@ -61,7 +61,7 @@ pub fn open_named(name: &str, options: StoreOptions) -> FeedbackStore {
     FeedbackStore::open(Path::new(name), options).unwrap()
 }
 
-/// Makes two tests of each function: one for a folder, one for a database.
+/// Makes two tests of each function: one on a folder, one on a database.
 #[macro_export]
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {

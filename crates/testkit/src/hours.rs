@@ -1,4 +1,4 @@
-//! Candles of markets that close, on their own clocks, with holidays and half days.
+//! Candles of markets with trading hours in their local time, with holidays and half days.
 
 use chrono::{DateTime, Datelike, Timelike, Utc, Weekday};
 use domain::candle::Candle;
@@ -8,16 +8,16 @@ pub const MINUTE: i64 = 60_000;
 pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
 
-/// A market's hours on its own clock.
+/// The trading hours of a market.
 pub struct Exchange {
     pub zone: &'static str,
-    /// How long after the hour it opens.
+    /// How long after the full hour it opens.
     pub phase_ms: i64,
     /// Whether it trades at this local time.
     pub is_open: fn(DateTime<Tz>) -> bool,
     /// Local dates without trading.
     pub holidays: &'static [(i32, u32, u32)],
-    /// Local dates on which it closes at so many minutes.
+    /// Local dates on which it closes early, with the closing time in minutes.
     pub half_days: &'static [(i32, u32, u32)],
 }
 
@@ -82,7 +82,7 @@ pub const LONDON: Exchange = Exchange {
     ],
     half_days: &[(2023, 12, 22), (2023, 12, 29), (2024, 12, 24), (2024, 12, 31)],
 };
-/// With a break at lunch.
+/// With a lunch break.
 pub const TOKYO: Exchange = Exchange {
     zone: "Asia/Tokyo",
     phase_ms: 0,
@@ -110,7 +110,7 @@ pub const FOREX: Exchange = Exchange {
     holidays: &[],
     half_days: &[],
 };
-/// Futures: as currencies, with an hour's break every day.
+/// Futures: like currencies, with a break of an hour every day.
 pub const FUTURES: Exchange = Exchange {
     is_open: |at| {
         (FOREX.is_open)(at)
@@ -127,7 +127,8 @@ impl Exchange {
         (self.is_open)(at) && !is(self.holidays) && !(is(self.half_days) && minute(at) >= 780)
     }
 
-    /// The candles of `step_ms` each from one date to another. Hours begin as the exchange opens, at half past where it does.
+    /// The candles of `step_ms` each between two dates. Hourly candles begin when the exchange opens, at half past
+    /// where it does.
     pub fn candles(&self, from: &str, until: &str, step_ms: i64) -> Vec<Candle> {
         let zone: Tz = self.zone.parse().unwrap();
         let phase_ms = if step_ms == HOUR { self.phase_ms } else { 0 };

@@ -1,4 +1,4 @@
-//! Processes that are killed, and whether what they said was safe is there afterwards.
+//! Child processes that are killed, and checks that everything they reported as stored is still there.
 
 use crate::own;
 use feedback::FeedbackStore;
@@ -8,12 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-/// Says, in a child, that something is safe. One write to the pipe: what was read of it was said before a kill.
+/// Called in a child: reports that something is stored. It is a single write to the pipe, so whatever was read was
+/// reported before the kill.
 pub fn say(word: &str, what: &str) {
     std::io::stdout().write_all(format!("\n{word} {what}\n").as_bytes()).unwrap();
 }
 
-/// A child that runs until it is killed, and whoever reads what it says.
+/// A child that runs until it is killed, and the reader of its output.
 pub struct Killed {
     process: Child,
     reader: JoinHandle<()>,
@@ -31,7 +32,7 @@ impl Killed {
         Self { process, reader }
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -46,17 +47,17 @@ impl Killed {
     }
 }
 
-/// What was said to be safe.
+/// Everything reported as stored.
 #[derive(Default)]
 pub struct Promised {
     pub recorded: BTreeSet<String>,
-    /// How often each was said to be closed.
+    /// How often each signal was reported as closed.
     pub closed: HashMap<String, usize>,
     pub promoted: Vec<u64>,
 }
 
 impl Promised {
-    /// All that was said.
+    /// From the lines that children printed.
     pub fn of(said: impl IntoIterator<Item = String>) -> Self {
         let mut all = Self::default();
         for line in said {
@@ -70,7 +71,7 @@ impl Promised {
         all
     }
 
-    /// Each signal is there, whole, and closed once if it was said to be closed.
+    /// Asserts that each signal exists completely, and was closed exactly once if it was reported as closed.
     pub fn assert_kept(&self, store: &FeedbackStore) {
         assert_eq!((store.recovery().damaged, store.recovery().contradictions), (0, 0));
         for id in &self.recorded {

@@ -61,7 +61,8 @@ pub fn open(folder: &Path) -> FeedbackStore {
     FeedbackStore::open(folder, StoreOptions::default()).unwrap()
 }
 
-/// A folder in memory where the system has one: for the many openings of a test that no power failure will interrupt.
+/// A folder in memory where the system has one: faster, for tests that open a store many times and simulate no power
+/// failure.
 pub fn quick_home() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
@@ -72,13 +73,13 @@ pub fn log(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("signals.jsonl")).unwrap()
 }
 
-/// The quarantine's lines; none when there is no such file.
+/// The lines of the quarantine; none when there is no such file.
 pub fn quarantine(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("signals.quarantine.jsonl")).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A BUY of its own: its levels and indicators follow from its id.
+/// A BUY whose levels and indicators are derived from its id.
 pub fn own(id: &str) -> Signal {
     let seed = id.bytes().fold(7u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let entry = 100.0 + (seed % 1000) as f64 / 7.0;
@@ -88,7 +89,8 @@ pub fn own(id: &str) -> Signal {
     signal(changes)
 }
 
-/// This test binary again, to run only the test `$name` of the calling module, which is a child's part when `SIGNALLOOP_CHILD` is set.
+/// A command that runs this test binary again, with only the test `$name` of the calling module. There
+/// `SIGNALLOOP_CHILD` is set, and the test plays the part of a child.
 #[macro_export]
 macro_rules! child {
     ($name:expr, $home:expr, $number:expr) => {
@@ -96,7 +98,7 @@ macro_rules! child {
     };
 }
 
-/// What [`child!`] starts; `module` begins with the name of the test binary.
+/// Builds the command of [`child!`]; `module` begins with the name of the test binary.
 pub fn child_process(module: &str, name: &str, home: impl AsRef<OsStr>, number: usize) -> Command {
     let test = module.split_once("::").map_or_else(|| name.to_owned(), |(_, module)| format!("{module}::{name}"));
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -109,14 +111,14 @@ pub fn child_process(module: &str, name: &str, home: impl AsRef<OsStr>, number: 
     command
 }
 
-/// The number and home that [`child!`] gave, in a child.
+/// In a child: the number and home given by [`child!`].
 pub fn child_part() -> Option<(usize, std::path::PathBuf)> {
     let number = std::env::var("SIGNALLOOP_CHILD").ok()?.parse().ok()?;
     Some((number, std::env::var_os("SIGNALLOOP_CHILD_HOME")?.into()))
 }
 
-/// Three children that do the part `name` of `module` until they are killed: a while after the last of them has printed `ready`, another one in
-/// each of twenty rounds.
+/// Starts three children that run the test `name` of `module`, and kills them in turn, one in each of twenty rounds, a
+/// while after the last of them has printed `ready`.
 pub fn kill_at_work(module: &str, name: &str, home: &Path, round: usize) {
     let mut children: Vec<_> =
         (0..3).map(|number| child_process(module, name, home, number).spawn().unwrap()).collect();
@@ -132,7 +134,7 @@ pub fn kill_at_work(module: &str, name: &str, home: &Path, round: usize) {
     }
 }
 
-/// Waits until it is so, no longer than this.
+/// Waits until `so` holds, and panics after `time`.
 pub async fn within(time: Duration, what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
@@ -141,12 +143,12 @@ pub async fn within(time: Duration, what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// A number from the environment, for the longer runs of a test.
+/// A number from the environment, for longer runs of a test.
 pub fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// How many lines of the log speak of each signal: open, and closed.
+/// For each signal, how many lines of the log record it as open, and as closed.
 pub fn lines_by_id(folder: &Path) -> std::collections::HashMap<String, (usize, usize)> {
     let mut counts = std::collections::HashMap::<_, (usize, usize)>::new();
     for line in log(folder).lines() {

@@ -1,4 +1,4 @@
-//! A real PgBouncer before the server of the tests. Without one, a test says that it did not run.
+//! A real PgBouncer in front of the test server. Where PgBouncer is missing, a test says that it was skipped.
 
 use crate::server::{Schema, ask};
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A pooler; ends when dropped.
+/// A running PgBouncer; stopped when dropped.
 pub struct Pooler {
     pub url: String,
     role: String,
@@ -16,7 +16,7 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one that leads to a schema; `None`, told to whoever looks, when there is no PgBouncer.
+    /// Starts one that leads to a schema; `None`, with a message on standard error, where PgBouncer is missing.
     pub fn start(schema: &Schema, settings: &str) -> Option<Self> {
         let Some(program) =
             ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| std::fs::exists(path).unwrap())
@@ -25,7 +25,7 @@ impl Pooler {
             return None;
         };
         let name = schema.ask("SELECT current_schema()").remove(0);
-        // Whose sessions find the schema, since a pooler takes no `options`.
+        // A role whose sessions find the schema, since PgBouncer does not accept `options`.
         let role = format!("{name}_pool");
         schema.ask(&format!(
             "CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'pool'; ALTER ROLE {role} SET search_path = {name}"
@@ -73,13 +73,13 @@ fn is_root() -> bool {
 
 impl Drop for Pooler {
     fn drop(&mut self) {
-        // One that has ended cannot be killed again.
+        // Fails if it has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
         let end =
             format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{}'", self.role);
         ask(&self.schema_url, &end);
-        // What it made stays with the schema, which has an owner of its own.
+        // The objects it created stay with the schema, which has an owner of its own.
         ask(
             &self.schema_url,
             &format!("REASSIGN OWNED BY {0} TO signalloop; DROP OWNED BY {0}; DROP ROLE {0}", self.role),

@@ -7,7 +7,7 @@ use learning::model::file;
 use learning::model::ledger::{Entry, Rollback};
 use learning::model::pool::Pool as Pooled;
 use learning::model::{Champion, Model};
-use learning::model::{ShapeRecord, ShapedPool, Sums};
+use learning::model::{ClusterSums, ShapeRecord, ShapedPool};
 use registry::Registry;
 use registry::pool::{Pool, hex};
 use registry::store::{Next, Version};
@@ -41,7 +41,7 @@ pub fn pool(number: u64) -> Pool {
 /// A pooled model of a megabyte.
 pub fn large_pool() -> Pool {
     let mut pool = Pooled::clone(&old_model().pool);
-    let sums = |cluster: i64| (cluster, Sums { spread: cluster as f64, agreement: 1.0 / cluster as f64 });
+    let sums = |cluster: i64| (cluster, ClusterSums { spread: cluster as f64, agreement: 1.0 / cluster as f64 });
     pool.sides[0].evidence.clusters = (1..50_000).map(sums).collect();
     Pool::of(pool.encode().unwrap())
 }

@@ -1,4 +1,4 @@
-//! A proxy between a test and its PostgreSQL, which cuts, swallows and refuses.
+//! A proxy between a test and its PostgreSQL, which can cut connections, drop traffic and refuse connections.
 
 use crate::server::Schema;
 use std::io::{Read, Write};
@@ -8,39 +8,40 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a proxy does with what it is given.
+/// What a proxy does with traffic.
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[repr(u8)]
 pub enum Mood {
     Passes,
-    /// Keeps everything to itself, both ways.
+    /// Drops everything, in both directions.
     Swallows,
-    /// Passes on what is written and swallows the answer: it is done, and nobody hears of it.
+    /// Forwards requests and drops the responses: the work is done, but its result is lost.
     Mute,
-    /// Takes no connections.
+    /// Accepts no connections.
     Refuses,
-    /// Passes on what is written or answered at 160 kB/s.
+    /// Forwards at 160 kB/s in both directions.
     Crawls,
 }
 
-/// A proxy before the server.
+/// A proxy in front of the server.
 pub struct Proxy {
     pub url: String,
     mood: Arc<AtomicU8>,
-    /// Where new connections lead to.
+    /// Where new connections lead.
     server: Arc<Mutex<String>>,
-    /// What shows that something is a write.
+    /// The bytes that identify a write.
     writes: Arc<Mutex<Vec<u8>>>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Proxy {
-    /// `write` tells a message that changes something. `COMMIT\0` is one that commits, and none that asks for READ COMMITTED.
+    /// `write` identifies a message that changes something. `COMMIT\0` is one that commits; it does not match READ
+    /// COMMITTED.
     pub fn of(schema: &Schema, write: &str) -> Self {
         Self::at("127.0.0.1", schema, write)
     }
 
-    /// At another address of this machine.
+    /// The same, listening on another address of this machine.
     pub fn at(address: &str, schema: &Schema, write: &str) -> Self {
         let Range { start, end } = server_in(&schema.url);
         let server = Arc::new(Mutex::new(schema.url[start..end].to_owned()));
@@ -68,7 +69,7 @@ impl Proxy {
         Self { url, mood, server, writes, open }
     }
 
-    /// From now on another server is behind it; cuts every connection.
+    /// Switches to another server, and cuts every connection.
     pub fn lead_to(&self, url: &str) {
         *self.server.lock().unwrap() = url[server_in(url)].to_owned();
         self.cut();
@@ -78,7 +79,7 @@ impl Proxy {
         self.mood.store(mood as u8, Ordering::SeqCst);
     }
 
-    /// Swallows the answers to what has these bytes in it, and all after them.
+    /// Drops the responses to messages that contain these bytes, and all later ones.
     pub fn mute(&self, writes: &str) {
         *self.writes.lock().unwrap() = writes.as_bytes().to_vec();
         self.be(Mood::Mute);
@@ -92,7 +93,7 @@ impl Proxy {
     }
 }
 
-/// Where in a URL host and port are.
+/// The position of host and port in a URL.
 fn server_in(url: &str) -> Range<usize> {
     let start = url.find('@').unwrap() + 1;
     start..start + url[start..].find('/').unwrap()

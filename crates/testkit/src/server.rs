@@ -1,5 +1,5 @@
-//! A real PostgreSQL for the tests of this binary, started by `scripts/postgres.mjs`; the one of `SIGNALLOOP_TEST_POSTGRES`
-//! where that is set. Without any, tests say that they did not run.
+//! A real PostgreSQL for the tests of this binary, started by `scripts/postgres.mjs`, or the one of
+//! `SIGNALLOOP_TEST_POSTGRES`. Without PostgreSQL, tests say that they were skipped.
 
 use feedback::{FeedbackStore, StoreOptions};
 use postgres::StoreUrl;
@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio_postgres::NoTls;
 
 struct Server {
-    /// What the script says of it.
+    /// What the script printed about it.
     line: Value,
-    /// Ends when its standard input does: at the latest with this process.
+    /// Ends when its standard input is closed: at the latest with this process.
     _process: Option<Child>,
 }
 
@@ -37,21 +37,21 @@ fn start(arguments: &[&str]) -> Option<Server> {
     let mut line = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
     if line.is_empty() {
-        // It has said why.
+        // It has printed why.
         assert_eq!(process.wait().unwrap().code(), Some(3), "PostgreSQL is here and cannot be started");
         return None;
     }
     Some(Server { line: serde_json::from_str(&line).unwrap(), _process: Some(process) })
 }
 
-/// A server and its standby.
+/// A primary server and its standby.
 pub struct Pair {
     pub primary: String,
     pub standby: String,
     _server: Server,
 }
 
-/// A server with a standby that follows it; `None`, told to whoever looks, when there is no PostgreSQL.
+/// A server with a standby that replicates it; `None`, with a message on standard error, without PostgreSQL.
 pub fn pair(test: &str) -> Option<Pair> {
     let Some(server) = start(&["--standby"]) else {
         let _ = writeln!(std::io::stderr(), "{test} did not run: there is no PostgreSQL");
@@ -61,23 +61,23 @@ pub fn pair(test: &str) -> Option<Pair> {
     Some(Pair { primary: url("url"), standby: url("standbyUrl"), _server: server })
 }
 
-/// One of the URLs of the server, `url` or `tlsUrl`; `None`, told to whoever looks, when there is none.
+/// One of the server's URLs, `url` or `tlsUrl`; `None`, with a message on standard error, where there is none.
 pub fn url(which: &str, test: &str) -> Option<String> {
     let url = server().and_then(|server| server.line[which].as_str());
     if url.is_none() {
-        // Not by a macro, whose output the test harness keeps to itself.
+        // Not by `eprintln!`, whose output the test harness captures.
         let _ = writeln!(std::io::stderr(), "{test} did not run: there is no PostgreSQL with a {which}");
     }
     url.map(str::to_owned)
 }
 
-/// A schema of its own.
+/// A schema for one test.
 pub struct Schema {
     pub url: String,
     name: String,
 }
 
-/// An empty schema; `None`, told to whoever looks, when there is no PostgreSQL.
+/// An empty schema; `None`, with a message on standard error, without PostgreSQL.
 pub fn schema(test: &str) -> Option<Schema> {
     static MADE: AtomicU32 = AtomicU32::new(0);
     let url = url("url", test)?;
@@ -92,7 +92,7 @@ impl Schema {
         ask(&self.url, sql)
     }
 
-    /// The one number that a query gives.
+    /// The number that a query returns.
     pub fn number(&self, sql: &str) -> i64 {
         self.ask(sql)[0].parse().unwrap()
     }
@@ -118,7 +118,7 @@ pub fn ask(url: &str, sql: &str) -> Vec<String> {
         });
         rows.collect()
     };
-    // The caller may be a task of a runtime, where one cannot wait.
+    // The caller may be a task of an async runtime, which must not block.
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     std::thread::spawn(move || runtime().block_on(work)).join().unwrap()
 }

@@ -1,10 +1,10 @@
-//! Small models of a simulated market, and their way into a registry.
+//! Small models of a simulated market, and helpers to register them.
 
 use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::config::Config;
 use domain::symbol::Market;
-use learning::model::{Decision, Entry, Mode, Model, Trial, Verdict};
+use learning::model::{Decision, Entry, GateVerdict, Mode, Model, Trial};
 use learning::{Feedback, train_market};
 use registry::Registry;
 use simulator::{Simulator, SimulatorOptions};
@@ -36,14 +36,14 @@ pub fn model(seed: u64) -> Model {
     .model
 }
 
-/// The trial of a model that was decided about like this.
+/// The ledger entry of a model with this decision.
 pub fn trial(model: &Model, decision: Decision, at_ms: i64) -> Trial {
     let verdict =
-        Verdict { decision, reason: "for the test".to_owned(), comparison: None, conceded: Default::default() };
+        GateVerdict { decision, reason: "for the test".to_owned(), comparison: None, conceded: Default::default() };
     Trial::new(&model.record, Mode::Full, verdict, at_ms, 1)
 }
 
-/// Submits until nobody came between; gives the version.
+/// Submits the model, again if another process submitted meanwhile; returns its version.
 pub fn submit(registry: &Registry, model: &Model, decision: Decision) -> u64 {
     loop {
         let champion = registry.champion(&market()).unwrap();
@@ -58,7 +58,7 @@ pub fn promote(registry: &Registry, model: &Model) -> u64 {
     submit(registry, model, Decision::NotWorse)
 }
 
-/// Versions of the ledger's trainings, in order.
+/// The versions of the ledger's trainings, in order.
 pub fn versions(registry: &Registry) -> Vec<u64> {
     let of = |entry: &Entry| match entry {
         Entry::Training(trial) => Some(trial.version),

@@ -1,10 +1,10 @@
-//! A listener that keeps the warnings of a loop.
+//! A listener that collects the warnings of a loop.
 
 use engine::{Event, EventListener, Told};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// The warnings that a loop told, in their order.
+/// The warnings of a loop, in order.
 #[derive(Clone, Default)]
 pub struct Warnings(pub Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! Protects the architecture: each crate imports what `docs/architecture.md` says, and nothing else.
+//! Guards the architecture: each crate imports what `docs/architecture.md` says, and nothing else.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
@@ -10,8 +10,8 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// What `cargo metadata` says of the workspace: the crates of signalloop that each of them imports, those of its tests not counted,
-/// and the libraries of others that it imports.
+/// From `cargo metadata`: for each crate of the workspace, the other crates it imports (without those that only its
+/// tests use), and the third-party libraries it imports.
 fn imports() -> (Imports, Imports) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -49,12 +49,12 @@ fn documented() -> Imports {
 #[test]
 fn crates_import_what_the_table_says() {
     let (mut own, _) = imports();
-    // Neither is in the product.
+    // Neither is part of the product.
     own.retain(|name, _| !["testkit", "benches"].contains(&name.as_str()));
     assert_eq!(own, documented());
 }
 
-/// Who may open connections, listen, and know Node.
+/// Only certain crates may open connections, listen, or know Node.
 #[test]
 fn libraries_stay_where_they_belong() {
     let (_, others) = imports();
@@ -69,7 +69,7 @@ fn libraries_stay_where_they_belong() {
     assert_eq!(users("smartcore"), ["learning"]);
 }
 
-/// A file belongs to the crate in whose folder it is: none is compiled into another one.
+/// Each file belongs to the crate in whose folder it is: no crate compiles a file of another.
 #[test]
 fn no_crate_compiles_a_file_of_another() {
     let attribute = ["#[path", " = "].concat();

@@ -1,6 +1,6 @@
 //! `signalloop doctor`: what is wrong, why it matters, what to do.
 
-use crate::doctor::{Finding, State, examine};
+use crate::doctor::{Finding, Severity, examine};
 use crate::output::Output;
 use crate::{FAILURE, SUCCESS};
 use console::{Color, Style};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Tells of everything found, and what it runs on (`host`); fails where there is a fault.
+/// Prints everything found, and the runtime (`host`); returns a failure code where there is a fault.
 pub async fn doctor(home: Option<PathBuf>, store: Option<String>, host: &str, output: &Output) -> i32 {
     output.news(format!("signalloop {VERSION}, {host}"));
     let found = examine(Options { home, store, ..Options::default() }).await;
@@ -18,11 +18,11 @@ pub async fn doctor(home: Option<PathBuf>, store: Option<String>, host: &str, ou
         show(finding, output);
     }
     let count = |state| found.iter().filter(|finding| finding.state == state).count();
-    let (faults, warnings) = (count(State::Fault), count(State::Warning));
+    let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
     output.line(match (faults, warnings) {
         (0, 0) => "Nothing is wrong.".to_owned(),
-        (0, warnings) => format!("It works; {warnings} to know of."),
-        (faults, warnings) => format!("{faults} to put right, {warnings} more to know of."),
+        (0, warnings) => format!("It works, with {warnings} warnings."),
+        (faults, warnings) => format!("{faults} faults and {warnings} warnings."),
     });
     output.document(&json!({ "version": VERSION, "host": host, "healthy": faults == 0, "findings": found }));
     if faults == 0 { SUCCESS } else { FAILURE }
@@ -30,16 +30,16 @@ pub async fn doctor(home: Option<PathBuf>, store: Option<String>, host: &str, ou
 
 fn show(finding: &Finding, output: &Output) {
     let (word, colour) = match finding.state {
-        State::Fine => ("ok", Color::Green),
-        State::Warning => ("warning", Color::Yellow),
-        State::Fault => ("fault", Color::Red),
+        Severity::Fine => ("ok", Color::Green),
+        Severity::Warning => ("warning", Color::Yellow),
+        Severity::Fault => ("fault", Color::Red),
     };
     let word = Style::new().fg(colour).apply_to(format!("{word:<8}"));
     let code = finding.code.map_or_else(String::new, |code| format!(" [{code}]"));
     let text = format!("{word} {:<14} {}{code}", finding.check.as_str(), finding.what);
     match finding.state {
-        State::Fine => output.news(text),
-        State::Warning | State::Fault => output.line(text),
+        Severity::Fine => output.news(text),
+        Severity::Warning | Severity::Fault => output.line(text),
     }
     for (name, said) in [("why", finding.why), ("do", finding.advice.as_deref())] {
         if let Some(said) = said {

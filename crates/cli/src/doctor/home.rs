@@ -1,4 +1,4 @@
-//! The folder, and what signalloop itself wrote there.
+//! Checks of the home folder, and of the files that signalloop wrote there.
 
 use super::{Check, Finding};
 use domain::error::{Error, Resource, Result};
@@ -10,13 +10,13 @@ use scheduler::Outcome;
 use std::path::Path;
 use std::time::Duration;
 
-/// Longer than any write takes; a person waits for the answer.
+/// Longer than any write takes, but short enough for a person to wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// As far as clocks differ.
+/// Differences between clocks up to this are ignored.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
 
-/// Can everything that is written be written?
+/// Checks that every folder is writable.
 pub(super) fn folders(home: &Path) -> Vec<Finding> {
     const WHY: &str = "signals, candles and models are stored there";
     let below = ["data", "feedback", "models", "models/pools", "scheduler"].map(|part| home.join(part));
@@ -37,7 +37,7 @@ pub(super) fn folders(home: &Path) -> Vec<Finding> {
     found
 }
 
-/// A home that is not there yet: fine for a first use, and what a misspelt name looks like.
+/// A home that does not exist yet: fine for a first use, but possibly a misspelt name.
 fn missing(home: &Path) -> Finding {
     let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
     let parent = home.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
@@ -49,10 +49,10 @@ fn missing(home: &Path) -> Finding {
                 Check::Home,
                 what,
                 why,
-                "name the right one (--home, SIGNALLOOP_HOME); else the first use makes it",
+                "name the right one (--home, SIGNALLOOP_HOME); otherwise the first use creates it",
             )
         }
-        Err(error) => Finding::fault(Check::Home, &error, "the home cannot be made there", "name another home"),
+        Err(error) => Finding::fault(Check::Home, &error, "the home cannot be created there", "name another home"),
     }
 }
 
@@ -60,7 +60,7 @@ fn writable(folder: &Path) -> Result<()> {
     tempfile::tempfile_in(folder).map(drop).map_err(|e| Error::io("write", folder, e))
 }
 
-/// The log of signals.
+/// Checks the log of signals.
 pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     let folder = core.settings().home().join("feedback");
     let place = core.store().whereabouts();
@@ -78,30 +78,35 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
         Ok(store) => store,
         Err(error @ Error::Busy { .. }) => {
             let why = "recording and closing wait for the lock, and fail after 30 s";
-            return vec![Finding::fault(Check::Signals, &error, why, "see to the process that holds it")];
+            return vec![Finding::fault(
+                Check::Signals,
+                &error,
+                why,
+                "stop the process that holds it, or wait for it to finish",
+            )];
         }
         Err(error) => {
             let why = "no signal can be recorded or closed";
-            let advice = "put right what the message names; the log itself is only ever appended to, so keep it";
+            let advice = "fix what the message names; keep the log itself, which is only ever appended to";
             return vec![Finding::fault(Check::Signals, &error, why, advice)];
         }
     };
     let mut found = Vec::new();
     if recovery.cut_bytes > 0 {
         let what = format!("an unfinished last line of {} bytes was cut off just now", recovery.cut_bytes);
-        let why = "a process ended while it wrote; what it had been told is safe, is";
+        let why = "a process ended while writing; everything it had confirmed is stored";
         found.push(Finding::warning(Check::Signals, what, why, format!("a copy is in {}", quarantine(&folder))));
     }
     if recovery.damaged > 0 {
         let what = format!("{} damaged lines in {place}", recovery.damaged);
-        let why = "they are not counted; the disk, a copy or an editor changed them";
+        let why = "they are ignored; the disk, a copy or an editor changed them";
         let advice =
             format!("look at the copies in {}, then `signalloop compact` leaves them out", quarantine(&folder));
         found.push(Finding::warning(Check::Signals, what, why, advice));
     }
     if recovery.contradictions > 0 {
         let what = format!("{} lines contradict an earlier one of the same signal", recovery.contradictions);
-        let why = "the first outcome stands; another program may be writing to the log";
+        let why = "the first outcome counts; another program may be writing to the log";
         found.push(Finding::warning(Check::Signals, what, why, format!("look at {}", quarantine(&folder))));
     }
     found.extend(ahead(&given, core.settings().now_ms()));
@@ -111,7 +116,7 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     found
 }
 
-/// Open signals that were given later than now: the clock was set back, or their times are wrong.
+/// Warns of open signals dated in the future: the clock was set back, or their times are wrong.
 fn ahead(given_ms: &[i64], now_ms: i64) -> Option<Finding> {
     let ahead = given_ms.iter().filter(|given_ms| **given_ms > now_ms + CLOCK_TOLERANCE_MS);
     let latest_ms = *ahead.clone().max()?;
@@ -121,8 +126,8 @@ fn ahead(given_ms: &[i64], now_ms: i64) -> Option<Finding> {
         format_iso(latest_ms),
         format_iso(now_ms)
     );
-    let why = "prices and candles that say an earlier time do not close them; prices without a time do";
-    let advice = "see whether the clock is right (it may have been set back), or the times that the signals are given";
+    let why = "prices and candles with an earlier time do not close them; prices without a time do";
+    let advice = "check the clock (it may have been set back), and the times the signals are given";
     Some(Finding::warning(Check::Signals, what, why, advice))
 }
 
@@ -130,7 +135,7 @@ fn quarantine(folder: &Path) -> String {
     folder.join("signals.quarantine.jsonl").display().to_string()
 }
 
-/// The models of the configured markets, and files that cannot be used.
+/// Checks the models of the configured markets, and finds unusable files.
 pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
     let models = match core.models().list() {
         Ok(models) => models,
@@ -156,8 +161,8 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
     }
     if models.damaged_lines > 0 {
         let what = format!("{} lines of the ledger of models cannot be read", models.damaged_lines);
-        let why = "a crash tore them; the trials they told of are missing from `signalloop models`";
-        found.push(Finding::warning(Check::Models, what, why, "nothing: models in service are not concerned"));
+        let why = "a crash tore them; their trainings are missing from `signalloop models`";
+        found.push(Finding::warning(Check::Models, what, why, "nothing: the models in service are not affected"));
     }
     let stems: Vec<&str> = models.markets.iter().map(|market| market.champion.stem.as_str()).collect();
     let lacking = |market: &Market| !stems.contains(&market.file_stem().as_str());
@@ -176,7 +181,7 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
     found
 }
 
-/// The first few of many.
+/// The first few names of a long list.
 pub(super) fn some(names: &[String]) -> String {
     const SHOWN: usize = 4;
     match names.len().checked_sub(SHOWN) {
@@ -185,9 +190,9 @@ pub(super) fn some(names: &[String]) -> String {
     }
 }
 
-/// Tasks whose last run failed, or that cannot be run.
+/// Finds tasks whose last run failed, or that cannot be run.
 pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
-    // A wrong configuration was told of already.
+    // A wrong configuration has already been reported.
     let Ok(status) = core.scheduler().status() else { return Vec::new() };
     let mut found = Vec::new();
     for task in &status.tasks {
@@ -206,11 +211,11 @@ pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
             let what = format!("{} failed at {}{cause}", task.task, format_iso(run.ended_ms));
             let advice = match task.next_ms {
                 Some(next_ms) if status.led_by.is_some() => {
-                    format!("put the cause right; it is tried again at {}", format_iso(next_ms))
+                    format!("fix the cause; it is tried again at {}", format_iso(next_ms))
                 }
-                _ => format!("put the cause right; then `signalloop scheduler once --task {}`", task.task),
+                _ => format!("fix the cause; then `signalloop scheduler once --task {}`", task.task),
             };
-            found.push(Finding::warning(Check::Scheduler, what, "what it does is out of date", advice));
+            found.push(Finding::warning(Check::Scheduler, what, "its results are out of date", advice));
         }
     }
     let last = status.tasks.iter().filter_map(|task| task.record.last.as_ref()).map(|run| run.ended_ms).max();
@@ -232,19 +237,19 @@ pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::State;
+    use crate::doctor::Severity;
 
     #[test]
-    fn the_folder_of_pooled_models_is_tried_too() {
+    fn the_pools_folder_is_checked_too() {
         let home = tempfile::tempdir().unwrap();
         let pools = home.path().join("models/pools");
         std::fs::create_dir_all(&pools).unwrap();
-        assert_eq!(folders(home.path())[0].state, State::Fine);
+        assert_eq!(folders(home.path())[0].state, Severity::Fine);
         std::fs::remove_dir(&pools).unwrap();
         std::fs::write(&pools, "").unwrap();
         let found = folders(home.path());
         let [finding] = &found[..] else { panic!("{found:?}") };
-        assert_eq!((finding.state, finding.code), (State::Fault, Some("ERR_IO")));
+        assert_eq!((finding.state, finding.code), (Severity::Fault, Some("ERR_IO")));
         assert!(finding.what.contains(&pools.display().to_string()), "{}", finding.what);
     }
 }

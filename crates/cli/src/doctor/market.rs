@@ -1,4 +1,4 @@
-//! Where candles and prices come from, and the candles that are stored.
+//! Checks of the exchange and of the stored candles.
 
 use super::home::some;
 use super::{Check, Finding};
@@ -9,13 +9,13 @@ use domain::time::{DAY_MS, now_ms};
 use engine::SignalLoop;
 use exchange::Exchange;
 
-/// A clock that is off by more than this misjudges which candle has closed.
+/// A clock that is off by more than this misjudges whether a candle has closed.
 const MOST_SKEW_MS: i64 = 1000;
 const HOUR_MS: f64 = 3_600_000.0;
-/// A market without a candle for so long is most likely delisted.
+/// A market without new candles for this long is probably delisted.
 const GONE_MS: i64 = 30 * DAY_MS;
 
-/// The candles of the configured markets, and files that are never read.
+/// Checks the candles of the configured markets, and finds files that are never read.
 pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
     let data = core.settings().home().join("data");
     let (mut found, mut missing, mut old, mut gone, mut holes) =
@@ -30,7 +30,7 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         let checked = match core.candles().check_file(&path, market.timeframe, &Reading::default()).checked {
             Ok(checked) => checked,
             Err(error) => {
-                let why = "what cannot be believed is not trained on: this market is neither trained nor predicted";
+                let why = "a market with invalid candles is neither trained nor predicted";
                 let advice = "correct the line, or remove the file and `signalloop fetch`";
                 found.push(Finding::fault(Check::Candles, &error, why, advice));
                 continue;
@@ -38,8 +38,8 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         };
         if checked.findings.repaired() {
             let what = format!("{}: {}", path.display(), checked.findings);
-            let why = "predictions refuse a file that must be put right first";
-            found.push(Finding::warning(Check::Candles, what, why, "`signalloop fetch` puts it right"));
+            let why = "predictions refuse a file that must be repaired first";
+            found.push(Finding::warning(Check::Candles, what, why, "`signalloop fetch` repairs it"));
         }
         let gaps = checked.findings.count(Cause::Gap);
         if gaps > 0 {
@@ -57,7 +57,7 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         "have had no candle for a month",
         &gone,
         &markets,
-        "what was delisted gets no new ones, and is never trained anew",
+        "a delisted market gets no new candles, and is not trained again",
         "remove them from `symbols`, unless `signalloop fetch` has not run for so long",
     ));
     let why = "the market has moved on: predictions say `stale`";
@@ -68,11 +68,11 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         why,
         "`signalloop fetch`, or let `signalloop scheduler run` do it",
     ));
-    let why = "rows beside a hole have no features and are not trained on";
-    let advice = "`signalloop fetch` asks for them once more; what the exchange itself lacks stays missing";
+    let why = "rows next to a gap have no features and are not trained on";
+    let advice = "`signalloop fetch` requests them again; candles that the exchange itself lacks stay missing";
     found.extend(told("have holes in time", &holes, &markets, why, advice));
     if found.is_empty() {
-        let what = format!("those of all {} configured markets are whole and up to date", markets.len());
+        let what = format!("those of all {} configured markets are complete and up to date", markets.len());
         found.push(Finding::fine(Check::Candles, what));
     }
     found.extend(never_read(&data));
@@ -101,12 +101,12 @@ fn never_read(data: &std::path::Path) -> Option<Finding> {
         }
     };
     let names: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
-    let what = format!("files whose names say no market: {}", some(&names));
-    let advice = "name them as btcusdt_1h.csv, or take them in with `signalloop data import`";
+    let what = format!("files whose names are not of a market: {}", some(&names));
+    let advice = "name them as btcusdt_1h.csv, or import them with `signalloop data import`";
     (!names.is_empty()).then(|| Finding::warning(Check::Candles, what, "they are never read", advice))
 }
 
-/// Does the exchange answer, know the symbols, and agree on the time?
+/// Checks that the exchange answers, knows the symbols, and agrees on the time.
 pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
     let exchange = match Exchange::new(&core.settings().config().exchange_url) {
         Ok(exchange) => exchange,
@@ -123,7 +123,7 @@ pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
         Err(error) => {
             let why = "candles and prices cannot be brought up to date";
             let advice = format!(
-                "see whether {} can be reached from here (name, proxy, firewall); `exchange_url` or \
+                "check whether {} can be reached from here (name, proxy, firewall); `exchange_url` or \
                  SIGNALLOOP_EXCHANGE_URL names another host that serves the same API",
                 exchange.host()
             );
@@ -156,12 +156,12 @@ async fn unknown_symbols(core: &SignalLoop, exchange: &Exchange) -> Vec<Finding>
         }
         Err(error) => {
             let why = "open signals cannot be closed by price";
-            vec![Finding::fault(Check::Exchange, &error, why, "see what the message names, and look again")]
+            vec![Finding::fault(Check::Exchange, &error, why, "fix what the message names, and try again")]
         }
     }
 }
 
-/// Symbols that have a price, but the one that they were last traded at.
+/// Finds symbols that are no longer traded, although the exchange still reports their last price.
 async fn halted(exchange: &Exchange, symbols: &[Symbol]) -> Vec<Finding> {
     let told = |(symbol, status): (Symbol, String)| {
         let what = format!("{symbol} is not traded any more: {} says that its status is {status}", exchange.host());
@@ -171,14 +171,15 @@ async fn halted(exchange: &Exchange, symbols: &[Symbol]) -> Vec<Finding> {
     match exchange.halted(symbols).await {
         Ok(halted) => halted.into_iter().map(told).collect(),
         Err(error) => {
-            let what = format!("whether the symbols are still traded is not known: {error}");
-            let why = "a delisted one has a price that does not move";
-            vec![Finding::warning(Check::Exchange, what, why, "see what the message names, and look again")]
+            let what = format!("it is unknown whether the symbols are still traded: {error}");
+            let why = "the price of a delisted symbol does not move";
+            vec![Finding::warning(Check::Exchange, what, why, "fix what the message names, and try again")]
         }
     }
 }
 
-/// By how much the clocks differ at least: the exchange looked at its own between question and answer.
+/// The smallest possible difference of the clocks: the exchange read its own at some moment between request and
+/// response.
 fn clock(asked_ms: i64, server_ms: i64, answered_ms: i64, host: &str) -> Finding {
     let ahead = if server_ms < asked_ms { asked_ms - server_ms } else { (answered_ms - server_ms).min(0) };
     if ahead.abs() <= MOST_SKEW_MS {
@@ -192,19 +193,19 @@ fn clock(asked_ms: i64, server_ms: i64, answered_ms: i64, host: &str) -> Finding
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::Severity;
     use super::*;
 
     #[test]
     fn a_slow_answer_is_no_wrong_clock() {
-        // Asked at 10 s, answered at 40 s: a server's time of anything between says nothing.
+        // Asked at 10 s, answered at 40 s: any server time between them is consistent.
         for (server_ms, state, words) in [
-            (10_000, State::Fine, "agrees"),
-            (40_000, State::Fine, "agrees"),
-            (8_999, State::Warning, "1.0 s ahead of"),
-            (9_000, State::Fine, "agrees"),
-            (41_001, State::Warning, "1.0 s behind"),
-            (3_640_000, State::Warning, "3600.0 s behind"),
+            (10_000, Severity::Fine, "agrees"),
+            (40_000, Severity::Fine, "agrees"),
+            (8_999, Severity::Warning, "1.0 s ahead of"),
+            (9_000, Severity::Fine, "agrees"),
+            (41_001, Severity::Warning, "1.0 s behind"),
+            (3_640_000, Severity::Warning, "3600.0 s behind"),
         ] {
             let found = clock(10_000, server_ms, 40_000, "host");
             assert_eq!(found.state, state, "{found:?}");

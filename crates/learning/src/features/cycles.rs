@@ -1,4 +1,4 @@
-//! The time of day and of the week, as a model can use it: at 23:59 it is nearly 0:00.
+//! The time of day and of the week as sine and cosine, so that 23:59 is close to 0:00.
 
 use std::f64::consts::TAU;
 
@@ -8,17 +8,17 @@ const WEEK_MS: i64 = 7 * DAY_MS;
 /// Sine and cosine of the time of day, then of the time of the week.
 pub(super) type Cycles = [f64; 4];
 
-/// The cycles of a time. The epoch was a Thursday: which day is 0 does not matter for a cycle.
+/// The cycles of a time. The epoch was a Thursday; for a cycle it does not matter which day is 0.
 pub(super) fn cycles(time_ms: i64) -> Cycles {
     let hour = TAU * (time_ms.rem_euclid(DAY_MS) as f64) / DAY_MS as f64;
     let weekday = TAU * (time_ms.rem_euclid(WEEK_MS) as f64) / WEEK_MS as f64;
     [hour.sin(), hour.cos(), weekday.sin(), weekday.cos()]
 }
 
-/// [`cycles`] of a long series, which come again every week.
+/// A cache of [`cycles`], which repeat every week.
 pub(super) struct KnownCycles {
     step_ms: i64,
-    /// Of each step of the week, the time in the week that was asked for last and its cycles.
+    /// For each step of the week, the last requested time within the week and its cycles.
     week: Vec<Option<(i64, Cycles)>>,
 }
 
@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_known_is_what_is_computed(step_ms in 1..2 * WEEK_MS, times in prop::collection::vec(-3 * WEEK_MS..3 * WEEK_MS, 1..100)) {
+        fn cached_cycles_equal_computed_ones(step_ms in 1..2 * WEEK_MS, times in prop::collection::vec(-3 * WEEK_MS..3 * WEEK_MS, 1..100)) {
             let mut known = KnownCycles::new(step_ms);
             for time_ms in times.iter().chain(&times).flat_map(|&time| [time, time + WEEK_MS, time + 1]) {
                 prop_assert_eq!(known.of(time_ms), cycles(time_ms));

@@ -1,4 +1,4 @@
-//! Scale-free features of a market: what a model sees of the candles.
+//! Features of a market that do not depend on its price scale: the model's input.
 
 mod cycles;
 mod rows;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// The fewest candles that predictions are made from: [`WARM_UP`] rounded up.
 pub const MIN_CANDLES: usize = 100;
 
-/// The rows of a whole series.
+/// The feature rows of a whole series.
 #[derive(Debug)]
 pub struct FeatureTable {
     /// One row per bar that has one.
@@ -34,13 +34,13 @@ pub struct FeatureTable {
     pub calendar: Arc<Calendar>,
 }
 
-/// Computes the rows of `candles`, checked and oldest first, of `step_ms` each. Where all have the same volume, the features of
-/// volume are the constants of [`OF_VOLUME`]. When the market trades is learned from the candles themselves.
+/// Computes the rows of `candles`, checked and oldest first, of `step_ms` each. Where all candles have the same volume,
+/// the volume features take the constants of [`OF_VOLUME`]. Trading hours are learned from the candles themselves.
 pub fn compute(candles: &[Candle], step_ms: i64) -> FeatureTable {
     compute_within(candles, &Arc::new(Calendar::learn(candles, step_ms)))
 }
 
-/// [`compute`] of a part of a series, by the calendar of the whole.
+/// [`compute`] for a part of a series, with the calendar of the whole.
 pub fn compute_within(candles: &[Candle], calendar: &Arc<Calendar>) -> FeatureTable {
     let mut rows = Rows::zeros(candles.len());
     let (mut bars, mut atr) = (Vec::with_capacity(candles.len()), Vec::with_capacity(candles.len()));
@@ -62,7 +62,7 @@ pub fn compute_within(candles: &[Candle], calendar: &Arc<Calendar>) -> FeatureTa
     FeatureTable { rows, bars, atr, missing, calendar: calendar.clone() }
 }
 
-/// Makes the features of volume of a row what they are where there is none.
+/// Sets the volume features of a row to the constants of a market without volume.
 pub fn silence(row: &mut Row) {
     for (place, feature) in FEATURES.iter().enumerate() {
         if let Some((_, value)) = OF_VOLUME.iter().find(|(name, _)| *name == feature.name) {
@@ -71,13 +71,13 @@ pub fn silence(row: &mut Row) {
     }
 }
 
-/// The row of the last candle and its average true range, or why there is none. When the market trades is learned from the
+/// The row of the last candle and its average true range, or why there is none. Trading hours are learned from the
 /// candles themselves.
 pub fn latest(candles: &[Candle], step_ms: i64) -> Result<(Row, f64), Missing> {
     latest_within(candles, &Arc::new(Calendar::learn(candles, step_ms)))
 }
 
-/// [`latest`] of a part of a series, by the calendar of the whole.
+/// [`latest`] for a part of a series, with the calendar of the whole.
 pub fn latest_within(candles: &[Candle], calendar: &Arc<Calendar>) -> Result<(Row, f64), Missing> {
     let (last, before) = candles.split_last().ok_or(Missing::WarmUp)?;
     let mut state = FeatureState::of(candles, calendar);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_computed_names_its_cause() {
+    fn missing_rows_have_a_cause() {
         let flat: Vec<_> =
             wave(200).iter().map(|c| Candle { open: 5.0, high: 5.0, low: 5.0, close: 5.0, ..*c }).collect();
         assert_eq!(latest(&flat, 3_600_000), Err(Missing::FlatPrices));

@@ -1,14 +1,14 @@
-//! The rows of a series, one after the other in one piece of memory.
+//! The rows of a series in one contiguous piece of memory.
 
 use super::state::Row;
 use std::ops::{Deref, DerefMut};
 
-/// From this size on, memory is asked of the system in large pages. A table of 130 000 rows has 12 000 small pages, and the
-/// system takes as long to hand those out one by one as all features take to compute. NumPy draws the line here, too.
+/// From this size on, memory is requested in large pages. A table of 130 000 rows has 12 000 small pages, and the
+/// system takes as long to provide those one by one as it takes to compute all features. NumPy uses the same limit.
 #[cfg(target_os = "linux")]
 const LARGE_BYTES: usize = 4 << 20;
 
-/// As many rows as there were room for, or less once they are truncated. A slice of [`Row`] to whoever reads it.
+/// A table with a fixed number of rows, which can only be truncated. It is read as a slice of [`Row`].
 #[derive(Debug)]
 pub struct Rows {
     memory: Memory,
@@ -23,7 +23,7 @@ enum Memory {
 }
 
 impl Rows {
-    /// So many rows of zeros.
+    /// A table of `len` rows of zeros.
     pub(super) fn zeros(len: usize) -> Self {
         #[cfg(target_os = "linux")]
         if let Some(pages) = large_pages(len * size_of::<Row>()) {
@@ -38,14 +38,15 @@ impl Rows {
     }
 }
 
-/// Memory of zeros, in large pages where the system has them; `None` for less than [`LARGE_BYTES`], or if there is none.
+/// Zeroed memory, in large pages where the system has them; `None` for less than [`LARGE_BYTES`], or if the request
+/// fails.
 #[cfg(target_os = "linux")]
 fn large_pages(bytes: usize) -> Option<memmap2::MmapMut> {
     if bytes < LARGE_BYTES {
         return None;
     }
     let pages = memmap2::MmapMut::map_anon(bytes).ok()?;
-    // A wish: a system that knows no large pages gives small ones.
+    // Only a hint: a system without large pages gives small ones.
     let _ = pages.advise(memmap2::Advice::HugePage);
     Some(pages)
 }
@@ -56,7 +57,7 @@ impl Deref for Rows {
     fn deref(&self) -> &[Row] {
         match &self.memory {
             Memory::Heap(rows) => &rows[..self.len],
-            // A page begins where a number may, and is as long as was asked for.
+            // A page is aligned for numbers, and the mapping has the requested length.
             #[cfg(target_os = "linux")]
             Memory::Pages(pages) => {
                 zerocopy::FromBytes::ref_from_bytes(&pages[..self.len * size_of::<Row>()]).unwrap_or_default()
@@ -83,7 +84,7 @@ mod tests {
     use domain::features::COUNT;
 
     #[test]
-    fn small_or_large_they_are_zeros_and_then_what_was_written() {
+    fn small_and_large_tables_start_zeroed_and_keep_writes() {
         for len in [0, 1, 3000, 20_000] {
             let mut rows = Rows::zeros(len);
             assert_eq!(rows.len(), len);

@@ -1,19 +1,19 @@
 //! The features of a market, bar by bar: one candle in, one row out.
 //!
-//! Every value is computed from candles already closed, by state that only ever moves forward: a later candle cannot
-//! change an earlier row. `crates/learning/tests/look_ahead.rs` proves it by changing the future and comparing the past byte by byte.
+//! Every value is computed from closed candles, by state that only moves forward, so a later candle cannot change an
+//! earlier row. `tests/look_ahead.rs` checks it by changing the future and comparing the past byte by byte.
 
 use super::cycles::{Cycles, cycles};
-use super::window::{Ema, Highest, Mean, MeanDeviation, Moments, Past, Sum, Wilder};
+use super::window::{Ema, Highest, MeanDeviation, Moments, Past, RollingMean, RollingSum, Wilder};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
 use domain::features::{COUNT, OF_VOLUME};
 use std::sync::Arc;
 
-/// Bars before the first row: the longest window and its predecessor.
+/// Bars before the first row: the longest window and one bar before it.
 pub const WARM_UP: usize = 97;
 
-/// The bars of the average true range that levels are set by.
+/// The period of the average true range that levels are based on.
 pub const ATR_PERIOD: usize = 14;
 
 /// The features of one bar, in the order of [`domain::features::FEATURES`].
@@ -27,14 +27,14 @@ pub enum Missing {
     WarmUp,
     /// Fewer than [`WARM_UP`] bars since a gap ([`domain::calendar`]).
     Gap,
-    /// Prices did not move over a whole window, so that a ratio has no meaning.
+    /// Prices did not move over a whole window, so a ratio is undefined.
     FlatPrices,
     /// No volume, or an unchanging one, over a whole window.
     NoVolume,
 }
 
 impl Missing {
-    /// In words, for a person.
+    /// The cause in words.
     pub fn describe(self) -> &'static str {
         match self {
             Self::WarmUp => "warm-up",
@@ -47,14 +47,14 @@ impl Missing {
 
 const RETURNS: [usize; 7] = [1, 2, 3, 6, 12, 24, 48];
 
-/// The windows that highs and lows are looked for in, by their place below.
+/// The window lengths for highs and lows; other code refers to them by position.
 const EXTREMES: [usize; 4] = [14, 24, 28, 96];
 const BARS_14: usize = 0;
 const BARS_24: usize = 1;
 const BARS_28: usize = 2;
 const BARS_96: usize = 3;
 
-/// What windows look back at in a bar.
+/// The values of a bar that windows need.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bar {
     close: f64,
@@ -69,11 +69,11 @@ struct Bar {
     money_out: f64,
 }
 
-/// All rolling state of one market. See [`domain::features::FEATURES`] for what each value means.
+/// The rolling state of one market. See [`domain::features::FEATURES`] for the meaning of each value.
 #[derive(Debug, Clone)]
 pub struct FeatureState {
     calendar: Arc<Calendar>,
-    /// The market has no volume: what is made of it says nothing.
+    /// The market has no volume, so its volume features carry no information.
     is_silent: bool,
     after_gap: bool,
     last: Option<Candle>,
@@ -81,20 +81,20 @@ pub struct FeatureState {
     past: Past<Bar, 128>,
     short_returns: Moments<24>,
     long_returns: Moments<96>,
-    long_range: Mean<50>,
-    stochastic_d: Mean<3>,
+    long_range: RollingMean<50>,
+    stochastic_d: RollingMean<3>,
     bollinger: Moments<20>,
-    trend: Mean<50>,
-    typical: Mean<20>,
+    trend: RollingMean<50>,
+    typical: RollingMean<20>,
     typical_deviation: MeanDeviation<20>,
-    short_volume: Mean<20>,
+    short_volume: RollingMean<20>,
     long_volume: Moments<50>,
-    up_volume: Sum<20>,
-    down_volume: Sum<20>,
-    money_in: Sum<14>,
-    money_out: Sum<14>,
+    up_volume: RollingSum<20>,
+    down_volume: RollingSum<20>,
+    money_in: RollingSum<14>,
+    money_out: RollingSum<14>,
     highs: Highest<4>,
-    /// Of lows negated.
+    /// Negated lows, so that their maximum is the lowest low.
     lows: Highest<4>,
     /// Gains and losses.
     rsi_fast: Wilder<2>,
@@ -105,7 +105,7 @@ pub struct FeatureState {
     fast: Ema,
     slow: Ema,
     signal: Ema,
-    /// Of the last bar.
+    /// The average true range after the last bar.
     atr: Option<f64>,
     di: Option<(f64, f64)>,
     macd: f64,
@@ -119,7 +119,7 @@ impl FeatureState {
         Self::within(Arc::new(Calendar::always(step_ms)))
     }
 
-    /// The same of a market that trades by `calendar`.
+    /// The same for a market that trades by `calendar`.
     fn within(calendar: Arc<Calendar>) -> Self {
         Self {
             calendar,
@@ -129,18 +129,18 @@ impl FeatureState {
             past: Past::default(),
             short_returns: Moments::default(),
             long_returns: Moments::default(),
-            long_range: Mean::default(),
-            stochastic_d: Mean::default(),
+            long_range: RollingMean::default(),
+            stochastic_d: RollingMean::default(),
             bollinger: Moments::default(),
-            trend: Mean::default(),
-            typical: Mean::default(),
+            trend: RollingMean::default(),
+            typical: RollingMean::default(),
             typical_deviation: MeanDeviation::default(),
-            short_volume: Mean::default(),
+            short_volume: RollingMean::default(),
             long_volume: Moments::default(),
-            up_volume: Sum::default(),
-            down_volume: Sum::default(),
-            money_in: Sum::default(),
-            money_out: Sum::default(),
+            up_volume: RollingSum::default(),
+            down_volume: RollingSum::default(),
+            money_in: RollingSum::default(),
+            money_out: RollingSum::default(),
             highs: Highest::new(EXTREMES),
             lows: Highest::new(EXTREMES),
             rsi_fast: Wilder::new(7),
@@ -158,7 +158,8 @@ impl FeatureState {
         }
     }
 
-    /// The same for `candles`, whose features of volume are constants where all have the same volume, by the market's calendar.
+    /// The same for `candles`, by the market's calendar. Where all have the same volume, the volume features are
+    /// constants.
     pub fn of(candles: &[Candle], calendar: &Arc<Calendar>) -> Self {
         Self { is_silent: is_silent(candles), ..Self::within(calendar.clone()) }
     }
@@ -175,7 +176,7 @@ impl FeatureState {
         Ok(row)
     }
 
-    /// [`Self::next`] into a row that is there already. `cycles` gives the cycles of an opening time.
+    /// [`Self::next`] into an existing row. `cycles` gives the cycles of an opening time.
     pub(super) fn write(
         &mut self,
         candle: &Candle,
@@ -191,7 +192,7 @@ impl FeatureState {
         if all_finite(row) { Ok(()) } else { Err(Missing::FlatPrices) }
     }
 
-    /// Takes the next closed candle whose row nobody asks for: a row costs more than moving the windows.
+    /// Takes the next closed candle without computing its row, which costs more than updating the windows.
     pub fn skip(&mut self, candle: &Candle) {
         if self.last.is_some_and(|last| self.calendar.is_gap(last.open_ms, candle.open_ms)) {
             *self = Self { after_gap: true, is_silent: self.is_silent, ..Self::within(self.calendar.clone()) };
@@ -200,14 +201,14 @@ impl FeatureState {
         self.last = Some(*candle);
     }
 
-    /// Moves every window forward, whether or not a row comes of it.
+    /// Updates every window, whether or not a row is computed.
     fn advance(&mut self, candle: &Candle) {
         let Candle { open, high, low, close, volume, .. } = *candle;
         let last = self.last.unwrap_or(Candle { high: open, low: open, close: open, ..*candle });
         let change = close - last.close;
         let true_range = high.max(last.close) - low.min(last.close);
         let typical_price = (high + low + close) / 3.0;
-        // Of the first bar, nothing; by the first row it is out of every window.
+        // The first bar has no predecessor; by the first row it has left every window.
         let last_typical = self.past.ago(0).typical_price;
         let flow = typical_price * volume;
         self.highs.next(high);
@@ -225,7 +226,7 @@ impl FeatureState {
             money_out: if typical_price < last_typical { flow } else { 0.0 },
         });
 
-        // Windows.
+        // Windowed statistics.
         self.short_returns.next(&self.past, |bar| bar.log_return);
         self.long_returns.next(&self.past, |bar| bar.log_return);
         self.long_range.next(&self.past, |bar| bar.true_range);
@@ -241,7 +242,7 @@ impl FeatureState {
         self.money_in.next(&self.past, |bar| bar.money_in);
         self.money_out.next(&self.past, |bar| bar.money_out);
 
-        // What is smoothed.
+        // Smoothed statistics.
         self.rsi_fast.next([change.max(0.0), (-change).max(0.0)]);
         self.rsi.next([change.max(0.0), (-change).max(0.0)]);
         self.macd = self.fast.next(close) - self.slow.next(close);
@@ -264,7 +265,7 @@ impl FeatureState {
         .clamp(-10.0, 10.0);
     }
 
-    /// The row of a candle that has just moved the windows, all of which are full.
+    /// Computes the row of the candle that was just added; all windows are full.
     #[allow(clippy::too_many_lines)] // One feature after another, in the order of the catalogue.
     #[inline]
     fn describe(&self, candle: &Candle, cycles: impl FnOnce(i64) -> Cycles, row: &mut Row) -> Result<(), Missing> {
@@ -285,7 +286,7 @@ impl FeatureState {
         let [adx] = self.adx.values();
         let [hour_sin, hour_cos, weekday_sin, weekday_cos] = cycles(open_ms);
 
-        // The first was computed as the newest log return.
+        // The first one equals the newest log return.
         let mut returns = [self.past.ago(0).log_return; RETURNS.len()];
         for (value, bars) in returns[1..].iter_mut().zip(&RETURNS[1..]) {
             *value = (close / self.past.ago(*bars).close).ln();
@@ -372,7 +373,7 @@ impl FeatureState {
     }
 }
 
-/// Whether a market has no volume: all its candles have the same, as those of currencies and indices do.
+/// Whether a market has no volume: all candles have the same, as those of currencies and indices do.
 pub fn is_silent(candles: &[Candle]) -> bool {
     candles.windows(2).all(|pair| pair[0].volume == pair[1].volume)
 }
@@ -383,8 +384,8 @@ fn rsi(gain_and_loss: &Wilder<2>) -> Option<f64> {
     (gain + loss > 0.0).then(|| 100.0 * gain / (gain + loss))
 }
 
-/// Whether no value is infinite or not a number. In both cases all bits of the exponent are set, so that one more carries into
-/// the sign: three operations for two values, in place of a branch each.
+/// Whether all values are finite. An infinite or NaN value has all exponent bits set, so adding one carries into the
+/// sign bit: three operations for two values instead of a branch for each.
 fn all_finite(row: &Row) -> bool {
     const EXPONENT: u64 = f64::INFINITY.to_bits();
     const ONE: u64 = f64::MIN_POSITIVE.to_bits();

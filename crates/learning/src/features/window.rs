@@ -1,10 +1,10 @@
-//! Rolling state: one bar in, one value out, O(1) amortised.
+//! Rolling statistics: one bar in, one value out, O(1) amortised.
 //!
-//! [`Past`] holds the last bars. A window holds its statistic alone and moves on by `next(&past, value)` after each bar, where
-//! `value` says of what in a bar it is; so all windows look back at one ring. What smooths without a window takes its value by
-//! `next(x)`. A statistic means something once there are as many bars as its window is long.
+//! [`Past`] holds the last bars. A window holds only its statistic and is updated by `next(&past, value)` after each
+//! bar, where `value` selects a number of the bar; so all windows share one ring buffer. Smoothing without a window
+//! takes its value by `next(x)`. A statistic is meaningful once there are as many bars as its window is long.
 
-/// The last `LENGTH` bars; `LENGTH` is a power of two, so that finding one takes no branch.
+/// A ring buffer of the last `LENGTH` bars; `LENGTH` is a power of two, so that indexing takes no branch.
 #[derive(Debug, Clone)]
 pub struct Past<T, const LENGTH: usize> {
     bars: [T; LENGTH],
@@ -20,13 +20,13 @@ impl<T: Copy + Default, const LENGTH: usize> Default for Past<T, LENGTH> {
 }
 
 impl<T, const LENGTH: usize> Past<T, LENGTH> {
-    /// Puts the newest bar in, over the oldest.
+    /// Adds the newest bar in place of the oldest.
     pub fn push(&mut self, bar: T) {
         self.bars[self.count % LENGTH] = bar;
         self.count += 1;
     }
 
-    /// Bars so far.
+    /// Number of bars added so far.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -41,8 +41,9 @@ impl<T, const LENGTH: usize> Past<T, LENGTH> {
         (0..count).rev().map(|steps| self.ago(steps))
     }
 
-    /// Whether a window of `period` bars is to be computed anew: as soon as it is full, and then once every `period` bars, so
-    /// that rounding cannot build up. In between, what comes in and what goes out change its statistic.
+    /// Whether a window of `period` bars is recomputed from scratch: once it is full, and then every `period` bars, so
+    /// that rounding errors cannot accumulate. In between, its statistic is updated by the bar that enters and the one
+    /// that leaves.
     fn begins_anew(&self, period: usize) -> bool {
         self.count.is_multiple_of(period)
     }
@@ -50,11 +51,11 @@ impl<T, const LENGTH: usize> Past<T, LENGTH> {
 
 /// Sliding mean over `PERIOD` bars.
 #[derive(Debug, Clone, Default)]
-pub struct Mean<const PERIOD: usize> {
+pub struct RollingMean<const PERIOD: usize> {
     mean: f64,
 }
 
-impl<const PERIOD: usize> Mean<PERIOD> {
+impl<const PERIOD: usize> RollingMean<PERIOD> {
     /// Moves on to the newest bar of `past`, which is longer than the window.
     pub fn next<T, const LENGTH: usize>(&mut self, past: &Past<T, LENGTH>, value: impl Fn(&T) -> f64) {
         if past.begins_anew(PERIOD) {
@@ -98,7 +99,7 @@ impl<const PERIOD: usize> Moments<PERIOD> {
     /// The standard deviation.
     pub fn deviation(&self) -> f64 {
         let n = PERIOD as f64;
-        // What is left of a constant window is rounding noise of the update, relative to the mean squared.
+        // The update leaves rounding noise in a constant window, relative to the squared mean.
         let floor = self.mean * self.mean * n * 1e-24;
         let variance = if self.squares > floor { self.squares / n } else { 0.0 };
         variance.sqrt()
@@ -134,11 +135,11 @@ impl<const PERIOD: usize> MeanDeviation<PERIOD> {
 
 /// Sliding sum over `PERIOD` bars of values that are not negative.
 #[derive(Debug, Clone, Default)]
-pub struct Sum<const PERIOD: usize> {
+pub struct RollingSum<const PERIOD: usize> {
     sum: f64,
 }
 
-impl<const PERIOD: usize> Sum<PERIOD> {
+impl<const PERIOD: usize> RollingSum<PERIOD> {
     /// Moves on to the newest bar of `past`, which is longer than the window.
     pub fn next<T, const LENGTH: usize>(&mut self, past: &Past<T, LENGTH>, value: impl Fn(&T) -> f64) {
         if past.begins_anew(PERIOD) {
@@ -205,11 +206,11 @@ impl<const N: usize> Wilder<N> {
     }
 }
 
-/// Values that any window's maximum is looked for in, newest last.
+/// Capacity of the queue of candidate maxima.
 const QUEUE: usize = 128;
 
-/// Sliding maxima over `N` windows and how many steps ago they were, by one monotonic queue: what a later and higher value
-/// puts out of question for the longest window, it does for all. Feed it `-x` for minima.
+/// Sliding maxima over `N` windows and their ages in steps, by one monotonic queue: a later and higher value rules out
+/// an earlier one for every window. Feed it `-x` for minima.
 #[derive(Debug, Clone)]
 pub struct Highest<const N: usize> {
     /// Ascending, each shorter than [`QUEUE`].
@@ -217,14 +218,14 @@ pub struct Highest<const N: usize> {
     /// Descending values, each with the number of its step.
     values: [f64; QUEUE],
     steps: [usize; QUEUE],
-    /// Where in the queue each window's maximum is.
+    /// The queue position of each window's maximum.
     heads: [usize; N],
     end: usize,
     seen: usize,
 }
 
 impl<const N: usize> Highest<N> {
-    /// Maxima of the last values, as many as each of the ascending `periods` says.
+    /// Tracks the maxima of windows of these lengths, which ascend.
     pub fn new(periods: [usize; N]) -> Self {
         debug_assert!(periods.is_sorted() && periods[N - 1] < QUEUE);
         Self { periods, values: [0.0; QUEUE], steps: [0; QUEUE], heads: [0; N], end: 0, seen: 0 }
@@ -240,7 +241,7 @@ impl<const N: usize> Highest<N> {
         self.steps[self.end % QUEUE] = self.seen;
         for (head, period) in self.heads.iter_mut().zip(self.periods) {
             *head = (*head).min(self.end);
-            // One step leaves a window with each that comes in.
+            // With each step, one value leaves the window.
             *head += usize::from(self.steps[*head % QUEUE] + period <= self.seen);
         }
         self.end += 1;
@@ -282,11 +283,11 @@ mod tests {
         assert_eq!(moments.deviation(), 0.0);
     }
 
-    /// All windows of one length, compared with their definitions once they are full, up to 120 values.
+    /// Compares windows of one length with their definitions once they are full, up to 120 values.
     fn windows_of<const PERIOD: usize>(values: &[f64]) -> Result<(), TestCaseError> {
         let mut past = Past::<f64, 32>::default();
         let (mut mean, mut moments, mut sum) =
-            (Mean::<PERIOD>::default(), Moments::<PERIOD>::default(), Sum::<PERIOD>::default());
+            (RollingMean::<PERIOD>::default(), Moments::<PERIOD>::default(), RollingSum::<PERIOD>::default());
         let mut absolute = MeanDeviation::<PERIOD>::default();
         for (i, &x) in values.iter().enumerate() {
             past.push(x);

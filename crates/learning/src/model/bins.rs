@@ -6,27 +6,28 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-/// Bins of a column at most; the number of one fits a byte.
+/// Largest number of bins per column; a bin number fits a byte.
 pub(super) const MAX_BINS: usize = 128;
 
-/// Rows that are cut at a time: their values stay in the cache while one feature after the other is.
+/// Rows that are binned at a time, so that their values stay in the cache while one feature after the other is
+/// processed.
 const BLOCK: usize = 128;
 
-/// The rows that learners are fitted to, each value as the number of its bin.
+/// The training rows, with each value replaced by the number of its bin.
 pub struct Bins {
     rows: usize,
     /// For each feature, ascending: bin `b` holds the values above `cuts[b - 1]`, up to and including `cuts[b]`.
     cuts: Vec<Vec<f64>>,
-    /// The bins of all features, row by row; behind the last come some zeros, see [`Self::padded_row`].
+    /// The bins of all features, row by row; zeros follow the last row, see [`Self::padded_row`].
     codes: Vec<u8>,
 }
 
-/// Bytes that can be read from the begin of any row on.
+/// The number of bytes that can be read from the begin of any row.
 pub(super) const ROOM: usize = 48;
 
 impl Bins {
-    /// Cuts each column between the values of some rows, which is even enough: which of neighbouring cuts a tree draws is chance
-    /// anyway. `rows` are of one length and finite.
+    /// Places the cuts between the values of a sample of rows, which is accurate enough: which of two neighbouring cuts
+    /// a tree uses is random anyway. `rows` have the same length and are finite.
     pub fn new(rows: &[&[f64]]) -> Self {
         let features = rows.first().map_or(0, |row| row.len());
         let sampled = sample_of(rows.len());
@@ -59,7 +60,7 @@ impl Bins {
         self.cuts.len()
     }
 
-    /// The upper edges of a feature's bins but the last.
+    /// The upper edges of a feature's bins, except the last.
     pub fn cuts(&self, feature: usize) -> &[f64] {
         &self.cuts[feature]
     }
@@ -69,7 +70,7 @@ impl Bins {
         &self.codes[row * self.cuts.len()..][..self.cuts.len()]
     }
 
-    /// The bins of a row's first features; where they are fewer than [`ROOM`], what lies behind them.
+    /// The bins of a row's first [`ROOM`] features; where the row has fewer, the bytes after it.
     pub(super) fn padded_row(&self, row: usize) -> [u8; ROOM] {
         let mut codes = [0; ROOM];
         codes.copy_from_slice(&self.codes[row * self.features()..][..ROOM]);
@@ -77,7 +78,8 @@ impl Bins {
     }
 }
 
-/// The cuts of a feature, filled up with infinity: all are searched in as many steps, so that nothing has to be guessed.
+/// The cuts of a feature, padded with infinity, so that every search takes the same number of steps and no branch is
+/// mispredicted.
 struct Edges([f64; MAX_BINS - 1]);
 
 impl Edges {
@@ -98,8 +100,9 @@ impl Edges {
     }
 }
 
-/// One row of each of [`MAX_BINS`] stretches of equal length; all when they are fewer. Where in its stretch it lies is drawn, the
-/// same each time: at equal distances, one hour of the day might come up more often than another.
+/// Indices of sample rows: one from each of [`MAX_BINS`] stretches of equal length, or all rows when there are fewer.
+/// The position within a stretch is drawn with a fixed seed: at equal distances, one hour of the day might be
+/// over-represented.
 fn sample_of(rows: usize) -> Vec<usize> {
     let stretches = rows.min(MAX_BINS);
     let edge = |stretch: usize| stretch * rows / stretches;
@@ -107,7 +110,8 @@ fn sample_of(rows: usize) -> Vec<usize> {
     (0..stretches).map(|stretch| rng.random_range(edge(stretch)..edge(stretch + 1))).collect()
 }
 
-/// The middle, or `below` itself where rounding would reach `above`: `below` lies within the cut, `above` does not.
+/// The midpoint, or `below` itself where rounding would reach `above`, so that `below` lies inside the bin and `above`
+/// outside.
 fn between(below: f64, above: f64) -> f64 {
     let middle = below + (above - below) / 2.0;
     if middle < above { middle } else { below }
@@ -133,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cut_parts_codes_as_it_parts_values(
+        fn bins_compare_as_their_values_do(
             rows in prop::collection::vec(
                 prop::array::uniform3(
                     prop_oneof![-1e6..1e6f64, Just(0.0), Just(7.0), (0u8..5).prop_map(f64::from), Just(f64::MAX), Just(f64::MIN)]
@@ -156,7 +160,7 @@ mod tests {
             let rows: Vec<&[f64]> = values.iter().map(std::slice::from_ref).collect();
             let mut counts = [0; MAX_BINS];
             codes(&Bins::new(&rows), 0).into_iter().for_each(|code| counts[usize::from(code)] += 1);
-            // Each holds a row of the sample; a stretch without one is 20 times as long as on average once in 10^7.
+            // Each bin holds a row of the sample; a stretch without one is 20 times as long as on average once in 10^7.
             prop_assert!(counts.iter().all(|count| (1..=20 * values.len().div_ceil(MAX_BINS)).contains(count)));
         }
 

@@ -1,34 +1,35 @@
-//! How far predictions came true, kept as sums over stretches of time, so that later rows can be added without the earlier ones.
+//! How well predicted departures matched the outcomes, kept as sums over stretches of time, so that later rows can be
+//! added without storing earlier ones.
 //!
-//! Markets move together, and labels of neighbouring bars overlap. Rows of one stretch of time are one cluster: only the clusters
-//! are taken to be independent of each other.
+//! Markets move together, and labels of neighbouring bars overlap. So the rows of one stretch of time form one cluster,
+//! and only clusters are assumed to be independent.
 
 use super::family::Families;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Clusters below which nothing is concluded: from fewer, it cannot be known how far they vary.
+/// With fewer clusters nothing is concluded: their variance would be unknown.
 pub const MIN_CLUSTERS: usize = 8;
 
-/// Numbers of one kind for each family of learners.
+/// One number for each family of learners.
 pub type PerFamily = [f64; Families::COUNT];
 
-/// Sums over the rows of one stretch of time.
+/// Sums over the rows of one cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Sums {
-    /// Σ departure²: how far the model departed from the constant.
+pub struct ClusterSums {
+    /// Σ departure²: how far the model departed from the constant prediction.
     pub spread: f64,
-    /// Σ departure · surprise: the surprise is what happened (0 or 1) less the constant.
+    /// Σ departure · surprise, where the surprise is what happened (0 or 1) minus the constant.
     pub agreement: f64,
 }
 
-/// Held-out departures of one direction, and what became of them.
+/// The held-out departures of one direction and their outcomes, as sums.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Evidence {
-    /// Length of a stretch of time.
+pub struct HeldOutEvidence {
+    /// Length of a cluster.
     pub cluster_ms: i64,
-    /// By number of the stretch, counted from the epoch: of the model, which is the mean of its families.
-    pub clusters: BTreeMap<i64, Sums>,
+    /// The sums for the model, which is the mean of its families, by cluster number counted from the epoch.
+    pub clusters: BTreeMap<i64, ClusterSums>,
     /// Σ departure of one family · departure of another.
     pub products: [PerFamily; Families::COUNT],
     /// Σ departure of a family · surprise.
@@ -42,27 +43,27 @@ pub struct Evidence {
 pub struct Departure {
     /// Open time of the row's candle, UTC epoch ms.
     pub time_ms: i64,
-    /// Of each family.
+    /// The departure that each family predicted.
     pub families: PerFamily,
-    /// Of their mean, as it was weighted then.
+    /// Their weighted mean, with the weights of that time.
     pub mean: f64,
-    /// What happened (0 or 1) less the constant.
+    /// What happened (0 or 1) minus the constant.
     pub surprise: f64,
 }
 
-/// By how much what happens changes with the departure: 1 where departures are right.
+/// The calibration slope: how much the outcomes change with the departure; 1 where departures are right.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slope {
     /// The least-squares estimate through the origin.
     pub value: f64,
     /// Its standard error, clustered by time.
     pub error: f64,
-    /// Clusters that it rests on.
+    /// Number of clusters it is based on.
     pub clusters: usize,
 }
 
-impl Evidence {
-    /// None yet.
+impl HeldOutEvidence {
+    /// No evidence yet.
     pub fn new(cluster_ms: i64) -> Self {
         Self { cluster_ms: cluster_ms.max(1), ..Self::default() }
     }
@@ -79,12 +80,12 @@ impl Evidence {
         self.rows += 1;
     }
 
-    /// The slope of what happened on the departure, through the origin; `None` without departures, or with fewer than
+    /// The slope of the outcomes on the departures, through the origin; `None` without departures, or with fewer than
     /// [`MIN_CLUSTERS`].
     ///
-    /// Its standard error is √(G / (G − 1) · Σ (Σ departure · residual)²) / Σ departure², the inner sum over the rows of a
-    /// cluster and the outer one over all G of them (Liang and Zeger, *Longitudinal data analysis using generalized linear
-    /// models*, 1986; with the correction of Stata for few clusters).
+    /// Its standard error is √(G / (G − 1) · Σ (Σ departure · residual)²) / Σ departure², the inner sum over the rows
+    /// of a cluster and the outer one over all G of them (Liang and Zeger, *Longitudinal data analysis using
+    /// generalized linear models*, 1986; with Stata's correction for few clusters).
     pub fn slope(&self) -> Option<Slope> {
         let clusters = self.clusters.values().filter(|sums| sums.spread > 0.0).count();
         let spread: f64 = self.clusters.values().map(|sums| sums.spread).sum();
@@ -107,8 +108,8 @@ mod tests {
         Departure { time_ms, families: [mean; Families::COUNT], mean, surprise }
     }
 
-    fn of(rows: &[(i64, f64, f64)], cluster_ms: i64) -> Evidence {
-        let mut evidence = Evidence::new(cluster_ms);
+    fn of(rows: &[(i64, f64, f64)], cluster_ms: i64) -> HeldOutEvidence {
+        let mut evidence = HeldOutEvidence::new(cluster_ms);
         rows.iter().for_each(|&(time, mean, surprise)| evidence.add(&departure(time, mean, surprise)));
         evidence
     }
@@ -122,8 +123,8 @@ mod tests {
         assert!((slope.value - 2.5).abs() < 1e-12 && slope.clusters == 8);
         // Scores: 0.05 − 2.5 · 0.01 = 0.025 six times, −0.075 twice; √(8/7 · 0.015) / 0.08.
         assert!((slope.error - (8.0 / 7.0 * 0.015_f64).sqrt() / 0.08).abs() < 1e-12);
-        assert_eq!(of(&rows[..7], 10).slope(), None, "seven are too few");
-        assert_eq!(of(&rows, 20).slope(), None, "four stretches of time");
+        assert_eq!(of(&rows[..7], 10).slope(), None, "seven clusters are too few");
+        assert_eq!(of(&rows, 20).slope(), None, "only four clusters");
     }
 
     #[test]

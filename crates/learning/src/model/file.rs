@@ -1,8 +1,8 @@
-//! The file of a market's model: three lines of text and a body, so that `head -3` shows what it is.
+//! The file of a market's model: three lines of text and a binary body, so that `head -3` shows what it is.
 //!
-//! `signalloop model 4` · the CRC-32 of all that follows, in hex · the record as JSON · the model in postcard. The pooled model that
-//! it rests on has a file of its own, which the record names. Files of formats 1 to 3, whose markets had forests of their own, are
-//! read too.
+//! `signalloop model 4` · the CRC-32 of everything after it, in hex · the record as JSON · the model in postcard. The
+//! pooled model it depends on has a file of its own, which the record names. Files of formats 1 to 3, in which each
+//! market had forests of its own, can be read too.
 
 use super::lineage::Lineage;
 use super::old;
@@ -21,7 +21,7 @@ const MAGIC_2: &[u8] = b"signalloop model 2\n";
 const MAGIC_1: &[u8] = b"signalloop model 1\n";
 const MAGIC_ANY: &[u8] = b"signalloop model ";
 
-/// What is in postcard.
+/// The part encoded in postcard.
 #[derive(Serialize, Deserialize)]
 struct Body {
     record: Record,
@@ -30,7 +30,7 @@ struct Body {
     lineage: Lineage,
 }
 
-/// A model as the bytes of its file, without the pooled model that its record names.
+/// The bytes of a model's file, without the pooled model that its record names.
 pub fn encode(model: &Model) -> Result<Vec<u8>> {
     let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("cannot encode a model: {e}"));
     let mut text = serde_json::to_vec(&model.record).map_err(|e| internal(&e))?;
@@ -44,11 +44,11 @@ pub fn encode(model: &Model) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-/// The model of `market` whose file `path` holds these bytes; its number is `version` whatever the file says. `pool` is the pooled
-/// model that its record names.
+/// Decodes the model of `market` from the bytes of the file `path`; its number is `version`, whatever the file says.
+/// `pool` is the pooled model that its record names.
 ///
 /// # Errors
-/// [`Error::ModelFile`] when the file is damaged, foreign, or of another version.
+/// [`Error::ModelFile`] when the file is damaged, of another kind, or of an unknown version.
 pub fn decode(bytes: &[u8], path: &Path, market: &Market, version: u64, pool: Option<Arc<Pool>>) -> Result<Model> {
     let mut model = decode_any(bytes, path, pool)?;
     if model.record.market != *market {
@@ -58,7 +58,7 @@ pub fn decode(bytes: &[u8], path: &Path, market: &Market, version: u64, pool: Op
     Ok(model)
 }
 
-/// The error of a file that cannot be used: [`Error::ModelFile`].
+/// The error of an unusable model file: [`Error::ModelFile`].
 pub fn refuse<T>(path: &Path, problem: String) -> Result<T> {
     let problem = format!("{problem}; train it anew with `signalloop train`");
     Err(Error::ModelFile { path: path.to_owned(), problem })
@@ -83,7 +83,7 @@ fn decode_any(bytes: &[u8], path: &Path, pool: Option<Arc<Pool>>) -> Result<Mode
     let body = &body[start..];
     let decoded = match format {
         4 => match pool {
-            None => return refuse(path, "it does not name a pooled model that it rests on".to_owned()),
+            None => return refuse(path, "it does not name its pooled model".to_owned()),
             Some(pool) => postcard::from_bytes(body).map(|Body { record, buy, sell, lineage }| Model {
                 record,
                 buy,

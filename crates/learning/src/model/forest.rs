@@ -1,10 +1,11 @@
-//! A random forest: grown on binned rows, served from [`Walks`].
+//! A random forest: grown on binned rows, served from a [`RankedForest`].
 //!
-//! A tree regresses on 0 and 1; a leaf says by how much the mean of its rows departs from the mean of their offsets.
+//! A tree regresses on 0 and 1; a leaf predicts how far the mean outcome of its rows departs from the mean of their
+//! offsets.
 
 use super::family::{Family, Sample, fits, same_features};
-use super::grow::{Grown, Nursery};
-use super::walks::Walks;
+use super::grow::{ForestGrower, GrownTree};
+use super::ranked::RankedForest;
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use rayon::prelude::*;
@@ -15,18 +16,18 @@ use serde::{Deserialize, Serialize};
 pub struct ForestParameters {
     /// Number of trees.
     pub trees: usize,
-    /// Levels of a tree at most.
+    /// Largest depth of a tree.
     pub max_depth: u16,
-    /// Rows in a leaf at least.
+    /// Fewest rows in a leaf.
     pub min_leaf: usize,
-    /// Features tried at each split, of all at most.
+    /// Features tried at each split, at most all.
     pub tries: usize,
-    /// How often a row of average weight is drawn into a tree, on average.
+    /// How often a row of average weight is drawn for a tree, on average.
     pub share: f64,
 }
 
-/// One node of a tree, whose nodes lie depth first; of a leaf, `value` is the prediction, else the threshold: `x[feature] <= value` goes to the next node,
-/// anything else to `right`.
+/// One node of a tree, whose nodes are stored depth first. In a leaf, `value` is the prediction; in a split it is the
+/// threshold: `x[feature] <= value` goes to the next node, anything else to `right`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Node {
     pub value: f64,
@@ -40,7 +41,7 @@ impl Node {
         Self { value, right: 0, feature: LEAF }
     }
 
-    /// A split whose right branch is not known yet.
+    /// A split whose right branch is filled in later.
     pub fn split(feature: usize, threshold: f64) -> Self {
         Self { value: threshold, right: 0, feature: feature as u16 }
     }
@@ -56,45 +57,46 @@ const LEAF: u16 = u16::MAX;
 
 /// A fitted forest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(into = "Stored", try_from = "Stored")]
+#[serde(into = "StoredForest", try_from = "StoredForest")]
 pub struct Forest {
     features: usize,
-    walks: Walks,
+    ranked: RankedForest,
     importances: Vec<f64>,
 }
 
-/// A forest as a file has it.
+/// The serialised form of a forest.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredForest {
     features: usize,
     trees: Vec<Vec<Node>>,
     importances: Vec<f64>,
 }
 
-impl From<Forest> for Stored {
+impl From<Forest> for StoredForest {
     fn from(forest: Forest) -> Self {
-        Self { features: forest.features, trees: forest.walks.trees(), importances: forest.importances }
+        Self { features: forest.features, trees: forest.ranked.trees(), importances: forest.importances }
     }
 }
 
-impl TryFrom<Stored> for Forest {
+impl TryFrom<StoredForest> for Forest {
     type Error = &'static str;
 
-    /// Refuses what would send [`Forest::predict`] astray.
-    fn try_from(Stored { features, trees, importances }: Stored) -> std::result::Result<Self, Self::Error> {
-        let walks = Walks::of(&trees, features).filter(|walks| walks.count() > 0 && importances.len() == features);
-        Ok(Self { features, walks: walks.ok_or("its trees are not sound")?, importances })
+    /// Refuses trees that would make [`Forest::predict`] fail.
+    fn try_from(StoredForest { features, trees, importances }: StoredForest) -> std::result::Result<Self, Self::Error> {
+        let ranked =
+            RankedForest::of(&trees, features).filter(|ranked| ranked.count() > 0 && importances.len() == features);
+        Ok(Self { features, ranked: ranked.ok_or("its trees are not sound")?, importances })
     }
 }
 
 impl Family for Forest {
     type Parameters = ForestParameters;
 
-    /// Rows are drawn into trees as often as they weigh.
+    /// Rows are drawn in proportion to their weights.
     fn fit(sample: &Sample, parameters: ForestParameters, seed: u64, cancel: &Cancel) -> Result<Self> {
-        let nursery = Nursery::new(sample, &parameters)?;
+        let nursery = ForestGrower::new(sample, &parameters)?;
         let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let grown: Vec<Grown> = (0..parameters.trees as u64)
+        let grown: Vec<GrownTree> = (0..parameters.trees as u64)
             .into_par_iter()
             .map(|tree| {
                 cancel.check()?;
@@ -114,26 +116,26 @@ impl Family for Forest {
 
     /// The mean of the trees' leaves.
     fn departure(&self, row: &[f64]) -> Option<f64> {
-        fits(row, self.features).then(|| self.walks.sum(row) / self.trees() as f64)
+        fits(row, self.features).then(|| self.ranked.sum(row) / self.trees() as f64)
     }
 
     fn departures(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
         if !rows.iter().all(|row| fits(row, self.features)) {
             return None;
         }
-        let mut means = self.walks.sums(rows);
+        let mut means = self.ranked.sums(rows);
         means.iter_mut().for_each(|mean| *mean /= self.trees() as f64);
         Some(means)
     }
 
-    /// As many of the oldest trees as `newer` has give way to its trees. The importances are the mean by number of trees,
-    /// those of this forest standing for the trees that stay.
+    /// Replaces the oldest trees by those of `newer`. The importances are averaged by the number of trees, using this
+    /// forest's importances for the trees that stay.
     fn renewed(&self, newer: &Self) -> Result<Self> {
         same_features(self.features, newer.features)?;
         let leaving = newer.trees().min(self.trees());
-        let mut trees = self.walks.trees().split_off(leaving);
+        let mut trees = self.ranked.trees().split_off(leaving);
         let share = trees.len() as f64 / (trees.len() + newer.trees()) as f64;
-        trees.extend(newer.walks.trees());
+        trees.extend(newer.ranked.trees());
         let mean = |(old, new): (&f64, &f64)| share * old + (1.0 - share) * new;
         Self::of(trees, self.importances.iter().zip(&newer.importances).map(mean).collect())
     }
@@ -141,40 +143,40 @@ impl Family for Forest {
 
 impl Forest {
     fn of(trees: Vec<Vec<Node>>, importances: Vec<f64>) -> Result<Self> {
-        let stored = Stored { features: importances.len(), trees, importances };
+        let stored = StoredForest { features: importances.len(), trees, importances };
         stored.try_into().map_err(|problem| Error::Internal(format!("a forest was grown, but {problem}")))
     }
 
-    /// The same trees with leaves that say `constant` less.
+    /// The same trees with `constant` subtracted from every leaf.
     pub(super) fn less(&self, constant: f64) -> std::result::Result<Self, &'static str> {
-        let mut stored = Stored::from(self.clone());
+        let mut stored = StoredForest::from(self.clone());
         let leaves = stored.trees.iter_mut().flatten().filter(|node| node.is_leaf());
         leaves.for_each(|leaf| leaf.value -= constant);
         stored.try_into()
     }
 
-    /// [`Family::departure`] of a forest that was grown with offsets of 0: the probability itself.
+    /// The [`Family::departure`] of a forest grown with offsets of 0: the probability itself.
     pub fn predict(&self, row: &[f64]) -> Option<f64> {
         self.departure(row)
     }
 
-    /// [`Self::predict`] of many rows, to the bit, in less time.
+    /// [`Self::predict`] for many rows: bit-identical, but faster.
     pub fn predict_all(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
         self.departures(rows)
     }
 
-    /// How much each feature lessened the variance, adding up to 1 (all 0 when no tree could split).
+    /// How much each feature reduced the variance, adding up to 1 (all 0 when no tree could split).
     pub fn importances(&self) -> &[f64] {
         &self.importances
     }
 
     /// Number of trees.
     pub fn trees(&self) -> usize {
-        self.walks.count()
+        self.ranked.count()
     }
 }
 
-/// Adds what part of their sum each of `amounts` is; nothing when they are all 0.
+/// Adds the share of each amount in their sum; nothing when all are 0.
 fn add_shares(shares: &mut [f64], amounts: &[f64]) {
     let sum: f64 = amounts.iter().sum();
     if sum > 0.0 {
@@ -192,7 +194,7 @@ mod tests {
     const PARAMETERS: ForestParameters =
         ForestParameters { trees: 60, max_depth: 8, min_leaf: 5, tries: 2, share: 0.5 };
 
-    /// 400 rows of 5 features; the target leans on features 0 and 3.
+    /// 400 rows of 5 features; the target depends on features 0 and 3.
     fn sample() -> (Bins, Vec<bool>, Vec<f64>) {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let rows: Vec<[f64; 5]> = (0..400).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();

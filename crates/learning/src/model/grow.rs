@@ -1,9 +1,9 @@
 //! Growing one regression tree on a weighted bootstrap of binned rows.
 //!
-//! Sources: Breiman, *Random Forests*, 2001; cuts drawn at random instead of searched, Geurts, Ernst and Wehenkel, *Extremely
-//! Randomized Trees*, 2006, here at the value of a row of the node, so that only the order of values counts; the bootstrap by
-//! Poisson counts, Oza and Russell, *Online Bagging and Boosting*, 2001, which draws each row by itself instead of searching
-//! for the place of every draw.
+//! Sources: Breiman, *Random Forests*, 2001; cuts drawn at random instead of searched, Geurts, Ernst and Wehenkel,
+//! *Extremely Randomized Trees*, 2006, here at the value of a row of the node, so that only the order of values
+//! matters; the bootstrap by Poisson counts, Oza and Russell, *Online Bagging and Boosting*, 2001, which draws each row
+//! independently, so that no search for the drawn row is needed.
 
 use super::bins::{Bins, ROOM};
 use super::family::Sample;
@@ -14,50 +14,50 @@ use rand_chacha::ChaCha8Rng;
 use std::hint::select_unpredictable;
 use std::ops::Range;
 
-/// A row is drawn at most this often on average, however much it weighs.
+/// The largest mean number of draws of a row, however large its weight.
 const MAX_RATE: f64 = 100.0;
 
-/// Draws whose counts fit a byte.
+/// The number of draws whose counts fit a byte.
 const BLOCK: usize = 255;
 
-/// What all trees of a forest are grown from.
-pub struct Nursery<'a> {
+/// The shared input of all trees of a forest.
+pub struct ForestGrower<'a> {
     bins: &'a Bins,
     happened: &'a [bool],
     offsets: &'a [f64],
-    /// Of each row that counts.
+    /// The draw rate of each row with a weight above 0.
     rates: Vec<(u32, Rate)>,
     /// Features tried at each split.
     tries: usize,
     max_depth: u16,
-    /// Draws in a leaf.
+    /// Fewest draws in a leaf.
     min_leaf: u32,
 }
 
-/// A tree and by how much each feature lessened its variance.
-pub struct Grown {
+/// A tree, and how much each feature reduced its variance.
+pub struct GrownTree {
     pub nodes: Vec<Node>,
     pub gains: Vec<f64>,
 }
 
-/// A row in a tree, with the bins of its features. A row that was drawn twice is there twice.
+/// A row drawn for a tree, with the bins of its features. A row that was drawn twice appears twice.
 #[derive(Clone, Copy)]
 struct Draw {
     codes: [u8; ROOM],
     row: u32,
 }
 
-/// How many draws failed, and how many succeeded.
+/// Numbers of draws that failed and that succeeded.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Tally([u32; 2]);
+struct Counts([u32; 2]);
 
-impl Tally {
+impl Counts {
     fn count(self) -> u32 {
         self.0[0] + self.0[1]
     }
 
-    fn without(self, part: Tally) -> Tally {
-        Tally([0, 1].map(|outcome| self.0[outcome] - part.0[outcome]))
+    fn without(self, part: Counts) -> Counts {
+        Counts([0, 1].map(|outcome| self.0[outcome] - part.0[outcome]))
     }
 
     fn mean(self) -> f64 {
@@ -65,16 +65,16 @@ impl Tally {
     }
 }
 
-/// The smaller counts of a Poisson distribution, which nearly all rows draw.
+/// The small counts of a Poisson distribution, which nearly all rows draw.
 const LIKELY: usize = 4;
 
-/// One more than the largest number that a draw is made of.
+/// The number of values a random 32-bit number can take.
 const DRAWS: f64 = 4_294_967_296.0;
 
-/// How often a row is drawn.
+/// How often a row is drawn, as a distribution.
 struct Rate {
     mean: f64,
-    /// From which number on it is more than 0, 1, 2 and 3 times.
+    /// The random numbers from which on the row is drawn more than 0, 1, 2 and 3 times.
     limits: [u32; LIKELY],
 }
 
@@ -84,10 +84,10 @@ impl Rate {
         Self { mean, limits: std::array::from_fn(|_| (terms.next().unwrap_or(1.0) * DRAWS).ceil() as u32) }
     }
 
-    /// The count whose cumulated probability first exceeds the one that `number` stands for.
+    /// The number of draws that `number` maps to by the inverse of the cumulative distribution.
     fn times(&self, number: u32) -> u16 {
         if number < self.limits[LIKELY - 1] {
-            // Without a jump, which nobody could predict.
+            // Branch-free, because the branch would be unpredictable.
             return self.limits.iter().map(|&limit| u16::from(number >= limit)).sum();
         }
         let at = f64::from(number) / DRAWS;
@@ -95,7 +95,8 @@ impl Rate {
     }
 }
 
-/// The probabilities of at most 0, 1, 2, … events of a Poisson distribution, as long as one more is possible in a float.
+/// The cumulative probabilities of at most 0, 1, 2, … events of a Poisson distribution, until they reach 1 in floating
+/// point.
 fn cumulated(mean: f64) -> impl Iterator<Item = f64> {
     let never = (-mean).exp();
     let terms = std::iter::successors(Some((0, never, never)), move |&(count, probability, cumulated)| {
@@ -105,23 +106,23 @@ fn cumulated(mean: f64) -> impl Iterator<Item = f64> {
     terms.map(|(_, _, cumulated)| cumulated)
 }
 
-/// A way to part a node: rows up to a bin of a feature go to the left, and come to `left`.
+/// A split of a node: draws up to bin `bin` of a feature go to the left; `left` counts them.
 #[derive(Debug, Clone, Copy)]
-struct Split {
+struct NodeSplit {
     feature: usize,
     bin: u8,
-    left: Tally,
+    left: Counts,
 }
 
-/// Where the draws of a node lie: those that failed, those that succeeded.
+/// The ranges of a node's draws: failed ones and successful ones.
 type Places = [Range<usize>; 2];
 
-fn tally(node: &Places) -> Tally {
-    Tally(node.each_ref().map(|places| places.len() as u32))
+fn tally(node: &Places) -> Counts {
+    Counts(node.each_ref().map(|places| places.len() as u32))
 }
 
-impl<'a> Nursery<'a> {
-    /// A leaf stands for `min_leaf` rows of average weight at least.
+impl<'a> ForestGrower<'a> {
+    /// Prepares the input. A leaf stands for at least `min_leaf` rows of average weight.
     ///
     /// # Errors
     /// See [`super::family::Family::fit`].
@@ -144,16 +145,16 @@ impl<'a> Nursery<'a> {
         })
     }
 
-    /// One tree. The same seed, the same tree.
-    pub fn grow(&self, seed: u64) -> Grown {
-        let mut tree = self.plant(seed);
-        let root = tree.rooms[0].each_ref().map(|draws| 0..draws.len());
+    /// Grows one tree. The same seed gives the same tree.
+    pub fn grow(&self, seed: u64) -> GrownTree {
+        let mut tree = self.empty_tree(seed);
+        let root = tree.buffers[0].each_ref().map(|draws| 0..draws.len());
         tree.branch(root, 0);
         tree.grown
     }
 
-    /// A tree without nodes, and the rows that it will be grown from.
-    fn plant(&self, seed: u64) -> Tree<'_> {
+    /// A tree without nodes, with its bootstrap sample.
+    fn empty_tree(&self, seed: u64) -> TreeGrower<'_> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let rows = self.draw(&mut rng);
         let mut draws = [const { Vec::new() }; 2].map(|mut draws: Vec<Draw>| {
@@ -165,22 +166,22 @@ impl<'a> Nursery<'a> {
             draws[usize::from(self.happened[row as usize])].push(draw);
         }
         let features = self.bins.features();
-        Tree {
+        TreeGrower {
             nursery: self,
             rng,
             features: (0..features).collect(),
-            rooms: [draws.clone(), draws],
-            grown: Grown { nodes: Vec::new(), gains: vec![0.0; features] },
+            buffers: [draws.clone(), draws],
+            grown: GrownTree { nodes: Vec::new(), gains: vec![0.0; features] },
         }
     }
 
-    /// Rows, each as often as it is drawn.
+    /// The bootstrap sample: row numbers, each as often as it was drawn.
     fn draw(&self, rng: &mut impl Rng) -> Vec<u32> {
         let (mut drawn, mut again) = (vec![0; self.rates.len()], Vec::new());
         let mut count = 0;
         for (row, rate) in &self.rates {
             let times = rate.times(rng.next_u32());
-            // Written in any case and kept where it counts: whether a row is drawn cannot be predicted.
+            // Always written, and kept only if drawn: the branch would be unpredictable.
             drawn[count] = *row;
             count += usize::from(times > 0);
             (1..times).for_each(|_| again.push(*row));
@@ -191,20 +192,20 @@ impl<'a> Nursery<'a> {
     }
 }
 
-/// A tree as it grows.
-struct Tree<'a> {
-    nursery: &'a Nursery<'a>,
+/// A tree while it is grown.
+struct TreeGrower<'a> {
+    nursery: &'a ForestGrower<'a>,
     rng: ChaCha8Rng,
     /// All features; those tried last come first.
     features: Vec<usize>,
-    /// The draws that failed and those that succeeded, in two rooms: a node is parted from one into the other, those of even levels
-    /// from the first. So the draws of each node lie side by side.
-    rooms: [[Vec<Draw>; 2]; 2],
-    grown: Grown,
+    /// The failed and the successful draws, in two buffers. A node is partitioned from one buffer into the other; nodes
+    /// of even levels are in the first. So the draws of each node stay contiguous.
+    buffers: [[Vec<Draw>; 2]; 2],
+    grown: GrownTree,
 }
 
-impl Tree<'_> {
-    /// Grows the branch of these draws, depth first: the left child comes right behind its parent.
+impl TreeGrower<'_> {
+    /// Grows the branch of these draws, depth first: the left child directly follows its parent.
     fn branch(&mut self, node: Places, level: u16) {
         let total = tally(&node);
         let Some((split, gain)) = self.may_split(total, level).then(|| self.best_split(&node, level)).flatten() else {
@@ -223,11 +224,11 @@ impl Tree<'_> {
 
     /// The draws of a node of this level.
     fn draws(&self, node: &Places, level: u16) -> [&[Draw]; 2] {
-        let room = &self.rooms[usize::from(level % 2)];
+        let room = &self.buffers[usize::from(level % 2)];
         [0, 1].map(|outcome| &room[outcome][node[outcome].clone()])
     }
 
-    /// By how much what happened to these rows departs from their offsets, on average.
+    /// How far the mean outcome of these draws departs from their mean offset.
     fn departure(&self, node: &Places, level: u16) -> f64 {
         let total = tally(node);
         if total.count() == 0 {
@@ -237,15 +238,15 @@ impl Tree<'_> {
         total.mean() - offsets.sum::<f64>() / f64::from(total.count())
     }
 
-    /// Whether a node may be parted as far as depth and size go.
-    fn may_split(&self, total: Tally, level: u16) -> bool {
+    /// Whether depth and size allow a split.
+    fn may_split(&self, total: Counts, level: u16) -> bool {
         level < self.nursery.max_depth && total.count() >= 2 * self.nursery.min_leaf
     }
 
-    /// Of some splits, drawn at random, the one that lessens the variance most, and by how much; `None` when none lessens it
-    /// and leaves enough rows on both sides.
-    fn best_split(&mut self, node: &Places, level: u16) -> Option<(Split, f64)> {
-        let Nursery { tries, min_leaf, .. } = *self.nursery;
+    /// The best of some random splits and its reduction of the variance; `None` when none reduces it and leaves enough
+    /// rows on both sides.
+    fn best_split(&mut self, node: &Places, level: u16) -> Option<(NodeSplit, f64)> {
+        let ForestGrower { tries, min_leaf, .. } = *self.nursery;
         let mut bounds = [0; ROOM];
         for tried in 0..tries {
             let (feature, bin) = self.draw_cut(node, level, tried);
@@ -255,20 +256,20 @@ impl Tree<'_> {
         let total = tally(node);
         let mut best = None;
         for &feature in &self.features[..tries] {
-            let left = Tally([failed[feature], succeeded[feature]]);
+            let left = Counts([failed[feature], succeeded[feature]]);
             let right = total.without(left);
             if left.count() < min_leaf || right.count() < min_leaf {
                 continue;
             }
             let gain = gain(left, right);
             if gain > best.map_or(0.0, |(_, best)| best) {
-                best = Some((Split { feature, bin: bounds[feature], left }, gain));
+                best = Some((NodeSplit { feature, bin: bounds[feature], left }, gain));
             }
         }
         best
     }
 
-    /// A feature that is not among the first `tried`, which it joins, and its bin in some draw.
+    /// Draws a feature that is not among the first `tried`, moves it there, and takes its bin in a random draw.
     fn draw_cut(&mut self, node: &Places, level: u16, tried: usize) -> (usize, u8) {
         let other = self.rng.random_range(tried..self.features.len());
         self.features.swap(tried, other);
@@ -279,9 +280,10 @@ impl Tree<'_> {
         (feature, draw.codes[feature])
     }
 
-    /// Moves the draws of a node into the other room, those of the left branch before those of the right, and returns where both lie.
-    fn part(&mut self, node: &Places, split: &Split, level: u16) -> [Places; 2] {
-        let [even, odd] = &mut self.rooms;
+    /// Partitions the draws of a node into the other buffer, left branch first, and returns the ranges of both
+    /// branches.
+    fn part(&mut self, node: &Places, split: &NodeSplit, level: u16) -> [Places; 2] {
+        let [even, odd] = &mut self.buffers;
         let (from, to) = if level.is_multiple_of(2) { (even, odd) } else { (odd, even) };
         let middles = [0, 1].map(|outcome| {
             let places = node[outcome].clone();
@@ -290,7 +292,7 @@ impl Tree<'_> {
             let to = &mut to[outcome][places.clone()];
             for draw in &from[outcome][places] {
                 let goes_left = draw.codes[split.feature] <= split.bin;
-                // A jump here would be guessed wrong every other time.
+                // Branch-free: a branch would be mispredicted every other time.
                 to[select_unpredictable(goes_left, left, right)] = *draw;
                 left += usize::from(goes_left);
                 right += usize::from(!goes_left);
@@ -302,7 +304,8 @@ impl Tree<'_> {
     }
 }
 
-/// Of each feature, how many draws lie up to its bound. All are counted at once: a processor compares sixteen bytes as fast as one.
+/// For each feature, the number of draws up to its bound. Comparing all features at once is as fast as comparing one: a
+/// processor compares sixteen bytes per instruction.
 fn count(draws: &[Draw], bounds: &[u8; ROOM]) -> [u32; ROOM] {
     let mut counts = [0; ROOM];
     for block in draws.chunks(BLOCK) {
@@ -317,8 +320,8 @@ fn count(draws: &[Draw], bounds: &[u8; ROOM]) -> [u32; ROOM] {
     counts
 }
 
-/// By how much parting lessens the sum of squares, times the number of draws parted.
-fn gain(left: Tally, right: Tally) -> f64 {
+/// How much the split reduces the sum of squares, times the number of draws.
+fn gain(left: Counts, right: Counts) -> f64 {
     let (n, m) = (f64::from(left.count()), f64::from(right.count()));
     let difference = f64::from(left.0[1]) * m - f64::from(right.0[1]) * n;
     difference * difference / (n * m)
@@ -333,13 +336,12 @@ mod tests {
 
     #[test]
     fn poisson_counts_by_hand() {
-        // Of rate 1: 0 with 0.3679, 1 up to 0.7358, 2 up to 0.9197,
-        // 3 up to 0.98101, 4 up to 0.99634, 5 up to 0.99941.
+        // Of rate 1: 0 with 0.3679, 1 up to 0.7358, 2 up to 0.9197, 3 up to 0.98101, 4 up to 0.99634, 5 up to 0.99941.
         let rate = Rate::new(1.0);
         let count = |at: f64| rate.times((at * DRAWS) as u32);
         assert_eq!([0.0, 0.36, 0.37, 0.73, 0.74, 0.91, 0.92].map(count), [0, 0, 1, 1, 2, 2, 3]);
         assert_eq!([0.98, 0.982, 0.996, 0.997, 0.9995].map(count), [3, 4, 4, 5, 6]);
-        assert_eq!(Rate::new(0.0).times(u32::MAX), 0, "what weighs nothing is never drawn");
+        assert_eq!(Rate::new(0.0).times(u32::MAX), 0, "a row of weight zero is never drawn");
         assert!(Rate::new(MAX_RATE).times(u32::MAX) < 1000, "it ends");
     }
 
@@ -360,15 +362,15 @@ mod tests {
             let values = vec![1.0; features];
             let bins = Bins::new(&[&values[..]]);
             let sample = Sample { bins: &bins, happened: &[true], weights: &[1.0], offsets: &[0.5] };
-            Nursery::new(&sample, &PARAMETERS).map(|_| ()).map_err(|error| error.code())
+            ForestGrower::new(&sample, &PARAMETERS).map(|_| ()).map_err(|error| error.code())
         };
         assert_eq!([ROOM, ROOM + 1].map(fits), [Ok(()), Err("ERR_INTERNAL")]);
     }
 
     proptest! {
-        /// Each of many levels leaves every row where the nodes lead it.
+        /// Each leaf of a deep tree contains exactly the rows that the nodes lead to it.
         #[test]
-        fn leaves_of_deep_trees_are_the_means_of_their_rows(
+        fn leaves_of_deep_trees_predict_the_mean_of_their_rows(
             rows in prop::collection::vec((prop::array::uniform4(0u8..40), any::<bool>()), 100..900), seed in 0u64..50
         ) {
             let values: Vec<Vec<f64>> = rows.iter().map(|(x, _)| x.iter().map(|v| f64::from(*v)).collect()).collect();
@@ -377,10 +379,10 @@ mod tests {
             let (weights, offsets) = (vec![1.0; rows.len()], vec![0.25; rows.len()]);
             let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &offsets };
             let parameters = ForestParameters { max_depth: 9, min_leaf: 2, ..PARAMETERS };
-            let nursery = Nursery::new(&sample, &parameters).unwrap();
+            let nursery = ForestGrower::new(&sample, &parameters).unwrap();
             let tree = nursery.grow(seed).nodes;
             let mut sums = vec![(0.0, 0.0); tree.len()];
-            for draw in nursery.plant(seed).rooms[0].iter().flatten() {
+            for draw in nursery.empty_tree(seed).buffers[0].iter().flatten() {
                 let mut at = 0;
                 while !tree[at].is_leaf() {
                     let goes_left = values[draw.row as usize][usize::from(tree[at].feature)] <= tree[at].value;
@@ -401,7 +403,7 @@ mod tests {
             let happened = vec![false; weights.len()];
             let offsets = vec![0.0; weights.len()];
             let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &offsets };
-            let nursery = Nursery::new(&sample, &PARAMETERS).unwrap();
+            let nursery = ForestGrower::new(&sample, &PARAMETERS).unwrap();
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut counts = vec![0.0; weights.len()];
             for _ in 0..4000 {
@@ -415,9 +417,9 @@ mod tests {
             }
         }
 
-        /// Against the splits that a twin of the tree draws, counted one by one.
+        /// Compares with the splits that an identical tree draws, counted one by one.
         #[test]
-        fn a_node_parts_by_the_best_of_the_splits_it_draws(
+        fn a_node_uses_the_best_of_its_random_splits(
             rows in prop::collection::vec((prop::array::uniform4(0u8..12), any::<bool>()), 20..80),
             offsets in prop::collection::vec(0.0..1.0f64, 80),
             seed in 0u64..50, tries in 1usize..=4
@@ -427,25 +429,25 @@ mod tests {
             let happened: Vec<bool> = rows.iter().map(|(_, y)| *y).collect();
             let weights = vec![1.0; rows.len()];
             let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &offsets[..rows.len()] };
-            let nursery = Nursery::new(&sample, &ForestParameters { tries, ..PARAMETERS }).unwrap();
-            let mut twin = nursery.plant(seed);
-            let drawn: Vec<u32> = twin.rooms[0].iter().flatten().map(|draw| draw.row).collect();
+            let nursery = ForestGrower::new(&sample, &ForestParameters { tries, ..PARAMETERS }).unwrap();
+            let mut twin = nursery.empty_tree(seed);
+            let drawn: Vec<u32> = twin.buffers[0].iter().flatten().map(|draw| draw.row).collect();
             prop_assume!(drawn.len() >= 6);
             let goes_left = |row: u32, feature: usize, threshold: f64| values[row as usize][feature] <= threshold;
             let parted = |feature: usize, threshold: f64| {
                 [true, false].map(|left| {
                     let there = || drawn.iter().filter(|row| goes_left(**row, feature, threshold) == left);
                     let succeeded = there().filter(|row| happened[**row as usize]).count();
-                    Tally([there().count() - succeeded, succeeded].map(|count| count as u32))
+                    Counts([there().count() - succeeded, succeeded].map(|count| count as u32))
                 })
             };
-            let root = twin.rooms[0].each_ref().map(|draws| 0..draws.len());
+            let root = twin.buffers[0].each_ref().map(|draws| 0..draws.len());
             let splits: Vec<(usize, u8)> = (0..tries).map(|tried| twin.draw_cut(&root, 0, tried)).collect();
             let features: std::collections::HashSet<usize> = splits.iter().map(|split| split.0).collect();
-            prop_assert_eq!(features.len(), tries, "no feature twice");
+            prop_assert_eq!(features.len(), tries, "no feature is tried twice");
             let mut best: Option<f64> = None;
             for &(feature, bin) in &splits {
-                // Above the last cut lies nothing.
+                // Nothing lies above the last cut.
                 let threshold = bins.cuts(feature).get(usize::from(bin)).copied().unwrap_or(f64::INFINITY);
                 let [left, right] = parted(feature, threshold);
                 if left.count() >= 3 && right.count() >= 3 && gain(left, right) > best.unwrap_or(0.0) {

@@ -1,7 +1,7 @@
-//! The ledger: every training and every rollback of a home, one JSON object a line, in `models/ledger.jsonl`.
+//! The ledger: every training and every rollback of a home, one JSON object per line, in `models/ledger.jsonl`.
 //!
-//! Lines are only ever appended, under the registry's lock. A line torn by a crash is left where it is, counted and passed
-//! over; what it should have said is written again, see [`registry`].
+//! Lines are only ever appended, under the registry's lock. A line torn by a crash stays where it is, is counted and
+//! skipped, and its content is written again, see the crate `registry`.
 
 use super::served::Record;
 use domain::error::{Error, Result};
@@ -14,100 +14,101 @@ use storage::disk::{Disk, Storage, append_all, read_full};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// On all rows, from nothing.
+    /// Full training on all rows.
     Full,
-    /// The champion continued: its oldest trees replaced by ones that know the newer rows.
+    /// The champion was continued: its oldest trees were replaced by ones that know the newer rows.
     Incremental,
 }
 
-/// What the challenger and the champion were compared on.
+/// The rows that the challenger and the champion were compared on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ComparedOn {
-    /// Rows that came after everything the champion was trained on; the challenger's predictions of them are held out.
+    /// Rows after everything the champion was trained on; the challenger's predictions of them are held out.
     Fresh,
     /// Too few of those: rows that both held out when they were trained.
     HeldOut,
-    /// Too few of either to say anything.
+    /// Too few of either for a comparison.
     Short,
 }
 
-/// The same figure of both.
+/// The same figure for both models.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pair {
-    /// The newly trained one's.
+    /// Of the newly trained model.
     pub challenger: f64,
-    /// The one's in service.
+    /// Of the model in service.
     pub champion: f64,
 }
 
-/// A mean and the interval that holds 95 % of its bootstrap over stretches of time.
+/// A mean with its 95 % bootstrap interval over time clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Interval {
     /// 2.5 % of the resamples lie below.
     pub low: f64,
-    /// Of the rows as they are.
+    /// The mean of the rows themselves.
     pub mean: f64,
-    /// 2.5 % lie above.
+    /// 2.5 % of the resamples lie above.
     pub high: f64,
 }
 
-/// Challenger and champion on the same rows, none of which the predictions compared were trained on.
+/// Challenger and champion compared on the same rows, none of which either prediction was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// Which rows they are.
+    /// Which rows were used.
     pub compared_on: ComparedOn,
-    /// How many.
+    /// Number of rows.
     pub rows: usize,
-    /// Stretches of time that they fill: rows of one stretch depend on each other, and count once. 0 in lines of earlier versions.
+    /// Number of time clusters: rows of one cluster depend on each other. 0 in lines of earlier versions.
     #[serde(default)]
     pub clusters: usize,
-    /// Length of a stretch of time. 0 in lines of earlier versions.
+    /// Length of a cluster. 0 in lines of earlier versions.
     #[serde(default)]
     pub cluster_ms: i64,
     /// Mean log loss of both sides.
     pub log_loss: Pair,
-    /// The challenger's less the champion's: above 0 the challenger is worse. `None` when the evidence is short.
+    /// The challenger's log loss minus the champion's: above 0 the challenger is worse. `None` with too few rows.
     pub excess: Option<Interval>,
-    /// Mean profit a row of the signals that each would have given, in percent of the entry after costs.
+    /// Mean profit per row of the signals each model would have given, in percent of the entry after costs.
     pub profit: Pair,
-    /// The challenger's less the champion's: below 0 the challenger is worse. `None` when the evidence is short.
+    /// The challenger's profit minus the champion's: below 0 the challenger is worse. `None` with too few rows.
     pub gain: Option<Interval>,
 }
 
-/// Why a challenger was put into service, or was not.
+/// Why a challenger was promoted or refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Decision {
-    /// Promoted: there was none before.
+    /// Promoted: there was no model before.
     FirstModel,
     /// Promoted: the champion's file cannot be used.
     ChampionUnusable,
-    /// Promoted: the configuration sets stop, target or expiry otherwise, so the champion answers another question.
+    /// Promoted: stop, target or expiry are configured differently, so the champion predicts other bets.
     OtherSignalShape,
-    /// Promoted: it did not do worse than the champion, beyond chance.
+    /// Promoted: it was not significantly worse than the champion.
     NotWorse,
     /// Promoted: nothing speaks against it, but there are too few rows to compare.
     ShortEvidence,
-    /// Refused: its log loss is higher than the champion's, beyond chance.
+    /// Refused: its log loss is significantly higher than the champion's.
     WorseLogLoss,
-    /// Refused: it did worse than the champion, and that it does so by more than the margin cannot be ruled out.
+    /// Refused: it did worse than the champion, and a difference above the margin cannot be ruled out.
     MaybeWorse,
-    /// Refused: each promotion in a row lost little, but with this one all of them together would have lost more than the margin.
+    /// Refused: each promotion in a row lost little, but with this one they would have lost more than the margin
+    /// together.
     ChainWorse,
-    /// Refused: its signals earned less than the champion's, beyond chance.
+    /// Refused: its signals earned significantly less than the champion's.
     LessProfit,
-    /// Refused: on its held-out rows it is worse than the constant base rate, beyond chance, and the champion is not.
+    /// Refused: on its held-out rows it is significantly worse than the constant base rate, and the champion is not.
     WorseThanConstant,
 }
 
 impl Decision {
-    /// Whether it rests on a comparison with the champion.
+    /// Whether it is based on a comparison with the champion.
     pub fn compares(self) -> bool {
         !matches!(self, Self::FirstModel | Self::ChampionUnusable | Self::OtherSignalShape)
     }
 
-    /// Whether the challenger goes into service.
+    /// Whether the challenger goes live.
     pub fn promotes(self) -> bool {
         !matches!(
             self,
@@ -116,35 +117,35 @@ impl Decision {
     }
 }
 
-/// One training, and what was decided about its model.
+/// One training and the decision about its model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// When it was decided, UTC epoch ms.
+    /// When the decision was made, UTC epoch ms.
     pub at_ms: i64,
     /// The symbol and timeframe.
     pub market: Market,
     /// How it was trained.
     pub mode: Mode,
-    /// Why it was trained in full although it was to continue the champion.
+    /// Why it was trained in full although the champion was to be continued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
-    /// Its number, also when it was refused.
+    /// The version number, also of a refused model.
     pub version: u64,
-    /// How many trainings of this market there have been, this one included: of many, one will look good by chance.
+    /// The number of trainings of this market, including this one: of many, one will look good by chance.
     pub trial: u64,
-    /// Labelled rows known to the training.
+    /// Labelled rows of the training.
     pub rows: usize,
-    /// How many independent labels they are worth.
+    /// The effective number of independent labels.
     pub effective_rows: f64,
-    /// Close time of the last candle that a label has seen, UTC epoch ms.
+    /// Close time of the last candle that any label depends on, UTC epoch ms.
     pub horizon_ms: i64,
-    /// Whether it departs from the base rate.
+    /// Whether the model departs from the base rate.
     pub has_skill: bool,
     /// Mean held-out log loss of both sides.
     pub log_loss: f64,
-    /// The same of the constants.
+    /// The same figure for the constants.
     pub constant_log_loss: f64,
-    /// Signals that it would have given on held-out rows.
+    /// Signals it would have given on held-out rows.
     pub held_out_signals: usize,
     /// Their mean profit in percent, after costs.
     pub held_out_profit: Option<f64>,
@@ -152,15 +153,15 @@ pub struct Trial {
     pub trees: usize,
     /// See [`Record::seed`].
     pub seed: u64,
-    /// The version in service when it was decided.
+    /// The version in service at the time of the decision.
     pub champion: Option<u64>,
-    /// The two side by side; `None` when there was no champion to compare with, or one that answers another question.
+    /// The comparison; `None` when there was no champion, or one that predicts other bets.
     pub comparison: Option<Comparison>,
-    /// What was decided.
+    /// The decision.
     pub decision: Decision,
     /// [`Decision::promotes`].
     pub promoted: bool,
-    /// The decision in words, with its figures.
+    /// The decision as a sentence, with its figures.
     pub reason: String,
     /// How long the training took.
     pub duration_ms: u64,
@@ -168,20 +169,20 @@ pub struct Trial {
 
 /// A decision about a challenger, before the registry has given it a number.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
-    /// What was decided.
+pub struct GateVerdict {
+    /// The decision.
     pub decision: Decision,
-    /// The same in words.
+    /// The decision as a sentence.
     pub reason: String,
-    /// What it rests on.
+    /// The comparison it is based on.
     pub comparison: Option<Comparison>,
     /// See [`super::Lineage::conceded`].
     pub conceded: super::Conceded,
 }
 
 impl Trial {
-    /// The trial of a model with this record; the registry fills in the numbers.
-    pub fn new(record: &Record, mode: Mode, verdict: Verdict, at_ms: i64, duration_ms: u64) -> Self {
+    /// The ledger entry for a model with this record; the registry fills in the numbers.
+    pub fn new(record: &Record, mode: Mode, verdict: GateVerdict, at_ms: i64, duration_ms: u64) -> Self {
         Self {
             at_ms,
             market: record.market.clone(),
@@ -209,7 +210,7 @@ impl Trial {
     }
 }
 
-/// A champion taken out of service in favour of the one before it.
+/// A rollback: the champion was replaced by the version before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollback {
     /// When, UTC epoch ms.
@@ -220,7 +221,7 @@ pub struct Rollback {
     pub from: u64,
     /// The version back in service.
     pub to: u64,
-    /// Decided from live results, not by a person.
+    /// Triggered by live results, not by a person.
     pub automatic: bool,
     /// Why.
     pub reason: String,
@@ -246,7 +247,7 @@ impl Entry {
     }
 }
 
-/// What a ledger says.
+/// The contents of a ledger.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     /// In order of writing.
@@ -255,8 +256,8 @@ pub struct Ledger {
     pub damaged: usize,
 }
 
-/// Reads a ledger, which need not exist. A last line without its newline is one being written, or torn: only the latter
-/// counts as damaged, once something follows it.
+/// Reads a ledger, which need not exist. A last line without its newline is still being written, or torn: it counts as
+/// damaged only once another line follows it.
 pub fn read(path: &Path) -> Result<Ledger> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
@@ -273,7 +274,7 @@ pub fn read(path: &Path) -> Result<Ledger> {
     Ok(ledger)
 }
 
-/// Appends a line and syncs it; the caller holds the lock. After a torn line it begins a new one.
+/// Appends a line and syncs it; the caller holds the lock. After a torn line it starts on a new line.
 pub fn append(path: &Path, entry: &Entry) -> Result<()> {
     let failed = |e: std::io::Error| Error::io("write", path, e);
     let mut line = serde_json::to_vec(entry).map_err(|e| Error::Internal(format!("cannot encode a trial: {e}")))?;

@@ -1,13 +1,13 @@
-//! What the model of a market carries so that it can be judged and continued later.
+//! The history a market's model carries, so that it can be judged and continued later.
 
 use super::metrics::Held;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Held-out rows that a model keeps, the newest: about 200 KB of its file.
+/// The number of newest held-out rows that a model keeps: about 200 KB of its file.
 const KEPT: usize = 4000;
 
-/// What a model said of one bar before it could know.
+/// A held-out prediction of one bar.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut {
     /// Open time of the bar's candle, UTC epoch ms.
@@ -16,11 +16,11 @@ pub struct HeldOut {
     pub buy: Held,
     /// Of a SELL.
     pub sell: Held,
-    /// What the signal that it would have given came to, in percent of the entry after costs; `None` without a signal.
+    /// The profit of the signal it would have given, in percent of the entry after costs; `None` without a signal.
     pub profit: Option<f64>,
 }
 
-/// Where a model comes from. All empty for a model file of an earlier format.
+/// The origin of a model. All fields are empty for a model file of an earlier format.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Lineage {
     /// Its number in the registry.
@@ -31,12 +31,12 @@ pub struct Lineage {
     pub held_out: VecDeque<HeldOut>,
     /// The horizon of the full training that it continues, UTC epoch ms; `None` for a full training.
     pub full_ms: Option<i64>,
-    /// What the promotions that led here have lost.
+    /// What the chain of promotions that led here has lost.
     pub conceded: Conceded,
 }
 
-/// By how much mean log loss has risen over promotions in a row, as far as they were compared: each may lose too little to be refused
-/// for it, and all of them together not. Begins anew when the rise falls to 0.
+/// How much the mean log loss has risen over consecutive promotions, as far as they were compared. A single promotion
+/// may lose too little to be refused, while all together lose too much. The sum starts again when it falls to 0.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Conceded {
     /// The sum of the rises.
@@ -46,14 +46,14 @@ pub struct Conceded {
 }
 
 impl Lineage {
-    /// Appends held-out rows, in order of time; the oldest leave.
+    /// Appends held-out rows, in order of time; the oldest are dropped.
     pub fn hold(&mut self, rows: impl IntoIterator<Item = HeldOut>) {
         self.held_out.extend(rows);
         let over = self.held_out.len().saturating_sub(KEPT);
         self.held_out.drain(..over);
     }
 
-    /// The held-out rows of bars since the full training, oldest first; none where that is not known.
+    /// The held-out rows since the full training, oldest first; empty where its time is unknown.
     pub fn since_full(&self) -> Vec<HeldOut> {
         let of = |full_ms| self.held_out.iter().filter(move |row| row.time_ms >= full_ms).copied();
         self.full_ms.into_iter().flat_map(of).collect()

@@ -1,8 +1,8 @@
-//! How good probabilities are, each figure beside what a constant would reach.
+//! Scores of probability forecasts, each beside the score of a constant forecast.
 
 use serde::{Deserialize, Serialize};
 
-/// Probabilities are kept this far from 0 and 1 in the log loss, so that one row cannot be infinitely wrong.
+/// Probabilities are clipped this far from 0 and 1 in the log loss, so that no single row has an infinite loss.
 const CLIP: f64 = 1e-6;
 
 /// One held-out prediction.
@@ -12,18 +12,18 @@ pub struct Held {
     pub happened: bool,
     /// The model's probability.
     pub probability: f64,
-    /// The base rate known when the model was trained: what the constant says.
+    /// The base rate known when the model was trained: the constant prediction.
     pub constant: f64,
 }
 
-/// Figures over held-out rows, each counting the same.
+/// Scores over held-out rows, all with equal weight.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scores {
     /// Held-out rows.
     pub rows: usize,
     /// Share of rows whose label came true, 0–1.
     pub base_rate: f64,
-    /// Mean −ln p of what happened.
+    /// Mean −ln of the probability given to what happened.
     pub log_loss: f64,
     /// The same for the constant.
     pub constant_log_loss: f64,
@@ -31,8 +31,9 @@ pub struct Scores {
     pub brier: f64,
     /// The same for the constant.
     pub constant_brier: f64,
-    /// Probability that a success ranks above a failure by how far the model departs from the constant; the constant's
-    /// is 0.5. (Ranks of bare probabilities would mix in how the base rate moved between folds.)
+    /// Area under the ROC curve: the probability that a success ranks above a failure, by the model's departure from
+    /// the constant; the constant's is 0.5. (Ranks of plain probabilities would mix in changes of the base rate between
+    /// folds.)
     pub auc: f64,
     /// Mean of sensitivity and specificity when p ≥ base rate is read as "yes"; the constant's is 0.5.
     pub balanced_accuracy: f64,
@@ -78,7 +79,8 @@ fn departure(row: &Held) -> f64 {
     row.probability - row.constant
 }
 
-/// Area under the ROC curve by ranks of departure, ties counting half; 0.5 when only one kind is there.
+/// Area under the ROC curve by ranks of departure, ties counting half; 0.5 when there are only successes or only
+/// failures.
 fn auc(rows: &[Held]) -> f64 {
     let mut sorted: Vec<&Held> = rows.iter().collect();
     sorted.sort_by(|a, b| departure(a).total_cmp(&departure(b)));
@@ -94,12 +96,12 @@ fn auc(rows: &[Held]) -> f64 {
     if yes > 0.0 && no > 0.0 { won / (yes * no) } else { 0.5 }
 }
 
-/// 0.5 when only one kind is there, or when the model never departs from the constant.
+/// 0.5 when there are only successes or only failures, or when the model never departs from the constant.
 fn balanced_accuracy(rows: &[Held]) -> f64 {
     let rate = |happened: bool| {
         let (mut right, mut all) = (0.0, 0.0);
         for row in rows.iter().filter(|row| row.happened == happened) {
-            // Equal to the constant is neither yes nor no.
+            // A probability equal to the constant is neither yes nor no.
             let yes = match departure(row) {
                 up if up > 0.0 => 1.0,
                 down if down < 0.0 => 0.0,
@@ -113,8 +115,8 @@ fn balanced_accuracy(rows: &[Held]) -> f64 {
     (rate(true) + rate(false)) / 2.0
 }
 
-/// Over ten bins of about as many rows. Rows of which the same is `stated` share a bin: a constant has one, and not ten of ten
-/// stretches of time.
+/// Over ten bins of about equal size. Rows with the same `stated` probability share a bin: a constant forecast has one
+/// bin.
 fn calibration_error(rows: &[Held], total: f64, stated: impl Fn(&Held) -> f64) -> f64 {
     let mut sorted: Vec<&Held> = rows.iter().collect();
     sorted.sort_by(|a, b| stated(a).total_cmp(&stated(b)));
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_model_that_is_the_constant_is_as_calibrated_as_the_constant() {
-        // All that succeeds comes first, and what is stated changes once.
+        // All successes come first, and the stated probability never changes.
         let rows: Vec<Held> = (0..40).map(|i| Held { happened: i < 10, probability: 0.3, constant: 0.3 }).collect();
         let scores = Scores::of(&rows);
         assert_eq!(scores.calibration_error, scores.constant_calibration_error);
@@ -172,7 +174,7 @@ mod tests {
             .collect();
         let scores = Scores::of(&moved);
         assert_eq!(scores.calibration_error, scores.constant_calibration_error);
-        // 20 of 0.3, of which none succeeds, and 20 of 0.4, of which half do.
+        // 20 of 0.3, none of which succeeds, and 20 of 0.4, half of which do.
         assert!((scores.calibration_error - (20.0 * 0.3 + 20.0 * 0.1) / 40.0).abs() < 1e-12);
     }
 }

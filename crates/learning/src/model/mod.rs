@@ -1,4 +1,4 @@
-//! Models: families of learners, how good they are, their files, and which of them is in service.
+//! Models: the families of learners, their scores, their files, and the ledger of trainings.
 
 mod bins;
 mod evidence;
@@ -11,14 +11,14 @@ mod lineage;
 mod metrics;
 mod old;
 pub mod pool;
+mod ranked;
 pub mod served;
-mod walks;
 
 pub use bins::Bins;
-pub use evidence::{Departure, Evidence, MIN_CLUSTERS, PerFamily, Slope, Sums};
+pub use evidence::{ClusterSums, Departure, HeldOutEvidence, MIN_CLUSTERS, PerFamily, Slope};
 pub use family::{Boosting, BoostingParameters, Families, Family, Linear, Sample};
 pub use forest::{Forest, ForestParameters};
-pub use ledger::{ComparedOn, Comparison, Decision, Entry, Interval, Ledger, Mode, Pair, Rollback, Trial, Verdict};
+pub use ledger::{ComparedOn, Comparison, Decision, Entry, GateVerdict, Interval, Ledger, Mode, Pair, Rollback, Trial};
 pub use lineage::{Conceded, HeldOut, Lineage};
 pub use metrics::{Held, Scores, log_loss};
 pub use pool::{Pool, PoolRecord, PoolSide, ShapeRecord, ShapedPool, Skill};

@@ -1,10 +1,10 @@
-//! Model files of formats 1 to 3, whose markets each had two forests of their own. They are served until the first training.
+//! Model files of formats 1 to 3, in which each market had two forests of its own. They serve until the first training.
 
 use super::family::Families;
 use super::forest::Forest;
 use super::pool::{Pool, PoolRecord, PoolSide, Skill};
 use super::served::{Model, Payoff, Record, Side};
-use super::{Evidence, Lineage, Scores};
+use super::{HeldOutEvidence, Lineage, Scores};
 use crate::features::Missing;
 use domain::features::OF_VOLUME;
 use domain::symbol::Market;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Figures of one side.
+/// Scores of one side.
 #[derive(Deserialize)]
 struct OldScores {
     rows: usize,
@@ -71,7 +71,7 @@ struct OldRecord {
     seed: u64,
 }
 
-/// A side as format 3 has it.
+/// A side in format 3.
 #[derive(Deserialize)]
 struct OldSide {
     forest: Forest,
@@ -80,7 +80,7 @@ struct OldSide {
     payoff: Payoff,
 }
 
-/// And as formats 1 and 2 have it.
+/// A side in formats 1 and 2.
 #[derive(Deserialize)]
 struct OldestSide {
     forest: Forest,
@@ -88,21 +88,21 @@ struct OldestSide {
     belief: f64,
 }
 
-/// The model in the body of a file of `format` 1 to 3.
+/// Decodes the body of a file of `format` 1 to 3.
 pub(super) fn decode(format: u32, body: &[u8]) -> postcard::Result<Model> {
-    // What follows was for judging and continuing such a model, which nothing does any more.
+    // The rest of the file was for judging and continuing the model, which is no longer done.
     let (record, sides) = if format == 3 {
         let ((record, buy, sell), _) = postcard::take_from_bytes::<(OldRecord, OldSide, OldSide)>(body)?;
         (record, [buy, sell])
     } else {
         let ((record, buy, sell), _) = postcard::take_from_bytes::<(OldRecord, OldestSide, OldestSide)>(body)?;
-        // Its bets are taken to have ended at their levels, as they were judged then.
+        // Its bets are assumed to have ended at their levels, as those formats did.
         let payoff = Payoff::at_levels(record.reward_risk);
         let sides =
             [buy, sell].map(|OldestSide { forest, base_rate, belief }| OldSide { forest, base_rate, belief, payoff });
         (record, sides)
     };
-    // What is wrong with such a forest was refused when it was read.
+    // Damaged forests were already refused when they were read.
     of_old(record, sides).map_err(|_| postcard::Error::DeserializeBadEncoding)
 }
 
@@ -145,7 +145,7 @@ fn of_old(old: OldRecord, [buy, sell]: [OldSide; 2]) -> std::result::Result<Mode
             base_rate: side.base_rate,
             families: Families::of_forest(&side.forest, side.base_rate)?,
             weights: Families::FOREST_ALONE,
-            evidence: Evidence::default(),
+            evidence: HeldOutEvidence::default(),
         })
     };
     let pool = Pool {

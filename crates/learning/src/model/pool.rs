@@ -1,7 +1,7 @@
-//! The pooled model of a timeframe: what all its markets share. By how much a bet's chance departs from the market's own base
-//! rate, as far as the features of the moment tell.
+//! The pooled model of a timeframe, shared by all its markets: how far a bet's probability departs from the market's
+//! own base rate, given the features.
 
-use super::evidence::{Evidence, PerFamily};
+use super::evidence::{HeldOutEvidence, PerFamily};
 use super::family::Families;
 use super::ledger::Interval;
 use domain::config::SignalShape;
@@ -10,68 +10,68 @@ use domain::symbol::{Symbol, Timeframe};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// First line of the file; the number is the format's version. Format 1 knew no shapes but the configured one, format 2 not whether
-/// live signals adjusted what rows count.
+/// First line of the file; the number is the format's version. Format 1 had only the configured shape; format 2 did not
+/// record whether live signals adjusted the weights.
 const MAGIC: &[u8] = b"signalloop pool 3\n";
 const MAGIC_2: &[u8] = b"signalloop pool 2\n";
 const MAGIC_1: &[u8] = b"signalloop pool 1\n";
 
-/// One direction of it.
+/// One direction of the pooled model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PoolSide {
-    /// The share of successes among all rows, 0–1: the base rate of a market that has too few of its own.
+    /// The share of successes among all rows, 0–1; also the base rate of a market with too few rows of its own.
     pub base_rate: f64,
     /// The learners.
     pub families: Families,
-    /// What each of them counts in their mean; they add up to 1.
+    /// The stacking weights of the families; they add up to 1.
     pub weights: PerFamily,
-    /// Why the mean is believed as far as it is.
-    pub evidence: Evidence,
+    /// The evidence for the weight that the model gets beside the base rate.
+    pub evidence: HeldOutEvidence,
 }
 
 impl PoolSide {
-    /// By how much the chance departs from the base rate at this row; `None` for a row that cannot be read.
+    /// How far the probability departs from the base rate for this row; `None` for an unreadable row.
     pub fn departure(&self, row: &[f64]) -> Option<f64> {
         self.families.departure(row, &self.weights)
     }
 }
 
-/// How much better than the constants the served probabilities were on rows that the model had not seen.
+/// How much better the served probabilities were than the constants, on held-out rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Skill {
-    /// Mean log loss of both directions less that of the constants: below 0 the model knows something. The interval holds 95 %
-    /// of a bootstrap over stretches of time; `None` where there are fewer than eight.
+    /// Mean log loss of both directions minus that of the constants: below 0 the model has skill. The interval is a 95
+    /// % bootstrap over time clusters; `None` with fewer than eight.
     pub excess: Option<Interval>,
     /// Open time of the first of these rows, UTC epoch ms.
     pub since_ms: i64,
-    /// Open time of the last.
+    /// Open time of the last of these rows, UTC epoch ms.
     pub until_ms: i64,
-    /// Rows.
+    /// Number of rows.
     pub rows: usize,
-    /// Stretches of time that they fill.
+    /// Number of time clusters.
     pub clusters: usize,
-    /// Length of a stretch.
+    /// Length of a cluster.
     pub cluster_ms: i64,
 }
 
-/// What a pool was trained on.
+/// How a pool was trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PoolRecord {
     /// The timeframe.
     pub timeframe: Timeframe,
     /// The symbols whose candles it was trained on, by name.
     pub symbols: Vec<Symbol>,
-    /// Stop, target and expiry that its labels used.
+    /// Stop, target and expiry of its labels.
     pub shape: SignalShape,
-    /// The candles have no volume: its features are constants.
+    /// The candles have no volume, so the volume features are constants.
     pub is_silent: bool,
-    /// Rows trained on, of all symbols.
+    /// Training rows of all symbols.
     pub rows: usize,
     /// Open time of the first row's candle, UTC epoch ms.
     pub first_ms: i64,
-    /// Close of the last candle that any label has seen, UTC epoch ms.
+    /// Close of the last candle that any label depends on, UTC epoch ms.
     pub horizon_ms: i64,
-    /// Held-out figures of all symbols.
+    /// Held-out skill over all symbols.
     pub skill: Skill,
     /// Trees of each forest.
     pub trees: usize,
@@ -82,39 +82,39 @@ pub struct PoolRecord {
 /// The pooled model of a timeframe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
-    /// What it was trained on.
+    /// How it was trained.
     pub record: PoolRecord,
     /// BUY, then SELL.
     pub sides: [PoolSide; 2],
-    /// The same for other shapes than the configured one, which signals have; most frequent first.
+    /// Models of other shapes that signals have, most frequent first.
     pub shapes: Vec<ShapedPool>,
-    /// Whether live signals adjusted what its rows count, for it was better so: BUY, then SELL.
+    /// Whether live signals adjusted the training weights because that was better: BUY, then SELL.
     pub adjusted: [bool; 2],
 }
 
-/// What is known of bets of another shape.
+/// The model of another shape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShapedPool {
-    /// What it is, and how good.
+    /// How it was trained, and its skill.
     pub record: ShapeRecord,
     /// BUY, then SELL.
     pub sides: [PoolSide; 2],
-    /// Base rates of each symbol it was trained on, by name: BUY, then SELL. Others have those of the sides.
+    /// Base rates of each symbol it was trained on, by name: BUY, then SELL. Other symbols use those of the sides.
     pub base_rates: Vec<(Symbol, [f64; 2])>,
 }
 
-/// A shape that signals have, and what was learned of it.
+/// A shape that signals have, and how its model was trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ShapeRecord {
-    /// Stop, target and expiry that its labels used.
+    /// Stop, target and expiry of its labels.
     pub shape: SignalShape,
-    /// Recorded signals that had it, or nearly, when it was trained.
+    /// Recorded signals with this shape, or nearly, at the time of the training.
     pub signals: usize,
-    /// Rows trained on, of all symbols.
+    /// Training rows of all symbols.
     pub rows: usize,
-    /// How far it is believed, 0–1: BUY, then SELL.
+    /// The weight the model gets beside the base rate, 0–1: BUY, then SELL.
     pub beliefs: [f64; 2],
-    /// Held-out figures of all symbols.
+    /// Held-out skill over all symbols.
     pub skill: Skill,
 }
 
@@ -135,23 +135,23 @@ impl ShapedPool {
     }
 }
 
-/// Whether rates and weights are rates.
+/// Whether rates and weights are in range.
 fn are_sound(sides: &[PoolSide; 2]) -> bool {
     let rates = sides.iter().flat_map(|side| [side.base_rate].into_iter().chain(side.weights));
     rates.into_iter().all(|rate| (0.0..=1.0).contains(&rate))
 }
 
 impl Pool {
-    /// The bytes of its file. The same pool, the same bytes.
+    /// Encodes the pool. The same pool gives the same bytes.
     ///
     /// # Errors
-    /// [`Error::Internal`] if it cannot be written as bytes.
+    /// [`Error::Internal`] if it cannot be encoded.
     pub fn encode(&self) -> Result<Vec<u8>> {
         postcard::to_extend(self, MAGIC.to_vec())
             .map_err(|e| Error::Internal(format!("cannot encode a pooled model: {e}")))
     }
 
-    /// The pool that these bytes of `path` hold.
+    /// Decodes the pool from the bytes of the file `path`.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when they are something else.
@@ -181,7 +181,7 @@ impl Pool {
         };
         match decoded {
             Ok(pool) if pool.is_sound() => Ok(pool),
-            Ok(_) => refuse("its rates or shapes cannot be".to_owned()),
+            Ok(_) => refuse("its rates or shapes are out of range".to_owned()),
             Err(e) => refuse(format!("it cannot be decoded ({e})")),
         }
     }
@@ -197,7 +197,7 @@ mod tests {
     use crate::model::file;
     use domain::symbol::Market;
 
-    /// The forests of the fixture, as the pool of a shape of its own, too.
+    /// A pool made of the fixture's forests, which also serve as the model of another shape.
     fn pool() -> Pool {
         let (fixture, market) =
             (include_bytes!("../../../testkit/fixtures/champion.model"), Market::parse("BTCUSDT", "1h").unwrap());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_is_read_as_it_was_written_and_earlier_formats_have_less() {
+    fn a_pool_round_trips_and_earlier_formats_lack_fields() {
         let (pool, path) = (pool(), Path::new("a.pool"));
         let bytes = pool.encode().unwrap();
         assert_eq!(Pool::decode(&bytes, path).unwrap(), pool);
@@ -236,12 +236,12 @@ mod tests {
             wrong(|shaped| shaped.sides[0].base_rate = -0.1),
             wrong(|shaped| shaped.record.shape.stop_atr = 0.0),
         ] {
-            assert!(error.contains("its rates or shapes cannot be"), "{error}");
+            assert!(error.contains("its rates or shapes are out of range"), "{error}");
         }
     }
 
     #[test]
-    fn a_symbol_that_was_not_trained_on_has_the_base_rates_of_all() {
+    fn an_untrained_symbol_has_the_pooled_base_rates() {
         let shaped = &pool().shapes[0];
         assert_eq!(shaped.base_rates(&Symbol::parse("BTCUSDT").unwrap()), [0.45, 0.55]);
         let all = [0, 1].map(|side: usize| shaped.sides[side].base_rate);

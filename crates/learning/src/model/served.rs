@@ -1,4 +1,4 @@
-//! The model of one market as it is served: its base rates, how far the pooled model of its timeframe is believed, and its record.
+//! The model of one market as it is served: its base rates, the weight of its timeframe's pooled model, and its record.
 
 use super::evidence::PerFamily;
 use super::lineage::Lineage;
@@ -26,8 +26,8 @@ pub struct Probabilities {
 }
 
 impl Probabilities {
-    /// Of a BUY and a SELL; neither is what remains. Two forests know nothing of each other: where together they promise
-    /// more than certainty, both give way.
+    /// From the probabilities of a BUY and a SELL; the rest is HOLD. The two forests are independent: where the sum
+    /// exceeds 1, both are scaled down.
     pub fn of(buy: f64, sell: f64) -> Self {
         let scale = (buy + sell).max(1.0);
         let (buy, sell) = (buy / scale, sell / scale);
@@ -35,39 +35,39 @@ impl Probabilities {
     }
 }
 
-/// What bets come to before costs, in distances of their stops.
+/// The average results of bets before costs, in stop distances.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Payoff {
-    /// The mean of those that succeed: less than the target's distance, as some expire before they reach it.
+    /// The mean of successful bets: less than the target's distance, as some expire before they reach it.
     pub win: f64,
-    /// The mean of those that fail, as a positive number.
+    /// The mean of failed bets, as a positive number.
     pub loss: f64,
 }
 
 impl Payoff {
-    /// Of bets that all end at their stop or their target.
+    /// The payoff of bets that all end at their stop or their target.
     pub fn at_levels(reward_risk: f64) -> Self {
         Self { win: reward_risk, loss: 1.0 }
     }
 }
 
-/// A departure from the constant as far as it is believed, as a probability.
+/// The probability after shrinkage: the constant plus the weighted departure.
 pub fn believed(constant: f64, belief: f64, departure: f64) -> f64 {
     belief.mul_add(departure, constant).clamp(0.0, 1.0)
 }
 
-/// One direction's part of a market's model.
+/// One direction of a market's model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Side {
-    /// The share of successes among all rows of the market, 0–1; that of the pool where the market has too few.
+    /// The share of successes among all rows of the market, 0–1; that of the pool where the market has too few rows.
     pub base_rate: f64,
-    /// How far the pooled model is believed, 0–1; 0 means it showed no skill and the base rate is served.
+    /// The weight of the pooled model, 0–1; 0 means it showed no skill and the base rate is served.
     pub belief: f64,
-    /// What its bets came to in training.
+    /// The average results of its bets in training.
     pub payoff: Payoff,
 }
 
-/// What a model was trained on, how, and how it did on rows it had not seen.
+/// How a model was trained, and how it did on held-out rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The symbol and timeframe.
@@ -76,7 +76,7 @@ pub struct Record {
     pub trained_ms: i64,
     /// [`domain::features::VERSION`].
     pub features_version: u32,
-    /// Stop, target and expiry that its labels used.
+    /// Stop, in average true ranges, of its labels; see [`SignalShape::stop_atr`].
     pub stop_atr: f64,
     /// See [`SignalShape::reward_risk`].
     pub reward_risk: f64,
@@ -84,9 +84,9 @@ pub struct Record {
     pub expiry_bars: usize,
     /// Candles read.
     pub candles: usize,
-    /// Labelled rows trained on.
+    /// Labelled training rows.
     pub rows: usize,
-    /// The sum of their uniqueness: how many independent labels they are worth.
+    /// The effective number of independent labels: the sum of their uniqueness.
     pub effective_rows: f64,
     /// Bars without a feature row, by cause.
     pub missing: BTreeMap<Missing, usize>,
@@ -94,35 +94,34 @@ pub struct Record {
     pub unlabelled: usize,
     /// Open time of the first row's candle, UTC epoch ms.
     pub first_ms: i64,
-    /// Close time of the last candle that a label has seen: scoring may only use rows after it.
+    /// Close time of the last candle that any label depends on: only later rows may be used for scoring.
     pub horizon_ms: i64,
     /// Held-out figures of the BUY side.
     pub buy: Scores,
     /// Held-out figures of the SELL side.
     pub sell: Scores,
-    /// How many signals the model would have given on the held-out rows, one for every row at most.
+    /// Signals it would have given on the held-out rows, at most one per row.
     pub held_out_signals: usize,
     /// Their mean profit in percent of the entry, after costs; `None` when it gave none.
     pub held_out_profit: Option<f64>,
-    /// How far each side is believed, BUY then SELL; see [`Side::belief`].
+    /// The weight of the pooled model on each side, BUY then SELL; see [`Side::belief`].
     pub beliefs: [f64; 2],
-    /// The chance at which a bet earns nothing after costs, BUY then SELL, at the median distance of the stop.
+    /// The probability at which a bet earns nothing after costs, BUY then SELL, at the median stop distance.
     pub break_even: [f64; 2],
     /// Held-out skill on the rows of this market.
     pub skill: Skill,
     /// Held-out skill on the rows of all symbols of the pool.
     pub pool_skill: Skill,
-    /// The pooled model that it rests on, by the SHA-256 of its file in hex; `None` before it is stored, and for a model of an
-    /// earlier format.
+    /// The SHA-256 of the pooled model's file in hex; `None` before it is stored, and for a model of an earlier format.
     pub pool: Option<String>,
     /// The symbols that the pooled model was trained on, by name.
     pub symbols: Vec<Symbol>,
     /// Rows that the pooled model was trained on.
     pub pool_rows: usize,
-    /// What each family of learners counts, BUY then SELL; see [`super::Families::NAMES`].
+    /// The stacking weights of the families, BUY then SELL; see [`super::Families::NAMES`].
     pub weights: [PerFamily; 2],
-    /// The features it was trained on by importance, both sides averaged, best first, adding up to 1. Where the candles had no
-    /// volume, those of volume are not among them.
+    /// The features it was trained on by importance, averaged over both sides, best first, adding up to 1. Without
+    /// volume, the volume features are left out.
     pub importances: Vec<(String, f64)>,
     /// Trees per side.
     pub trees: usize,
@@ -141,13 +140,13 @@ impl Record {
         (self.buy.constant_log_loss + self.sell.constant_log_loss) / 2.0
     }
 
-    /// The features that it was trained without, because the candles had no volume.
+    /// The features it was trained without, because the candles had no volume.
     pub fn left_out(&self) -> Vec<&'static str> {
         let names = OF_VOLUME.iter().map(|(name, _)| *name);
         names.filter(|name| self.importances.iter().all(|(used, _)| used != name)).collect()
     }
 
-    /// Whether the features of volume are among those it was trained on.
+    /// Whether it was trained on the volume features.
     pub fn uses_volume(&self) -> bool {
         self.left_out().is_empty()
     }
@@ -157,7 +156,7 @@ impl Record {
         self.beliefs.iter().any(|belief| *belief > 0.0)
     }
 
-    /// Stop, target and expiry that its labels used.
+    /// Stop, target and expiry of its labels.
     pub fn shape(&self) -> SignalShape {
         SignalShape { stop_atr: self.stop_atr, reward_risk: self.reward_risk, expiry_bars: self.expiry_bars }
     }
@@ -166,7 +165,7 @@ impl Record {
 /// A model in service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// What it was trained on and how it did.
+    /// How it was trained, and how it did.
     pub record: Record,
     /// The BUY side.
     pub buy: Side,
@@ -174,20 +173,20 @@ pub struct Model {
     pub sell: Side,
     /// The pooled model of its timeframe, which markets share.
     pub pool: Arc<Pool>,
-    /// Where it comes from, and what is needed to judge and to continue it.
+    /// Its origin, and what is needed to judge and to continue it.
     pub lineage: Lineage,
 }
 
-/// What was in service when a training began to compare.
+/// The model in service when a training began.
 #[derive(Debug, Clone)]
 pub enum Champion {
-    /// Nothing yet.
+    /// No model yet.
     None,
-    /// Something that cannot be read.
+    /// A model that cannot be read.
     Unusable {
-        /// Which version; `None` when that cannot be read either.
+        /// Its version; `None` when that cannot be read either.
         version: Option<u64>,
-        /// Why not.
+        /// Why it cannot be read.
         error: Error,
     },
     /// This model.
@@ -195,7 +194,7 @@ pub enum Champion {
 }
 
 impl Model {
-    /// Its number in the registry; 0 before it is stored, and for a file of the format that had no numbers.
+    /// The version number in the registry; 0 before it is stored, and for the file format without numbers.
     pub fn version(&self) -> u64 {
         self.lineage.version
     }
@@ -208,12 +207,12 @@ impl Model {
         }
     }
 
-    /// What each side says of one feature row, BUY then SELL; `None` for a row of another length or with a value that is not
-    /// finite.
+    /// The probability of success of each side for one feature row, BUY then SELL; `None` for a row of another length
+    /// or with a value that is not finite.
     pub fn stated(&self, row: &[f64]) -> Option<[f64; 2]> {
         let [buy, sell] = &self.pool.sides;
         let say = |side: &Side, pool: &PoolSide| {
-            // Nobody is asked who is not believed.
+            // A model without weight need not be evaluated.
             let departure = if side.belief > 0.0 { pool.departure(row)? } else { 0.0 };
             Some(believed(side.base_rate, side.belief, departure))
         };
@@ -231,7 +230,7 @@ impl Model {
         self.stated(row).map(|[buy, sell]| Probabilities::of(buy, sell))
     }
 
-    /// Whether its rates are rates, and its bets win and lose.
+    /// Whether rates and payoffs are in range.
     pub fn is_sound(&self) -> bool {
         [&self.buy, &self.sell].into_iter().all(|side| {
             let Payoff { win, loss } = side.payoff;

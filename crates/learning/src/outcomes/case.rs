@@ -1,4 +1,4 @@
-//! What the learner sees of a signal: facts known when it was given, nothing of what came after.
+//! The input of the outcome learner: what was known about a signal when it was given, and nothing later.
 
 use super::levels::log_odds;
 use crate::features;
@@ -8,22 +8,22 @@ use domain::signal::{Departures, Signal};
 use domain::symbol::{Market, Symbol, Timeframe};
 use serde::Serialize;
 
-/// Probabilities that are ever told.
+/// Stated probabilities are clipped to this range.
 pub const PROBABILITY_RANGE: (f64, f64) = (0.02, 0.98);
 
-/// What the levels of a signal say of it.
+/// Facts that follow from a signal's levels.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bet {
+pub(super) struct LevelFacts {
     /// Stop distance in percent of the entry.
     pub risk: Option<f64>,
-    /// Stop distance and target distance in percent of the entry, when it has both.
+    /// Stop distance and target distance in percent of the entry, where it has both.
     pub both: Option<(f64, f64)>,
     /// See [`Case::implied`].
     pub implied: f64,
 }
 
-impl Bet {
-    /// Of these levels.
+impl LevelFacts {
+    /// From these levels.
     pub fn of(levels: &Levels) -> Self {
         let distance = |level: Option<f64>| level.map(|level| (level - levels.entry).abs() / levels.entry * 100.0);
         let (risk, reward) = (distance(levels.stop_loss), distance(levels.take_profit));
@@ -33,35 +33,35 @@ impl Bet {
     }
 }
 
-/// A signal as evidence, or as the question.
+/// The known facts of a signal, either as evidence or to be predicted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Case {
     /// Symbol and timeframe.
     pub market: Market,
-    /// Which way it bets.
+    /// The direction of the bet.
     pub direction: Direction,
-    /// What gave it.
+    /// The strategy that gave it.
     pub strategy: Option<String>,
-    /// The probability that a price without drift reaches the target before the stop; 0.5 when it lacks either.
+    /// The probability that a price without drift reaches the target before the stop; 0.5 without both levels.
     pub implied: f64,
-    /// Target distance over stop distance, when it has both.
+    /// Target distance over stop distance, where it has both.
     pub reward_risk: Option<f64>,
     /// Stop distance in percent of the entry.
     pub stop_percent: Option<f64>,
     /// The caller's confidence, percent.
     pub confidence: Option<f64>,
-    /// The caller's indicators that are finite numbers, by name.
+    /// The caller's numeric indicators that are finite, by name.
     pub indicators: Vec<(String, f64)>,
-    /// The caller's indicators that are texts, by name.
+    /// The caller's text indicators, by name.
     pub texts: Vec<(String, String)>,
-    /// The candle features at entry, of today's version.
+    /// The candle features at entry; `None` if they are of another version than today's.
     pub features: Option<Vec<f64>>,
-    /// The probability that it succeeds, as a model of candles said when it was given.
+    /// The probability of success that a model of candles stated when it was given.
     pub prior: Option<f64>,
 }
 
 impl Case {
-    /// A BUY of which nothing else is known, for tests.
+    /// A BUY without any other facts, for tests.
     #[cfg(test)]
     pub(super) fn bare(symbol: &str) -> Self {
         Self {
@@ -79,10 +79,10 @@ impl Case {
         }
     }
 
-    /// Of a signal; `None` for a HOLD, which bets on nothing.
+    /// From a signal; `None` for a HOLD, which is not a bet.
     pub fn of(signal: &Signal) -> Option<Self> {
         let levels = signal.levels()?;
-        let Bet { risk, both, implied } = Bet::of(&levels);
+        let LevelFacts { risk, both, implied } = LevelFacts::of(&levels);
         let known = |features: &&domain::signal::EntryFeatures| {
             features.version == features::VERSION && features.values.len() == COUNT
         };
@@ -101,18 +101,18 @@ impl Case {
         })
     }
 
-    /// The log odds of success that its levels imply.
+    /// The log odds of success implied by its levels.
     pub fn implied_log_odds(&self) -> f64 {
         log_odds(self.implied.clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1))
     }
 
-    /// By how much the log odds that candles gave it depart from what its levels imply; 0 where candles said nothing.
+    /// How far the log odds from the candle model depart from those implied by the levels; 0 without a candle model.
     pub fn candles(&self) -> f64 {
         let told = |prior: f64| log_odds(prior.clamp(PROBABILITY_RANGE.0, PROBABILITY_RANGE.1));
         self.prior.map_or(0.0, |prior| told(prior) - self.implied_log_odds())
     }
 
-    /// The log odds of success that are expected of it before any outcome is looked at.
+    /// The log odds of success before any outcome is considered.
     pub fn expected(&self) -> f64 {
         self.implied_log_odds() + self.candles()
     }
@@ -128,16 +128,16 @@ impl Case {
     }
 }
 
-/// A closed signal: a case and how it ended.
+/// A closed signal: its case and its outcome.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lesson {
     /// What was known when it was given.
     pub case: Case,
     /// Whether it succeeded.
     pub success: bool,
-    /// What it earned before costs, in distances of its stop; `None` without a stop.
+    /// Its profit before costs, in stop distances (R); `None` without a stop.
     pub r: Option<f64>,
-    /// What each source of evidence said when it was given, if it was asked.
+    /// What each source of evidence predicted when it was given, if it was asked.
     pub said: Option<Departures>,
     /// When it was given, UTC epoch ms.
     pub given_ms: i64,
@@ -146,8 +146,8 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// Sorts lessons by when they closed. What closed together goes by what is known of it, so that it does not matter which
-    /// one was learned first.
+    /// A sort key by closing time. Lessons that closed together are sorted by their contents, so that the order in
+    /// which they arrived does not matter.
     pub fn order(&self) -> impl Ord + use<'_> {
         (self.closed_ms, self.given_ms, self.case.symbol().as_str(), self.case.timeframe().millis())
     }

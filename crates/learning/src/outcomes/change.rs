@@ -1,20 +1,20 @@
-//! Notices when the world has changed: what was learned predicts worse than something simpler.
+//! Detects a change of the market: the model's predictions have become worse than simpler ones.
 
 use serde::{Deserialize, Serialize};
 
-/// The statistic at which a change is called. Under a calibrated model the product of likelihood ratios is a martingale, so
-/// that a false alarm comes once in e^8 ≈ 3 000 outcomes or less (Lorden, *Procedures for reacting to a change in
-/// distribution*, 1971).
+/// The statistic at which a change is reported. For a calibrated model the product of likelihood ratios is a
+/// martingale, so a false alarm comes at most once in e^8 ≈ 3 000 outcomes (Lorden, *Procedures for reacting to a
+/// change in distribution*, 1971).
 const ALARM: f64 = 8.0;
-/// Outcomes that the recent rate looks back on, as a half-life.
+/// Half-life of the recent success rate, in outcomes.
 const HALF_LIFE: f64 = 15.0;
 
-/// A pair of cumulative sums (Page, *Continuous inspection schemes*, 1954) of the log likelihood ratio of each outcome: the
-/// base rate against what was predicted, and the recent rate against what was predicted.
+/// Two CUSUM charts (Page, *Continuous inspection schemes*, 1954) of the log likelihood ratio of each outcome: one
+/// compares the base rate with the prediction, the other compares the recent rate with the prediction.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChangeDetector {
     sums: [f64; 2],
-    /// When each sum was last at zero: outcomes ago.
+    /// For each chart, how many outcomes ago it was last at zero.
     since: [usize; 2],
     recent: f64,
 }
@@ -26,11 +26,11 @@ impl Default for ChangeDetector {
 }
 
 impl ChangeDetector {
-    /// Takes an outcome that counts `weight`, and had been given this probability and this base rate before. `Some(n)`: a
-    /// change is called, and its first sign was n outcomes ago.
+    /// Adds an outcome of weight `weight`, with the probability and the base rate stated beforehand. `Some(n)` reports
+    /// a change whose first sign was n outcomes ago.
     pub fn observe(&mut self, probability: f64, base: f64, success: bool, weight: f64) -> Option<usize> {
         let likelihood = |p: f64| if success { p } else { 1.0 - p };
-        // Departs from the prediction, not from the base, so that a calm market leaves it where it was.
+        // Starts at the prediction, not at the base rate, so that it stays unchanged while the market does.
         let recent = self.recent.clamp(0.05, 0.95);
         for (i, simple) in [base, recent].into_iter().enumerate() {
             self.sums[i] += weight * (likelihood(simple) / likelihood(probability)).ln();
@@ -55,7 +55,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    /// Outcomes with these true probabilities, predicted as said; the places of the alarms, and what each reported.
+    /// Simulates outcomes with these true probabilities and stated predictions; returns the positions of the alarms and
+    /// what each reported.
     fn alarms(seed: u64, outcomes: impl Iterator<Item = (f64, f64)>) -> Vec<(usize, usize)> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut detector = ChangeDetector::default();
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_nothing_says_nothing() {
+    fn outcomes_of_weight_zero_are_ignored() {
         let mut detector = ChangeDetector::default();
         assert!((0..1_000).all(|_| detector.observe(0.9, 0.6, false, 0.0).is_none()));
         let found = (1..).find(|_| detector.observe(0.9, 0.6, false, 0.25).is_some());

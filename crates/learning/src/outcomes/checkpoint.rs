@@ -1,9 +1,10 @@
-//! Where a learner stands, as bytes, so that a process that starts need not learn again what one before it has learned.
+//! Checkpoints: the state of a learner as bytes, so that a process that starts need not repeat what an earlier one has
+//! learned.
 //!
-//! It changes no answer, not by one bit: it is what learning a backlog from its beginning comes to on its way, and what follows
-//! is learned from there as it would be. So it counts for a backlog only that begins with the very lessons it was learned from,
-//! and that is no shorter than the one before: whether an early change is followed up depends on how much still waits. Anything
-//! amiss, and all is learned anew. Signals that were open then count for it, too.
+//! Using a checkpoint changes no answer, not by one bit: it is a state on the way of learning a backlog from its
+//! beginning. So it is only valid for a backlog that begins with exactly the lessons it has learned and that is at
+//! least as long as the original one, because whether an early change is followed up depends on how much still waits.
+//! The signals that were open then must match too. If anything differs, everything is learned again.
 
 use super::case::Lesson;
 use super::change::ChangeDetector;
@@ -15,7 +16,8 @@ use domain::signal::SignalKey;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Raise the number whenever the same lessons come to another learner. The processor is named for its arithmetic.
+/// Raise the number whenever the same lessons lead to a different learner. The processor is included because
+/// floating-point results depend on it.
 pub const VERSION: &str = version();
 
 const MAGIC: &[u8; 8] = b"SLLEARN\x01";
@@ -28,17 +30,17 @@ const fn version() -> &'static str {
     }
 }
 
-/// Where a learner stands.
+/// The saved state of a learner.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub(super) version: String,
-    /// Of all randomness.
+    /// The seed of all randomness.
     pub(super) seed: u64,
-    /// How long the backlog was.
+    /// The length of the original backlog.
     pub(super) closings: usize,
-    /// How much of it has been learned.
+    /// The number of lessons learned.
     pub(super) lessons: usize,
-    /// The hash of that.
+    /// The hash of those lessons.
     pub(super) content: (u64, u64),
     pub(super) changed_at: usize,
     pub(super) said: Vec<Option<Departures>>,
@@ -52,7 +54,7 @@ impl Checkpoint {
         self.lessons
     }
 
-    /// As bytes: a mark, the CRC-32 of the rest, postcard.
+    /// Encodes it: a version mark, the CRC-32 of the rest, postcard.
     ///
     /// # Errors
     /// [`Error::Internal`] for a defect.
@@ -61,7 +63,7 @@ impl Checkpoint {
         Ok([&MAGIC[..], &crc32fast::hash(&body).to_le_bytes(), &body].concat())
     }
 
-    /// From bytes; `None` where they are not whole, or of another version.
+    /// Decodes it; `None` where the bytes are damaged or of another version.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (crc, body) = bytes.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
         if u32::from_le_bytes(*crc) != crc32fast::hash(body) {
@@ -70,7 +72,7 @@ impl Checkpoint {
         postcard::from_bytes::<Self>(body).ok().filter(|checkpoint| checkpoint.version == VERSION)
     }
 
-    /// Whether learning this backlog comes to it.
+    /// Whether learning this backlog passes through this checkpoint.
     pub(super) fn is_of(&self, backlog: &VecDeque<Lesson>, open: &[Open], seed: u64) -> bool {
         let open = || open_at(self.model.until_ms, backlog.iter().skip(self.lessons), open);
         self.seed == seed
@@ -81,9 +83,9 @@ impl Checkpoint {
     }
 }
 
-/// The hash of lessons. Two that differ in a bit have another, but by intent.
+/// A hash of lessons that any accidental difference changes.
 pub(super) fn content<'a>(lessons: impl Iterator<Item = &'a Lesson>) -> (u64, u64) {
-    // To serialise numbers and texts into memory cannot fail.
+    // Serialising numbers and texts into memory cannot fail.
     let bytes = postcard::to_stdvec(&lessons.collect::<Vec<_>>()).unwrap_or_default();
     let SignalKey(high, low) = SignalKey::of_bytes(&bytes);
     (high, low)
@@ -105,7 +107,7 @@ mod tests {
         expires_ms: None,
     };
 
-    /// Learns a backlog in stages, as a process that starts does; and the last checkpoint on the way.
+    /// Learns a backlog in stages, like a process that starts; returns the learner and the last checkpoint on the way.
     fn learned(mut learner: Learner, mut backlog: VecDeque<Lesson>) -> (Learner, Option<Checkpoint>) {
         let mut last = None;
         loop {
@@ -129,12 +131,12 @@ mod tests {
     fn resumed(bytes: &[u8], backlog: &[Lesson], seed: u64) -> Option<Learner> {
         let mut backlog: VecDeque<Lesson> = backlog.to_vec().into();
         let learner = Learner::resume(Checkpoint::decode(bytes)?, &mut backlog, &[], seed)?;
-        assert!(!learner.lessons().is_empty(), "something is spared");
+        assert!(!learner.lessons().is_empty(), "some learning is saved");
         Some(learned(learner, backlog).0)
     }
 
     #[test]
-    fn what_was_learned_before_changes_no_bit_of_what_is_said() {
+    fn a_checkpoint_changes_no_prediction() {
         // With a change on the way, and without one.
         for turn in [400, i64::MAX] {
             let rate = move |rsi: f64, number: i64| if (rsi > 50.0) == (number < turn) { 0.85 } else { 0.25 };
@@ -144,25 +146,25 @@ mod tests {
                 let bytes = checkpoint.unwrap().encode().unwrap();
                 for until in [known, known + 77, all.len()] {
                     let afresh = learned(Learner::default(), all[..until].to_vec().into()).0;
-                    let resumed = resumed(&bytes, &all[..until], SEED).expect("it is of this backlog");
+                    let resumed = resumed(&bytes, &all[..until], SEED).expect("the checkpoint belongs to this backlog");
                     assert!(said(&resumed) == said(&afresh), "{known} to {until}, turning at {turn}");
                     assert_eq!(resumed.lessons(), afresh.lessons());
-                    // And so it goes on.
+                    // Learning continues identically.
                     let grown = [resumed, afresh].map(|mut learner| {
                         learner.adopt(OutcomeModel::grow(&learner.evidence(), SEED));
                         said(&learner)
                     });
                     assert!(grown[0] == grown[1]);
                 }
-                // From the later one on, no other model is grown.
+                // After the later checkpoint no further model is grown.
                 let later = said(&learned(Learner::default(), all.clone().into()).0);
-                assert!(known > 300 || said(&before) != later, "they can differ");
+                assert!(known > 300 || said(&before) != later, "the predictions can differ");
             }
         }
     }
 
     #[test]
-    fn in_doubt_all_is_learned_anew() {
+    fn an_invalid_checkpoint_is_ignored() {
         let all = outcomes(COUNT, 1, |_, _| 0.6);
         let bytes = learned(Learner::default(), all.clone().into()).1.unwrap().encode().unwrap();
         assert!(resumed(&bytes, &all, SEED).is_some());
@@ -174,7 +176,7 @@ mod tests {
         other = all.clone();
         other.swap(3, 4);
         assert!(resumed(&bytes, &other, SEED).is_none(), "another order");
-        // One that was open then, and is still, or has closed since.
+        // A signal that was open then, and is either still open or has closed since.
         let open = |given_ms| Open::of(&domain::barrier::Levels { since_ms: given_ms, ..LEVELS });
         let until_ms = all[COUNT as usize - 1].closed_ms;
         let with = |given_ms| {

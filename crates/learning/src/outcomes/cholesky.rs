@@ -1,19 +1,19 @@
-//! Symmetric positive definite matrices: the Cholesky factor, what it solves, and the inverse. In blocks, so that nearly all of
-//! the work is multiplication of matrices.
+//! Symmetric positive definite matrices: Cholesky factor, solution of linear equations, and inverse. The algorithms
+//! work in blocks, so that nearly all of the work is matrix multiplication.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, NdFloat, s};
 
-/// Columns that are worked on at a time.
+/// Number of columns in a block.
 const BLOCK: usize = 48;
 /// Triangles up to this size are inverted directly.
 const SMALL: usize = 24;
 
-/// The lower triangle L of A = L Lᵀ; what is above it is 0.
+/// The lower triangle L of A = L Lᵀ; elements above the diagonal are 0.
 pub struct Cholesky<N = f64>(Array2<N>);
 
 impl<N: NdFloat> Cholesky<N> {
-    /// Factors a symmetric matrix, of which it reads the lower triangle; `None` where it is not positive definite.
+    /// Factors a symmetric matrix, reading its lower triangle; `None` where it is not positive definite.
     pub fn of(mut a: Array2<N>) -> Option<Self> {
         let n = a.nrows();
         for from in (0..n).step_by(BLOCK) {
@@ -34,7 +34,7 @@ impl<N: NdFloat> Cholesky<N> {
         Some(Self(a))
     }
 
-    /// x of A x = b.
+    /// The solution x of A x = b.
     pub fn solve(&self, b: &[N]) -> Vec<N> {
         let l = &self.0;
         let n = b.len();
@@ -58,7 +58,7 @@ impl<N: NdFloat> Cholesky<N> {
         invert(self.0.view(), triangle.view_mut());
         let mut inverse = Array2::zeros((n, n));
         for from in (0..n).step_by(BLOCK) {
-            // Above its diagonal the triangle is 0: the rows before the strip add nothing.
+            // Above the diagonal the triangle is 0, so the rows before the strip contribute nothing.
             let until = (from + BLOCK).min(n);
             let (strip, before) = (triangle.slice(s![from.., from..until]), triangle.slice(s![from.., ..until]));
             let product = strip.t().dot(&before);
@@ -69,11 +69,11 @@ impl<N: NdFloat> Cholesky<N> {
     }
 }
 
-/// Factors the columns of a block, of which nothing is left to take away that stands before them: the triangle at their top, and what is
-/// below it.
+/// Factors the columns of a block, from which the contributions of earlier columns have been subtracted: the triangle
+/// at the top, and the part below it.
 fn factor<N: NdFloat>(mut columns: ArrayViewMut2<N>) -> Option<()> {
     let width = columns.ncols();
-    // The factor of the top, transposed: what a row takes away stands side by side.
+    // The factor of the top, transposed, so that what is subtracted from a row is contiguous.
     let mut top = [[N::zero(); BLOCK]; BLOCK];
     for (number, mut row) in columns.rows_mut().into_iter().enumerate() {
         let mut values = [N::zero(); BLOCK];
@@ -90,7 +90,7 @@ fn factor<N: NdFloat>(mut columns: ArrayViewMut2<N>) -> Option<()> {
         }
         if number < width {
             let pivot = values[number];
-            // Not of a NaN either.
+            // NaN is refused as well.
             if pivot.is_nan() || pivot <= N::zero() {
                 return None;
             }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_solves_and_inverts_comes_back() {
+    fn solutions_and_inverses_are_correct() {
         for n in [1, SMALL, BLOCK, BLOCK + 1, 3 * BLOCK - 5] {
             let a = matrix(n);
             let factor = Cholesky::of(a.clone()).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_positive_definite_has_no_factor() {
+    fn an_indefinite_matrix_has_no_factor() {
         for place in [0, BLOCK + 3] {
             for bad in [-1e6, f64::NAN] {
                 let mut a = matrix(BLOCK + 9);

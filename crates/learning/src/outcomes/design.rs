@@ -1,30 +1,31 @@
-//! Outcomes of one time depend on each other: their trades overlap, and markets move together. The design effect says for how many
-//! of them one stands.
+//! The design effect: outcomes of one time depend on each other, because trades overlap and markets move together. It
+//! is the number of outcomes that carry as much information as one independent outcome.
 
-/// Correlation of two outcomes of one cluster that is expected before any are seen, and how many clusters that expectation is worth.
+/// Prior: the correlation of two outcomes of one cluster, and how many clusters of data this assumption is worth.
 const EXPECTED: (f64, f64) = (0.3, 4.0);
-/// A cluster is so many lives of a signal long, the shorter where there would be fewer than [`WANTED`] clusters.
+/// The length of a cluster in signal lifetimes; the shorter one is used where there would be fewer than [`WANTED`]
+/// clusters.
 const LIVES: (i64, i64) = (2, 8);
 const WANTED: i64 = 40;
 
-/// How long a cluster is, for signals given over `span_ms` that mostly live no longer than `life_ms`: what overlaps mostly lies
-/// within one.
+/// The length of a cluster for signals given over `span_ms`, most of which stay open no longer than `life_ms`: long
+/// enough that most overlaps lie within one cluster.
 pub fn cluster_ms(span_ms: i64, life_ms: i64) -> i64 {
     let life = life_ms.max(1);
     (span_ms / WANTED).clamp(LIVES.0 * life, LIVES.1 * life)
 }
 
-/// The variance of a sum of scores beside what it would be if they were independent, from the sums of clusters.
+/// Compares the variance of a sum of scores with that under independence, using the sums of clusters.
 ///
-/// Sources: Kish, *Survey Sampling*, 1965, chapter 8; Liang and Zeger, *Longitudinal data analysis using generalized linear models*,
-/// 1986.
+/// Sources: Kish, *Survey Sampling*, 1965, chapter 8; Liang and Zeger, *Longitudinal data analysis using generalized
+/// linear models*, 1986.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Design {
     cluster: i64,
-    /// Of the cluster under way.
+    /// The sum of the current cluster.
     sum: f64,
     count: f64,
-    /// Of all.
+    /// The sum over finished clusters of their squared sums.
     squared_sums: f64,
     squares: f64,
     squared_sizes: f64,
@@ -33,7 +34,7 @@ pub struct Design {
 }
 
 impl Design {
-    /// Takes the score of a row. Rows of one cluster come one after the other.
+    /// Adds the score of a row. Rows of one cluster must be added consecutively.
     pub fn add(&mut self, cluster: i64, score: f64) {
         if cluster != self.cluster {
             self.close();
@@ -54,7 +55,7 @@ impl Design {
         (self.sum, self.count) = (0.0, 0.0);
     }
 
-    /// For how many rows one stands: 1 or more. Few clusters say little, so that what is expected of rows of one time counts too.
+    /// The design effect, at least 1. With few clusters, the prior correlation of rows of one cluster counts as well.
     pub fn effect(mut self) -> f64 {
         self.close();
         if self.squares == 0.0 {
@@ -66,7 +67,8 @@ impl Design {
         ((measured * self.clusters + known * expected) / (self.clusters + known)).max(1.0)
     }
 
-    /// How far the scores' sum lies from 0, in standard errors of clusters; 0 where there is nothing to tell.
+    /// How far the sum of the scores lies from 0, in cluster-robust standard errors; 0 where there is nothing to
+    /// measure.
     pub fn departure(mut self, total: f64) -> f64 {
         self.close();
         if self.squared_sums > 0.0 { total / self.squared_sums.sqrt() } else { 0.0 }
@@ -97,7 +99,7 @@ mod tests {
         assert!((effect(200, 10, true) - 10.0).abs() < 1.0, "{}", effect(200, 10, true));
         assert!(effect(200, 10, false) < 1.3, "{}", effect(200, 10, false));
         assert_eq!(effect(0, 10, true), 1.0);
-        // One cluster says nothing: what is expected counts.
+        // A single cluster measures nothing, so the prior counts.
         let few = effect(1, 11, false);
         assert!((2.0..5.0).contains(&few), "{few}");
     }

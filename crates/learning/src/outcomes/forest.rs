@@ -1,7 +1,8 @@
-//! A forest of extremely randomised trees that learns a residual, and shrinks leaves of little evidence towards their parents.
+//! A forest of extremely randomised trees that fits residuals and shrinks small leaves towards their parents.
 //!
-//! Sources: Geurts, Ernst and Wehenkel, *Extremely randomized trees*, 2006 (random thresholds, the best of some kept);
-//! Agarwal et al., *Hierarchical Shrinkage*, 2022 (a node's departure from its parent counts 1 / (1 + λ / n)).
+//! Sources: Geurts, Ernst and Wehenkel, *Extremely randomized trees*, 2006 (random thresholds, the best of several
+//! kept); Agarwal et al., *Hierarchical Shrinkage*, 2022 (a node's departure from its parent is multiplied by 1 / (1 +
+//! λ / n)).
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,17 +12,17 @@ use std::hint::select_unpredictable;
 
 /// λ of the hierarchical shrinkage, in outcomes.
 const SHRINKAGE: f32 = 10.0;
-/// Outcomes in a leaf at least.
+/// Fewest outcomes in a leaf.
 const MIN_LEAF: f32 = 4.0;
 const MAX_DEPTH: usize = 9;
 /// Trees that a prediction walks at a time.
 const ABREAST: usize = 8;
-/// Rows that a split is tried on at a time.
+/// Rows that a split is evaluated on at a time.
 const LANES: usize = 8;
-/// Share of the blocks of rows that each tree is grown from; the others test it.
+/// The share of the blocks of rows that each tree is grown on; the others are out of bag.
 const BAG: f64 = 0.7;
 
-/// How the values of a column are told apart.
+/// How the values of a column are split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// By a threshold.
@@ -30,38 +31,38 @@ pub enum Kind {
     Category,
 }
 
-/// The rows to learn from, column by column; NaN is missing.
+/// The training rows, column by column; NaN is missing.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     /// One vector per column, all as long as `targets`.
     pub columns: Vec<Vec<f32>>,
-    /// What each column's values are.
+    /// The kind of each column.
     pub kinds: Vec<Kind>,
     /// How often each column is tried, relative to the others.
     pub chances: Vec<f64>,
-    /// What is to be predicted.
+    /// The values to predict.
     pub targets: Vec<f32>,
-    /// What each row counts.
+    /// The weight of each row.
     pub weights: Vec<f32>,
-    /// The block that each row belongs to, numbered from 0: a tree sees all of its rows or none, so that no row is tested by
-    /// trees that saw its twin.
+    /// The block of each row, numbered from 0. A tree is grown on all rows of a block or on none, so that no row is
+    /// tested by trees that saw a dependent one.
     pub blocks: Vec<u32>,
 }
 
-/// How to grow.
+/// Parameters for growing a forest.
 #[derive(Debug, Clone, Copy)]
 pub struct Growth {
-    /// Trees.
+    /// Number of trees.
     pub trees: usize,
     /// Splits tried at each node.
     pub tries: usize,
-    /// Of all randomness.
+    /// The seed of all randomness.
     pub seed: u64,
 }
 
-/// A split, or a leaf when `left` is 0 (the root is nobody's child). The right child follows the left one.
+/// A split, or a leaf when `left` is 0 (the root is never a child). The right child follows the left one.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Node {
+struct OutcomeNode {
     left: u32,
     column: u16,
     kind: Kind,
@@ -71,8 +72,8 @@ struct Node {
     sum: f32,
 }
 
-impl Node {
-    /// NaN is neither below nor equal to anything. Without a jump, for nobody can predict where it would go.
+impl OutcomeNode {
+    /// Where a value goes; NaN goes where the split says. Branch-free, because the branch would be unpredictable.
     fn goes_left(&self, value: f32) -> bool {
         let number = self.kind == Kind::Number;
         (number & (value <= self.threshold))
@@ -80,7 +81,7 @@ impl Node {
             | (self.missing_left & value.is_nan())
     }
 
-    /// The weight, and the weighed targets, of the rows that go left: many side by side, and without a jump.
+    /// The total weight and the weighted sum of targets of the rows that go left: vectorised and branch-free.
     fn left(&self, values: &Lined, weights: &Lined, targets: &Lined) -> [f32; 2] {
         let least = if self.kind == Kind::Number { f32::NEG_INFINITY } else { self.threshold };
         let missing = if self.missing_left { u32::MAX } else { 0 };
@@ -104,7 +105,7 @@ impl Node {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Tree {
-    nodes: Vec<Node>,
+    nodes: Vec<OutcomeNode>,
 }
 
 /// The trees.
@@ -114,8 +115,8 @@ pub struct OutcomeForest {
 }
 
 impl OutcomeForest {
-    /// Grows the trees on the threads of the calling pool, and predicts each row by the trees that did not see it (0 where
-    /// all did). The same whatever the number of threads.
+    /// Grows the trees on the threads of the calling pool, and returns the out-of-bag prediction of each row (0 where
+    /// every tree saw it). The result does not depend on the number of threads.
     pub fn grow(table: &Table, growth: Growth) -> (Self, Vec<f64>) {
         let rows = table.targets.len();
         let blocks = table.blocks.iter().max().map_or(0, |last| last + 1);
@@ -146,7 +147,7 @@ impl OutcomeForest {
         (Self { trees: grown.into_iter().map(|(tree, _)| tree).collect() }, outside)
     }
 
-    /// The mean of the trees; 0 of an empty forest.
+    /// The mean of the trees' predictions; 0 for an empty forest.
     pub fn predict(&self, row: &[f32]) -> f64 {
         let at = |column: usize| row[column];
         let (abreast, rest) = self.trees.as_chunks::<ABREAST>();
@@ -169,7 +170,7 @@ fn cumulate(chances: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// What each of some trees predicts. They are walked abreast, so that one's loads are waited for while the others go on.
+/// The predictions of several trees. They are walked together, to hide memory latency.
 fn predict<const N: usize>(trees: [&Tree; N], value_of: impl Fn(usize) -> f32) -> [f32; N] {
     let mut at = [0; N];
     let mut values = trees.map(|tree| tree.nodes[0].sum / (tree.nodes[0].weight + SHRINKAGE));
@@ -177,7 +178,7 @@ fn predict<const N: usize>(trees: [&Tree; N], value_of: impl Fn(usize) -> f32) -
         for ((tree, at), value) in trees.iter().zip(&mut at).zip(&mut values) {
             let node = &tree.nodes[*at];
             let child = node.left as usize + usize::from(!node.goes_left(value_of(usize::from(node.column))));
-            // From a leaf it goes on to itself, which adds nothing.
+            // A leaf leads to itself.
             *at = select_unpredictable(node.left > 0, child, *at);
             *value += (tree.nodes[*at].mean() - node.mean()) / (1.0 + SHRINKAGE / node.weight);
         }
@@ -192,7 +193,7 @@ impl Tree {
     }
 }
 
-/// A number of each of some rows, side by side; what fills the last line is 0.
+/// One number per row in lines of [`LANES`]; the last line is padded with 0.
 struct Lined(Vec<[f32; LANES]>);
 
 impl Lined {
@@ -216,7 +217,7 @@ struct Grower<'a> {
 impl Grower<'_> {
     fn grow(mut self, mut members: Vec<u32>) -> Tree {
         let mut nodes = vec![self.leaf(&members)];
-        // Node, its members' range, its depth.
+        // A node, the range of its members, its depth.
         let mut open = vec![(0, 0..members.len(), 0)];
         while let Some((at, range, depth)) = open.pop() {
             if depth == MAX_DEPTH {
@@ -227,7 +228,7 @@ impl Grower<'_> {
             let middle =
                 range.start + partition(&mut members[range.clone()], |row| split.goes_left(column[row as usize]));
             let left = nodes.len();
-            nodes[at] = Node { left: left as u32, ..split };
+            nodes[at] = OutcomeNode { left: left as u32, ..split };
             nodes.push(self.leaf(&members[range.start..middle]));
             nodes.push(self.leaf(&members[middle..range.end]));
             open.push((left + 1, middle..range.end, depth + 1));
@@ -236,21 +237,21 @@ impl Grower<'_> {
         Tree { nodes }
     }
 
-    fn leaf(&self, members: &[u32]) -> Node {
+    fn leaf(&self, members: &[u32]) -> OutcomeNode {
         let (mut weight, mut sum) = (0.0, 0.0);
         for &row in members {
             weight += self.table.weights[row as usize];
             sum += self.table.weights[row as usize] * self.table.targets[row as usize];
         }
-        Node { left: 0, column: 0, kind: Kind::Number, missing_left: false, threshold: 0.0, weight, sum }
+        OutcomeNode { left: 0, column: 0, kind: Kind::Number, missing_left: false, threshold: 0.0, weight, sum }
     }
 
-    /// Of the splits tried, the one that explains most of the variance; `None` when none leaves enough on both sides.
-    fn best_split(&mut self, node: &Node, members: &[u32]) -> Option<Node> {
+    /// The best of several random splits, by explained variance; `None` when none leaves enough rows on both sides.
+    fn best_split(&mut self, node: &OutcomeNode, members: &[u32]) -> Option<OutcomeNode> {
         if node.weight < 2.0 * MIN_LEAF {
             return None;
         }
-        let drawn: Vec<Node> = (0..self.tries).filter_map(|_| self.draw(node, members)).collect();
+        let drawn: Vec<OutcomeNode> = (0..self.tries).filter_map(|_| self.draw(node, members)).collect();
         let mut by_column: Vec<usize> = (0..drawn.len()).collect();
         by_column.sort_unstable_by_key(|&at| drawn[at].column);
         let counts = Lined::of(members, |row| self.table.weights[row]);
@@ -258,7 +259,7 @@ impl Grower<'_> {
         let mut left = vec![[0.0; 2]; drawn.len()];
         for alike in by_column.chunk_by(|a, b| drawn[*a].column == drawn[*b].column) {
             let column = &self.table.columns[usize::from(drawn[alike[0]].column)];
-            // Brought together once for all splits of the column.
+            // Gathered once for all splits of the column.
             let values = Lined::of(members, |row| column[row]);
             alike.iter().for_each(|&at| left[at] = drawn[at].left(&values, &counts, &targets));
         }
@@ -278,8 +279,8 @@ impl Grower<'_> {
         best
     }
 
-    /// A column by its chance, and a threshold between the values of two members.
-    fn draw(&mut self, node: &Node, members: &[u32]) -> Option<Node> {
+    /// Draws a column by its chance, and a threshold between the values of two members.
+    fn draw(&mut self, node: &OutcomeNode, members: &[u32]) -> Option<OutcomeNode> {
         let total = *self.cumulated.last()?;
         let at = self.rng.random_range(0.0..total);
         let column = self.cumulated.partition_point(|sum| *sum <= at);
@@ -293,12 +294,12 @@ impl Grower<'_> {
             Kind::Number => a + (b - a) * self.rng.random_range(0.0..1.0f32),
             Kind::Category => a,
         };
-        // Missing on either side: there is nothing to compare with.
-        (!threshold.is_nan()).then_some(Node { column: column as u16, kind, missing_left, threshold, ..*node })
+        // The threshold is NaN where a value is missing on either side.
+        (!threshold.is_nan()).then_some(OutcomeNode { column: column as u16, kind, missing_left, threshold, ..*node })
     }
 }
 
-/// Moves the rows that belong left to the front, in no particular but always the same order; how many they are.
+/// Moves the rows that go left to the front, in a deterministic order, and returns their number.
 fn partition(rows: &mut [u32], left: impl Fn(u32) -> bool) -> usize {
     let mut middle = 0;
     for i in 0..rows.len() {
@@ -327,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_leaf_counts_as_far_as_its_evidence_goes() {
-        let node = |left, weight, sum| Node {
+        let node = |left, weight, sum| OutcomeNode {
             left,
             column: 0,
             kind: Kind::Number,
@@ -341,7 +342,7 @@ mod tests {
         let left = 4.0 / 30.0 + (-0.2 - 0.2) / 1.5;
         let right = 4.0 / 30.0 + (1.0 / 3.0 - 0.2) / 1.5;
         assert!((tree.predict(|_| 0.5) - left).abs() < 1e-6);
-        assert!((tree.predict(|_| f32::NAN) - left).abs() < 1e-6, "missing goes where the split says");
+        assert!((tree.predict(|_| f32::NAN) - left).abs() < 1e-6, "a missing value goes where the split says");
         assert!((tree.predict(|_| 0.6) - right).abs() < 1e-6);
     }
 
@@ -353,7 +354,7 @@ mod tests {
         assert!(forest.predict(&[10.0]) < -0.25 && forest.predict(&[150.0]) > 0.25);
         let right = outside.iter().zip(&targets).filter(|(p, t)| (**p > 0.0) == (**t > 0.0)).count();
         assert!(right > 190, "{right} of 200");
-        // Targets without a rule: what rows say of themselves must not come back as a prediction of them.
+        // Targets without a rule: the out-of-bag predictions must not reproduce them.
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let noise: Vec<f32> = (0..200).map(|_| if rng.random_bool(0.5) { -0.5 } else { 0.5 }).collect();
         let (_, outside) = OutcomeForest::grow(&table(&values, &noise), Growth { trees: 50, tries: 8, seed: 1 });

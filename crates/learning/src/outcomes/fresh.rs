@@ -1,4 +1,4 @@
-//! A fresh start on a price without drift: what closes first is mostly what lay near.
+//! Tests of a fresh start on a price without drift: the first signals to close are mostly those with a near level.
 
 use super::levels::{log_odds, logistic};
 use super::survivors::{Open, early};
@@ -19,7 +19,7 @@ struct Given {
 }
 
 impl Given {
-    /// As an open signal.
+    /// The same as an open signal.
     fn open(&self) -> Open {
         let Levels { entry, stop_loss, take_profit, .. } = self.levels;
         // Prices are percent of an entry of 100.
@@ -39,7 +39,8 @@ fn case(stop: f64, target: f64) -> Case {
     }
 }
 
-/// A BUY every hour, on a walk with a standard deviation of half a percent an hour, until all of `hours` have ended.
+/// One BUY every hour, on a random walk with a standard deviation of half a percent per hour, until all signals of
+/// `hours` hours have ended.
 fn given(hours: i64, shapes: &[(f64, f64)], seed: u64) -> Vec<Given> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (mut price, mut tick, mut all, mut open) = (100.0, 0, Vec::new(), Vec::<Given>::new());
@@ -77,7 +78,7 @@ fn given(hours: i64, shapes: &[(f64, f64)], seed: u64) -> Vec<Given> {
     all
 }
 
-/// The same for some coins that have nothing to do with each other.
+/// The same for several independent coins.
 fn coins(hours: i64, shapes: &[(f64, f64)], seed: u64) -> Vec<Given> {
     let of = |coin: u64| {
         let mut all = given(hours, shapes, 1_000 * seed + coin);
@@ -90,14 +91,15 @@ fn coins(hours: i64, shapes: &[(f64, f64)], seed: u64) -> Vec<Given> {
     all
 }
 
-/// What is known at a time: what has closed, and, where it is told, what is open.
+/// What is known at a time: closed signals and, if `tells_open`, open ones.
 fn known(all: &[Given], now_ms: i64, tells_open: bool) -> (Vec<&Lesson>, Vec<Open>) {
     let (closed, rest): (Vec<&Given>, Vec<&Given>) = all.iter().partition(|one| one.lesson.closed_ms <= now_ms);
     let open = rest.into_iter().filter(|_| tells_open).map(Given::open).collect();
     (closed.into_iter().map(|one| &one.lesson).collect(), open)
 }
 
-/// By how much more of what has closed succeeded than is expected at this rate, with a look at what is open or without.
+/// How much the success rate of the closed signals exceeds the one expected from `rate`, with or without knowledge of
+/// the open signals.
 fn surprise(all: &[Given], now_ms: i64, rate: f64, tells_open: bool) -> f64 {
     let (lessons, open) = known(all, now_ms, tells_open);
     let until_ms = lessons.last().map_or(0, |lesson| lesson.closed_ms);
@@ -106,15 +108,15 @@ fn surprise(all: &[Given], now_ms: i64, rate: f64, tells_open: bool) -> f64 {
     happened.zip(expected).map(|(happened, expected)| happened - expected).sum::<f64>() / lessons.len().max(1) as f64
 }
 
-/// The rate of success of signals that have all ended.
+/// The success rate after all signals have ended.
 fn rate(shapes: &[(f64, f64)]) -> f64 {
     let long = given(20_000, shapes, 1);
     long.iter().filter(|one| one.lesson.success).count() as f64 / long.len() as f64
 }
 
 #[test]
-fn what_has_closed_is_compared_with_what_closes_by_then() {
-    // Stop and target; a life is stop × target ÷ 0.25 hours.
+fn closed_signals_are_compared_with_expected_closings() {
+    // Stop and target; a lifetime is stop × target ÷ 0.25 hours.
     for shapes in [&[(4.0, 1.0)][..], &[(1.0, 4.0)], &[(4.0, 1.0), (1.0, 4.0), (2.0, 2.0)]] {
         let of_first = |all: Vec<Given>| -> Vec<Given> {
             all.into_iter().filter(|one| one.lesson.case.stop_percent == Some(shapes[0].0)).collect()
@@ -139,7 +141,7 @@ fn what_has_closed_is_compared_with_what_closes_by_then() {
 }
 
 #[test]
-fn a_fresh_start_states_what_is_nearer_to_the_truth() {
+fn knowing_open_signals_improves_a_fresh_start() {
     for shape in [(4.0, 1.0), (1.0, 4.0)] {
         let (rate, now_ms) = (rate(&[shape]), 32 * HOUR_MS);
         let stated = |tells_open| {

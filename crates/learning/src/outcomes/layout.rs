@@ -1,10 +1,10 @@
-//! From a case to a row: which columns there are, and what each one says.
+//! The columns of the model: which ones there are, and how a case is turned into a row.
 //!
-//! What an indicator means depends on the side: RSI 80 is a warning to a BUY and a chance to a SELL. So each indicator is
-//! seen twice, as it is and **mirrored** into the direction of the trade, `direction · (value − centre)`. Indicators known
-//! by name are seen a third time in a **textbook** reading, and all those readings together as one score: with few outcomes,
-//! one number that the trade has long looked at is learned sooner than a dozen. The readings say nothing about good or bad:
-//! that, and its sign, is for the outcomes to tell. Texts are categories.
+//! The meaning of an indicator depends on the direction: RSI 80 warns against a BUY and favours a SELL. So each
+//! indicator appears twice, as it is and **mirrored** into the direction of the trade, `direction · (value − centre)`.
+//! Indicators with well-known names appear a third time in a **textbook** reading, and all those readings together give
+//! one score: with few outcomes, one established number is learned sooner than a dozen. The readings do not say what is
+//! good or bad; the outcomes decide that, and its sign. Texts are categories.
 
 use super::case::{Case, Lesson};
 use super::design::{Design, cluster_ms};
@@ -16,12 +16,12 @@ use domain::features::FEATURES;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Indicators looked at: of more, those that tell most.
+/// The largest number of indicators; where there are more, the most predictive ones are used.
 const MAX_INDICATORS: usize = 64;
-/// Texts looked at, the most frequent; and words of each.
+/// The largest number of texts, and of distinct words in each; the most frequent are used.
 const MAX_TEXTS: usize = 32;
 const MAX_WORDS: usize = 50;
-/// A split looks into each of these groups this often; those without columns give their share to the others.
+/// How often a split considers each group; groups without columns leave their share to the others.
 const OFTEN: [(Group, f64); 4] =
     [(Group::Textbook, 0.25), (Group::Indicators, 0.45), (Group::Context, 0.15), (Group::Features, 0.15)];
 /// A centre is 0 when at least this share of the values lies on either side of it.
@@ -38,9 +38,9 @@ enum Group {
 /// A number that a case may have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Fact {
-    /// An indicator of the caller's, by its place in [`Layout::indicators`].
+    /// One of the caller's indicators, by its position in [`Layout::indicators`].
     Indicator(usize),
-    /// A candle feature at entry, by its place in a row.
+    /// A candle feature at entry, by its position in a row.
     Feature(usize),
     /// The caller's confidence, percent.
     Confidence,
@@ -56,35 +56,35 @@ pub enum Fact {
     Symbol,
     /// The strategy's number.
     Strategy,
-    /// The number of the word that a text says, by its place in [`Layout::texts`].
+    /// The number of the word in a text, by the text's position in [`Layout::texts`].
     Text(usize),
 }
 
 impl Fact {
-    /// Its numbers are names of categories.
+    /// Whether its numbers stand for categories.
     fn is_category(&self) -> bool {
         matches!(self, Self::Symbol | Self::Strategy | Self::Text(_))
     }
 }
 
-/// How a column shows its fact.
+/// How a column presents its fact.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum View {
     Raw,
-    /// Centred, and with the sign of the trade.
+    /// Minus this centre, multiplied by the direction.
     Mirrored(f64),
-    /// −1 to 1, positive where the textbook would agree with the trade.
+    /// −1 to 1, positive where the textbook reading favours the trade.
     Textbook(Reading),
 }
 
-/// What the textbooks make of an indicator, known by its name.
+/// The textbook reading of an indicator, recognised by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Reading {
     /// Overbought and oversold: against the trade from 70 % of the range on.
     Oscillator { low: f64, high: f64 },
-    /// Above 0 rising, below falling: its sign, for or against the trade.
+    /// Positive when rising, negative when falling: its sign favours or opposes the trade.
     Momentum,
-    /// Above 1 confirms either side.
+    /// A value above 1 confirms either direction.
     Volume,
 }
 
@@ -106,7 +106,7 @@ pub struct Layout {
     columns: Vec<Column>,
 }
 
-/// A text indicator, and the words that it says.
+/// A text indicator and its words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Words {
     name: String,
@@ -114,7 +114,7 @@ struct Words {
 }
 
 impl Layout {
-    /// The columns that these lessons fill.
+    /// The columns that these lessons have values for.
     pub fn of(lessons: &[&Lesson]) -> Self {
         let mut layout = Self { indicators: telling_names(lessons), texts: texts(lessons), ..Self::default() };
         layout.places = layout.indicators.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
@@ -162,7 +162,7 @@ impl Layout {
         }
     }
 
-    /// The name of an indicator or feature; empty for the others.
+    /// The name of an indicator or feature; empty for other facts.
     pub fn name(&self, fact: &Fact) -> &str {
         match fact {
             Fact::Indicator(at) => &self.indicators[*at],
@@ -172,13 +172,13 @@ impl Layout {
         }
     }
 
-    /// Is there a column of an indicator of this name?
+    /// Whether there is a column of an indicator of this name.
     pub fn has(&self, indicator: &str) -> bool {
         self.places.contains_key(indicator) || self.texts.iter().any(|text| text.name == indicator)
     }
 
-    /// The places in a row of what a Gaussian process looks at: all but candle features, which a model of candles knows better, and
-    /// readings, which their sum stands for.
+    /// The row positions that the Gaussian process uses. Candle features are left out, because the candle model covers
+    /// them, and so are the textbook readings, because their score covers them.
     pub fn quantities(&self) -> Vec<usize> {
         let is_one = |column: &Column| !matches!(column.group, Group::Features | Group::Textbook);
         let mut places: Vec<usize> = (0..self.columns.len()).filter(|&at| is_one(&self.columns[at])).collect();
@@ -188,12 +188,12 @@ impl Layout {
         places
     }
 
-    /// Whether the number at this place of a row names a category.
+    /// Whether the number at this row position stands for a category.
     pub fn is_category(&self, place: usize) -> bool {
         self.columns.get(place).is_some_and(|column| column.fact.is_category())
     }
 
-    /// The facts that come in views: indicators and features, each with the centre it is mirrored at.
+    /// The facts with several views: indicators and features, each with its centre.
     pub fn mirrored(&self) -> impl Iterator<Item = (&Fact, f64)> {
         self.columns.iter().filter_map(|column| match column.view {
             View::Mirrored(centre) => Some((&column.fact, centre)),
@@ -201,7 +201,7 @@ impl Layout {
         })
     }
 
-    /// A case with its indicators in their places.
+    /// A case with its indicators assigned to columns.
     pub fn see<'a>(&self, case: &'a Case) -> Seen<'a> {
         let mut indicators = vec![None; self.indicators.len()];
         for (name, value) in &case.indicators {
@@ -264,7 +264,7 @@ impl Layout {
     }
 }
 
-/// A case as a layout sees it.
+/// A case with its indicators assigned to the columns of a layout.
 pub struct Seen<'a> {
     /// The case.
     pub case: &'a Case,
@@ -275,7 +275,7 @@ pub struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// A fact, if the case has it.
+    /// The value of a fact, if the case has it.
     pub fn value(&self, fact: &Fact) -> Option<f64> {
         match fact {
             Fact::Indicator(at) => self.indicators[*at],
@@ -299,7 +299,8 @@ impl View {
             Self::Raw => value,
             Self::Mirrored(centre) => sign * (value - centre),
             Self::Textbook(Reading::Oscillator { low, high }) => {
-                // From 0 in the middle of the range to ±1 at its ends; against the trade where it has run far already.
+                // From 0 in the middle of the range to ±1 at its ends; negative where the price has already run far in
+                // the direction of the trade.
                 let stretched = sign * (2.0 * (value - low) / (high - low) - 1.0);
                 -((stretched - 0.2) / 0.3).clamp(0.0, 1.0)
             }
@@ -315,7 +316,7 @@ impl View {
     }
 }
 
-/// The indicator names that tell most, in alphabetical order.
+/// The names of the most predictive indicators, in alphabetical order.
 fn telling_names(lessons: &[&Lesson]) -> Vec<String> {
     let mut values: HashMap<&str, Vec<(usize, f64)>> = HashMap::new();
     for (at, lesson) in lessons.iter().enumerate() {
@@ -337,20 +338,21 @@ fn telling_names(lessons: &[&Lesson]) -> Vec<String> {
     names
 }
 
-/// The cluster of time that each lesson was given in.
+/// The time cluster in which each lesson was given.
 pub fn clusters(lessons: &[&Lesson]) -> Vec<i64> {
     let mut lives: Vec<i64> = lessons.iter().map(|lesson| lesson.closed_ms - lesson.given_ms).collect();
     let long = lives.len() * 3 / 4;
     let life =
         lives.get_mut(..).filter(|lives| !lives.is_empty()).map_or(1, |lives| *lives.select_nth_unstable(long).1);
-    // Counted from the first one, so that the same signals at another date come to the same.
+    // Counted from the first lesson, so that the same signals at another date give the same clusters.
     let given = || lessons.iter().map(|lesson| lesson.given_ms);
     let first = given().min().unwrap_or_default();
     let length = cluster_ms(given().max().unwrap_or_default() - first, life);
     given().map(|given| (given - first) / length).collect()
 }
 
-/// What an indicator tells of success, as it is, mirrored, or at both ends, in standard errors of clusters of time; the most.
+/// How strongly an indicator predicts success, in cluster-robust standard errors: the strongest of its plain, mirrored
+/// and squared form.
 fn told(lessons: &[&Lesson], clusters: &[i64], values: &[(usize, f64)]) -> f64 {
     let ranks = Ranks::of(values.iter().map(|(_, value)| *value as f32));
     let mut scored: Vec<(i64, f64, f64, f64)> = values
@@ -398,7 +400,7 @@ fn texts(lessons: &[&Lesson]) -> Vec<Words> {
     texts.into_iter().map(words).collect()
 }
 
-/// Where an indicator says nothing either way: the middle of a known range, 0 for what takes both signs, else its median.
+/// The neutral value of an indicator: the middle of a known range, 0 for values of both signs, else the median.
 fn centre(mut values: Vec<f64>, reading: Option<Reading>) -> f64 {
     if let Some(Reading::Oscillator { low, high }) = reading {
         return (low + high) / 2.0;
@@ -411,7 +413,7 @@ fn centre(mut values: Vec<f64>, reading: Option<Reading>) -> f64 {
     *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
-/// What the textbooks make of a name, in any spelling: `rsi`, `RSI_14`, `macd.histogram`, `volumeRatio`.
+/// The textbook reading of a name, in any spelling: `rsi`, `RSI_14`, `macd.histogram`, `volumeRatio`.
 fn reading(name: &str) -> Option<Reading> {
     let name: String = name.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
     let percent = Reading::Oscillator { low: 0.0, high: 100.0 };

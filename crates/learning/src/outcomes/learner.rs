@@ -1,4 +1,4 @@
-//! The learner of a home: its evidence, its model, and how they keep up with each other.
+//! The learner of a home: its lessons, its model, and when the model is grown again.
 
 use super::case::Lesson;
 use super::change::ChangeDetector;
@@ -9,23 +9,24 @@ use domain::signal::Departures;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Closed signals learned from at most: the newest.
+/// The largest number of closed signals to learn from: the newest.
 pub const MAX_LESSONS: usize = 100_000;
-/// Below this many, the next stage of a backlog is not longer than this.
+/// The shortest stage of a backlog.
 const MIN_STAGE: usize = 10;
-/// A model is grown anew when the evidence has grown by one part in so many: while there are few, and when there are many.
+/// The model is grown again when the evidence has grown by one part in this many: first while there are few lessons,
+/// then when there are many.
 const GROWTH: [usize; 2] = [20, 10];
 const MANY: usize = 2_000;
 
-/// The closed signals so far, in the order in which they were learned; cheap to clone.
+/// The closed signals so far, in the order they were learned; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
     lessons: Vec<Arc<Lesson>>,
-    /// Of each, what was said of it by a model that had learned of nothing later than it.
+    /// For each signal, the prediction of a model that had learned nothing later than it.
     said: Vec<Option<Departures>>,
-    /// Lessons before this one are from before the last change.
+    /// Lessons before this position are from before the last change.
     changed_at: usize,
-    /// The signals that were open when the newest of them closed, as far as told.
+    /// The signals that were open when the newest of them closed, as far as known.
     open: Vec<Open>,
 }
 
@@ -35,12 +36,13 @@ impl Evidence {
         &self.lessons
     }
 
-    /// What was said of one, before its outcome was known.
+    /// The prediction of one, made before its outcome was known.
     pub fn said(&self, at: usize) -> Option<Departures> {
         self.said[at]
     }
 
-    /// Of it, what had closed by a time. What closed later was open, as far as it had been given.
+    /// The part of the evidence that had closed by `until_ms`. Signals that closed later count as open, if they had
+    /// been given.
     #[must_use]
     pub fn before(&self, until_ms: i64) -> Self {
         let known = |at: &usize| self.lessons[*at].closed_ms <= until_ms;
@@ -48,14 +50,14 @@ impl Evidence {
         let of_then = Self {
             lessons: kept.iter().map(|&at| self.lessons[at].clone()).collect(),
             said: kept.iter().map(|&at| self.said[at]).collect(),
-            // A change is called by what came after it.
+            // A change is only recognised later.
             changed_at: 0,
             open: Vec::new(),
         };
         of_then.with_open(later.iter().map(|&at| &*self.lessons[at]), &self.open)
     }
 
-    /// It, with those of these signals that were open when its newest closing closed: `later` are known to have closed, `open` are
+    /// Adds those of these signals that were open when its newest signal closed: `later` have closed since, `open` are
     /// open now.
     #[must_use]
     pub fn with_open<'a>(mut self, later: impl Iterator<Item = &'a Lesson>, open: &[Open]) -> Self {
@@ -64,17 +66,17 @@ impl Evidence {
         self
     }
 
-    /// The signals that were open when the newest of its lessons closed, as far as told.
+    /// The signals that were open when its newest lesson closed, as far as known.
     pub fn open(&self) -> &[Open] {
         &self.open
     }
 
-    /// When the last of them closed, UTC epoch ms; 0 without any.
+    /// When the last lesson closed, UTC epoch ms; 0 without any.
     pub fn until_ms(&self) -> i64 {
         self.lessons.iter().map(|lesson| lesson.closed_ms).max().unwrap_or_default()
     }
 
-    /// How many of them are from before the last change.
+    /// The number of lessons from before the last change.
     pub fn changed_at(&self) -> usize {
         self.changed_at
     }
@@ -90,7 +92,8 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// Takes an outcome: microseconds, whatever has been learned before. The model in service learns it when the next one is grown.
+    /// Adds an outcome; this takes microseconds, whatever has been learned before. The model in service includes it
+    /// when it is grown the next time.
     pub fn learn(&mut self, lesson: Lesson) {
         let model = &self.model;
         let foresees = model.learned > 0 && model.until_ms <= lesson.given_ms;
@@ -107,11 +110,11 @@ impl Learner {
         self.evidence.said.push(said);
     }
 
-    /// Learns from the front of a backlog as much as the model in service may judge. What it leaves comes once a new model is
-    /// grown: so a backlog teaches what the same outcomes would have taught one by one.
+    /// Learns from the front of a backlog as far as the model in service can judge. The rest must wait until a new
+    /// model is grown; so a backlog teaches the same as outcomes that arrive one by one.
     ///
-    /// A model that was never grown departs from everything, and one that a change has overtaken departs from all that
-    /// follows; the test for a change would take either for one more change.
+    /// Otherwise the test for a change would be misled: outcomes differ from a model that was never grown, and from one
+    /// that a change has made obsolete, and the test would report a change each time.
     pub fn learn_some(&mut self, backlog: &mut VecDeque<Lesson>) {
         while self.may_judge(backlog.len()) {
             let Some(lesson) = backlog.pop_front() else { return };
@@ -125,27 +128,28 @@ impl Learner {
         self.evidence.lessons.len() - learned < learned.max(MIN_STAGE) && !(self.overdue && many)
     }
 
-    /// Is it time to grow the model anew?
+    /// Whether the model should be grown again.
     pub fn is_overdue(&self) -> bool {
         let new = self.evidence.lessons.len() - self.model.learned;
         self.overdue || new > 0 && new >= growth(self.model.learned)
     }
 
-    /// Is the model in service so old that a new one is worth waiting for? Twice as much is new as it takes to be due.
+    /// Whether the model in service is so old that waiting for a new one is worthwhile: it is twice as far behind as
+    /// when it became due.
     pub fn is_late(&self) -> bool {
         let new = self.evidence.lessons.len() - self.model.learned;
         new > 0 && new >= 2 * growth(self.model.learned)
     }
 
-    /// What a new model is grown from.
+    /// The evidence for a new model.
     pub fn evidence(&self) -> Evidence {
         self.evidence.clone()
     }
 
-    /// Takes a model that was grown from earlier evidence, and lets go of the oldest lessons beyond [`MAX_LESSONS`]: here, where no
-    /// other model is being grown that numbers them as they were.
+    /// Takes a model grown from earlier evidence, and drops the oldest lessons beyond [`MAX_LESSONS`]. This is the
+    /// right moment, because no other model is being grown that uses the old positions.
     pub fn adopt(&mut self, mut model: OutcomeModel) {
-        // A change called meanwhile asks for another one.
+        // A change found in the meantime requires another model.
         self.overdue = model.changed_at != self.evidence.changed_at;
         let surplus = self.evidence.lessons.len().saturating_sub(MAX_LESSONS);
         if surplus > 0 {
@@ -158,8 +162,8 @@ impl Learner {
         self.model = model;
     }
 
-    /// Where it stands, if a model of all that it has learned has just been grown: what a process that starts later need not
-    /// learn again. `waiting` lessons of the backlog that it was started with are left.
+    /// A checkpoint for processes that start later, if the current model was grown from everything learned so far.
+    /// `waiting` lessons of the initial backlog are left.
     pub fn checkpoint(&self, waiting: usize, seed: u64) -> Option<Checkpoint> {
         let lessons = self.evidence.lessons.len();
         (lessons > 0 && self.model.learned == lessons && !self.overdue).then(|| Checkpoint {
@@ -175,8 +179,8 @@ impl Learner {
         })
     }
 
-    /// A learner that stands there, if that is where one that began with this backlog, and these signals open, would have come
-    /// to; it takes from the backlog what it has learned.
+    /// Restores a learner from a checkpoint, if learning this backlog with these open signals would have passed through
+    /// it; removes the learned lessons from the backlog.
     pub fn resume(checkpoint: Checkpoint, backlog: &mut VecDeque<Lesson>, open: &[Open], seed: u64) -> Option<Self> {
         if !checkpoint.is_of(backlog, open, seed) {
             return None;
@@ -191,13 +195,13 @@ impl Learner {
         &self.model
     }
 
-    /// Closed signals learned from.
+    /// The closed signals it has learned.
     pub fn lessons(&self) -> &[Arc<Lesson>] {
         &self.evidence.lessons
     }
 }
 
-/// So many new outcomes are waited for.
+/// The number of new outcomes after which the model is due.
 pub fn growth(learned: usize) -> usize {
     learned / GROWTH[usize::from(learned >= MANY)]
 }
@@ -219,7 +223,7 @@ mod tests {
     fn the_oldest_lessons_go_when_a_model_comes_and_all_counts_follow() {
         let mut learner = Learner::default();
         (0..MAX_LESSONS + 30).for_each(|n| learner.learn(lesson(n)));
-        assert_eq!(learner.lessons().len(), MAX_LESSONS + 30, "not before: a model may be growing");
+        assert_eq!(learner.lessons().len(), MAX_LESSONS + 30, "lessons are kept until a model is adopted");
         learner.evidence.changed_at = 70;
         // Grown from all but the last twenty.
         let mut grown = OutcomeModel::default();
@@ -258,12 +262,12 @@ mod tests {
         let model = OutcomeModel::grow(&at(100), 7);
         assert_eq!((model.learned(), model.until_ms()), (100, 100 * HOUR_MS));
         assert!(model.serves(&at(100)) && model.serves(&at(104)));
-        assert!(!model.serves(&at(105)), "it is due");
-        assert!(!model.serves(&at(99)), "it knows what came later");
+        assert!(!model.serves(&at(105)), "the model is due");
+        assert!(!model.serves(&at(99)), "the model knows later outcomes");
     }
 
     #[test]
-    fn the_past_knows_what_was_open_then_and_nothing_of_its_end() {
+    fn past_evidence_has_open_signals_without_their_ends() {
         let mut learner = Learner::default();
         let long = |n: usize| Lesson { closed_ms: (n as i64 + 20) * HOUR_MS, ..lesson(n) };
         let mut all: Vec<Lesson> = (0..100).map(|n| if n % 4 == 0 { long(n) } else { lesson(n) }).collect();
@@ -272,7 +276,7 @@ mod tests {
         let then = learner.evidence().before(50 * HOUR_MS);
         let open = all.iter().filter(|one| one.given_ms <= 50 * HOUR_MS && one.closed_ms > 50 * HOUR_MS);
         assert_eq!((then.until_ms(), then.open().len()), (50 * HOUR_MS, open.count()));
-        // As it would have been told then.
+        // As it would have been known then.
         let (closed, later): (Vec<&Lesson>, Vec<&Lesson>) = all.iter().partition(|one| one.closed_ms <= 50 * HOUR_MS);
         let mut before = Learner::default();
         closed.into_iter().for_each(|one| before.learn(one.clone()));
@@ -288,7 +292,7 @@ mod tests {
         learner.evidence.changed_at = 95;
         learner.overdue = true;
         learner.adopt(OutcomeModel::grow(&growing, 7));
-        assert!(learner.is_overdue(), "it knows nothing of the change");
+        assert!(learner.is_overdue(), "the model was grown before the change");
         learner.adopt(OutcomeModel::grow(&learner.evidence(), 7));
         assert!(!learner.is_overdue());
         assert!(learner.model().effective() <= 5.0, "{}", learner.model().effective());

@@ -1,11 +1,13 @@
-//! Base rates in levels: how all signals have fared against what was expected of them, and how a strategy, a symbol, a timeframe, a
-//! direction departs from that, each as far as outcomes show that its level varies at all.
+//! Base rates in levels: how signals did overall compared with what was expected of them, and how far strategies,
+//! symbols, timeframes and directions depart from that. Each level counts only as far as outcomes show that its groups
+//! differ.
 //!
-//! A logistic regression with random intercepts (Gelman and Hill, *Data Analysis Using Regression and Multilevel/Hierarchical
-//! Models*, 2007, chapter 14), on Laplace's approximation (Breslow and Clayton, *Approximate inference in generalized linear mixed
-//! models*, 1993). The spread of a level is the one under which its groups are likeliest, of a grid: it need not begin near the right
-//! one, as steps of the EM algorithm would. Outcomes are counted as if they were independent, which leaves
-//! the rates unbiased; each prior counts as many times as the design effect says, which is what dependence takes from the evidence.
+//! A logistic regression with random intercepts (Gelman and Hill, *Data Analysis Using Regression and
+//! Multilevel/Hierarchical Models*, 2007, chapter 14), fitted by Laplace's approximation (Breslow and Clayton,
+//! *Approximate inference in generalized linear mixed models*, 1993). The standard deviation of a level is the most
+//! likely one on a grid; unlike the EM algorithm, a grid search needs no good starting value. Outcomes are counted as
+//! if they were independent, which does not bias the rates; to account for dependence, each prior's precision is
+//! multiplied by the design effect.
 
 use super::case::Case;
 use super::cholesky::Cholesky;
@@ -15,23 +17,23 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Before any outcome, how far all signals differ from what is expected of them, and how far the groups of each level differ from
-/// all: standard deviations in log odds. Departures of symbols and sides are small where they last: most that show for some months
-/// are the market's, and turn.
+/// Prior standard deviations in log odds: of the overall departure from expectation, and of the groups of each level.
+/// Lasting departures of symbols and directions are small: most that show for some months belong to the market phase,
+/// and reverse.
 const SPREAD_OF_ALL: f64 = 0.2;
 const SPREADS: [f64; LEVELS] = [0.12, 0.05, 0.05, 0.05, 0.05, 0.05];
-/// How many groups of a level that expectation is worth.
+/// How many groups the prior of a level is worth.
 const WORTH: f64 = 3.0;
-/// A level varies at least, and at most, so much: all that one run of luck, or one time, explains is not the level's. Between them so many
-/// spreads are tried.
+/// The smallest and largest standard deviation of a level: a single run of luck, or a single period, must not explain
+/// more. The grid has this many values between them.
 const SPREAD_RANGE: (f64, f64) = (0.01, 0.5);
 const SPREADS_TRIED: i32 = 50;
-/// Groups of a level at most, the most frequent.
+/// The largest number of groups per level; the most frequent are used.
 const MAX_GROUPS: usize = 200;
 const ROUNDS: usize = 10;
 const STEPS: usize = 8;
 
-/// Strategy, symbol, timeframe, direction, and the strategy among BUYs and among SELLs.
+/// Strategy, symbol, timeframe, direction, strategy among BUYs, and strategy among SELLs.
 const LEVELS: usize = 6;
 
 fn keys(case: &Case) -> [Option<&str>; LEVELS] {
@@ -46,19 +48,19 @@ fn keys(case: &Case) -> [Option<&str>; LEVELS] {
 /// An outcome as evidence on base rates.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted<'a> {
-    /// What it was of.
+    /// The signal.
     pub case: &'a Case,
-    /// What was expected of it, in log odds.
+    /// The expected log odds.
     pub expected: f64,
-    /// The cluster of time that it was given in.
+    /// The time cluster in which it was given.
     pub cluster: i64,
-    /// What it counts.
+    /// Its weight.
     pub weight: f64,
     /// Whether it succeeded.
     pub success: bool,
 }
 
-/// Shifts in log odds.
+/// The fitted shifts in log odds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Levels {
     all: Shift,
@@ -73,7 +75,7 @@ struct Shift {
 }
 
 impl Levels {
-    /// Of these outcomes, in order of their clusters.
+    /// Fits these outcomes, which are in order of their clusters.
     pub fn fit(rows: &[Counted<'_>]) -> Self {
         let groups = groups(rows);
         let starts: Vec<usize> = groups
@@ -94,7 +96,7 @@ impl Levels {
             })
             .collect();
         let mut fit = Fit { rows, places, shifts: vec![0.0; parameters], designs: vec![1.0; parameters] };
-        // All signals are a level of one group.
+        // The overall departure is a level with a single group.
         let begin: Vec<f64> = std::iter::once(SPREAD_OF_ALL).chain(SPREADS).collect();
         let places_of: Vec<std::ops::Range<usize>> = std::iter::once(0..1)
             .chain(groups.iter().zip(&starts).map(|(level, start)| *start..start + level.len()))
@@ -130,25 +132,27 @@ impl Levels {
         Self { all: shift(0), levels: groups.iter().zip(&starts).map(level).collect(), design: fit.designs[0] }
     }
 
-    /// What to add to the log odds that are expected of a signal, and the variance of that.
+    /// The shift to add to the expected log odds of a signal, and its variance.
     pub fn of(&self, case: &Case) -> (f64, f64) {
         let known = keys(case).into_iter().zip(&self.levels).filter_map(|(key, level)| level.get(key?));
         known.fold((self.all.value, self.all.variance), |sum, shift| (sum.0 + shift.value, sum.1 + shift.variance))
     }
 
-    /// For how many outcomes one stands, see [`Design`].
+    /// The design effect, see [`Design`].
     pub fn design(&self) -> f64 {
         self.design.max(1.0)
     }
 }
 
-/// What outcomes alone tell of a shift, and the variance of that: what is left when the prior of this spread is taken away.
+/// The estimate of a shift from outcomes alone, and its variance: the posterior with the prior of this standard
+/// deviation removed.
 fn told(shift: f64, variance: f64, spread: f64) -> Option<(f64, f64)> {
     let information = 1.0 / variance - 1.0 / (spread * spread);
     (information > 1e-6).then(|| (shift / variance / information, 1.0 / information))
 }
 
-/// The spread under which shifts of a level, told with these variances, are likeliest; `expected` is worth [`WORTH`] groups.
+/// The most likely standard deviation of shifts with these estimates and variances; the prior `expected` is worth
+/// [`WORTH`] groups.
 fn likeliest_spread(told: &[(f64, f64)], expected: f64) -> f64 {
     let (least, most) = SPREAD_RANGE;
     let tried = (0..SPREADS_TRIED).map(|at| least * (most / least).powf(f64::from(at) / f64::from(SPREADS_TRIED - 1)));
@@ -172,7 +176,7 @@ fn groups<'a>(rows: &[Counted<'a>]) -> Vec<HashMap<&'a str, usize>> {
         }
     }
     let number = |mut level: HashMap<&'a str, usize>| {
-        // A group of all rows would tell the same as all.
+        // A group of all rows would duplicate the overall shift.
         level.retain(|_, count| *count < rows.len());
         let mut frequent: Vec<(&str, usize)> = level.into_iter().collect();
         frequent.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
@@ -216,7 +220,7 @@ impl Fit<'_> {
         prior + self.rows.iter().enumerate().map(likelihood).sum::<f64>()
     }
 
-    /// Climbs to the mode by Newton's steps, each halved until it climbs; the variances there.
+    /// Newton's method to the mode, with steps halved until the posterior rises; returns the variances there.
     fn climb(&mut self, precisions: &[f64]) -> Option<Vec<f64>> {
         let parameters = self.shifts.len();
         let mut now = self.log_posterior(&self.shifts, precisions);
@@ -291,15 +295,15 @@ mod tests {
         };
         let apart = likeliest_spread(&groups(0.8, 10, 0.15), 0.05);
         assert!((0.4..=0.501).contains(&apart), "{apart}");
-        // As far as luck carries them.
+        // Differences that are pure luck.
         let alike = likeliest_spread(&groups(0.38, 10, 0.15), 0.05);
         assert!((0.03..0.07).contains(&alike), "{alike}");
         assert!((likeliest_spread(&[], 0.05) - 0.05).abs() < 0.005);
     }
 
     #[test]
-    fn what_outcomes_told_is_found_under_any_prior() {
-        // One group of information 20 and an estimate of 0.6 of its own, shrunk by a prior of spread 0.5.
+    fn the_estimate_is_recovered_under_any_prior() {
+        // One group of information 20 and an own estimate of 0.6, shrunk by a prior with standard deviation 0.5.
         let (information, own, spread): (f64, f64, f64) = (20.0, 0.6, 0.5);
         let variance = 1.0 / (information + 1.0 / (spread * spread));
         let (shift, left) = told(own * information * variance, variance, spread).unwrap();

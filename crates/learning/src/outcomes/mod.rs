@@ -1,4 +1,4 @@
-//! Learning from outcomes: the probability that a signal succeeds, from all signals that have closed.
+//! Learning from outcomes: estimates the probability that a signal succeeds, from all closed signals.
 
 mod case;
 mod change;

@@ -1,5 +1,6 @@
-//! What is known of a signal's chances, in layers: what its levels imply, what candles say, how signals like it have fared, and what
-//! three learners make of its indicators. Each layer starts where the one before it ends, and counts as far as it has foretold.
+//! The outcome model. It estimates a signal's probability in layers: the levels, the candle model, base rates of
+//! similar signals, and three learners of its indicators. Each layer predicts the departure from the one before it, and
+//! counts as far as its earlier predictions came true.
 
 use super::case::{Case, Lesson, PROBABILITY_RANGE};
 use super::design::Design;
@@ -8,10 +9,10 @@ use super::layout::{Layout, clusters};
 use super::learner::{Evidence, growth};
 use super::levels::{Counted, Levels, log_odds, logistic};
 use super::payoff::Payoffs;
-use super::process::{Process, Quantity, Sample};
+use super::process::{Process, ProcessSample, Quantity};
 use super::reasons::Reasons;
 use super::scores::Ranks;
-use super::stack::{Foretold, SOURCES, Stack};
+use super::stack::{Forecast, SOURCES, Stack};
 use super::survivors::early;
 use crate::model::{Bins, Boosting, BoostingParameters, Family};
 use crate::time_decay;
@@ -20,52 +21,53 @@ use domain::proportions::Z_95;
 use domain::signal::Departures;
 use serde::{Deserialize, Serialize};
 
-/// Below this many there is nothing but base rates to learn.
+/// With fewer lessons only base rates are learned.
 const MIN_LESSONS: usize = 10;
-/// Outcomes that the process learns from, and that trees do, at most.
+/// The largest numbers of outcomes that the Gaussian process and the trees learn from.
 const PROCESS_ROWS: usize = 400;
 const TREE_ROWS: usize = 12_000;
-/// Quantities that the process looks at: of more, those that tell most.
+/// The largest number of quantities of the process; where there are more, the most predictive ones are used.
 const MAX_QUANTITIES: usize = 40;
 const TREES: usize = 60;
-/// Forests one after the other, each learning what those before left: with as many trees, they follow effects that add up
-/// better than one (Ghosal and Hooker, *Boosting random forests to reduce bias*, 2021). The same outcomes never serve twice:
-/// each forest learns what the one before left of the rows that its trees had not seen.
+/// Forests in sequence, each fitted to the residuals of those before: with the same number of trees, they follow
+/// additive effects better than a single forest (Ghosal and Hooker, *Boosting random forests to reduce bias*, 2021).
+/// Residuals are out of bag, so no outcome is used twice.
 const STAGES: u64 = 2;
-/// Splits tried at each node: few while there is little to tell good ones by.
+/// The smallest and largest number of splits tried at each node: few while there are too few outcomes to choose between
+/// them.
 const TRIES: (usize, usize) = (16, 64);
-/// Lessons for which one more split is tried.
+/// The number of lessons for each further split tried.
 const LESSONS_A_TRY: usize = 11;
-/// A learner's departure is believed no further than this, in log odds.
+/// A learner's departure is clipped here, in log odds.
 const FURTHEST: f64 = 3.0;
-/// Post-change outcomes below which older ones cannot be judged by them.
+/// With fewer outcomes since a change, the weight of older ones cannot be judged.
 const MIN_RECENT: f64 = 10.0;
-/// What lessons count less than, the process leaves out.
+/// The process leaves out lessons with less weight than this.
 const LITTLE: f64 = 0.5;
-/// What lessons from before a change may count: the one under which the outcomes since are predicted best is taken.
+/// Candidate weights of lessons from before a change: the one that predicts the outcomes since best is used.
 const DISCOUNTS: [f64; 3] = [1.0, 0.2, 0.0];
 
-/// What a signal's chances are, and what that rests on.
+/// The chances of a signal, and how they were computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Chances {
-    /// That it succeeds, 0–1.
+    /// The probability of success, 0–1.
     pub probability: f64,
     /// Its 95 % interval.
     pub interval: (f64, f64),
-    /// The same without a look at its candles and indicators, 0–1.
+    /// The probability without its candles and indicators, 0–1.
     pub base_rate: f64,
-    /// What its levels imply, 0–1.
+    /// The probability implied by its levels, 0–1.
     pub implied: f64,
-    /// What each source says, taken at its word.
+    /// The prediction of each source, unweighted.
     pub departures: Departures,
-    /// By how much each source moves the log odds: candles, base rates, and the three learners.
+    /// How much each source moves the log odds: candles, base rates, and the three learners.
     pub moves: [f64; SOURCES],
-    /// What it earns when it succeeds and when it fails, before costs, in distances of its stop.
+    /// The expected profit of a success and of a failure, before costs, in stop distances.
     pub payoffs: (f64, f64),
 }
 
 impl Chances {
-    /// Expected profit before costs, in distances of the stop.
+    /// Expected profit before costs, in stop distances.
     pub fn expected_r(&self) -> f64 {
         let (success, failure) = self.payoffs;
         self.probability * success + (1.0 - self.probability) * failure
@@ -77,7 +79,7 @@ impl Chances {
     }
 }
 
-/// What is served.
+/// The model that is served.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct OutcomeModel {
     pub(super) layout: Layout,
@@ -88,43 +90,44 @@ pub struct OutcomeModel {
     forests: Vec<OutcomeForest>,
     payoffs: Payoffs,
     reasons: Reasons,
-    /// Lessons that it was grown from.
+    /// The number of lessons it was grown from.
     pub(super) learned: usize,
-    /// Which of them were from before the last change.
+    /// How many of them were from before the last change.
     pub(super) changed_at: usize,
     /// When the last of them closed, UTC epoch ms.
     pub(super) until_ms: i64,
     /// How many signals were open then.
     pub(super) open: usize,
-    /// For how many independent outcomes they stand.
+    /// The effective number of independent outcomes.
     effective: f64,
 }
 
-/// Boosted trees of rows in which nothing is missing.
+/// Boosted trees, and the medians that replace missing values.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Boosted {
     boosting: Boosting,
     offset: f64,
     places: Vec<usize>,
-    /// What stands for a missing value.
+    /// The replacement of each missing value.
     medians: Vec<f64>,
 }
 
-/// A lesson to grow from.
+/// A lesson as a training row.
 #[derive(Debug, Clone, Copy)]
-struct Row<'a> {
+struct TrainingRow<'a> {
     lesson: &'a Lesson,
     said: Option<Departures>,
     weight: f64,
     cluster: i64,
-    /// By how much its log odds of success are above those of all, as it is among those that have closed already, see [`early`].
+    /// How much its log odds of success are raised by the fact that it is among the signals that have already closed,
+    /// see [`early`].
     early: f64,
-    /// From before the last change.
+    /// Whether it is from before the last change.
     old: bool,
 }
 
 /// The evidence in order of time, by clusters.
-fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
+fn rows(evidence: &Evidence) -> Vec<TrainingRow<'_>> {
     let lessons: Vec<&Lesson> = evidence.lessons().iter().map(|lesson| &**lesson).collect();
     let clusters = clusters(&lessons);
     let mut dated: Vec<(usize, &Lesson)> = lessons.iter().copied().enumerate().collect();
@@ -135,7 +138,7 @@ fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
     let early = early(&lessons, evidence.open(), evidence.until_ms());
     dated
         .into_iter()
-        .map(|(at, lesson)| Row {
+        .map(|(at, lesson)| TrainingRow {
             lesson,
             said: evidence.said(at),
             weight: decay[closed.partition_point(|closed| *closed < lesson.closed_ms).min(closed.len() - 1)],
@@ -146,13 +149,14 @@ fn rows(evidence: &Evidence) -> Vec<Row<'_>> {
         .collect()
 }
 
-/// Lets rows from before the last change count so much.
-fn discounted(rows: &mut Vec<Row<'_>>, discount: f64) {
+/// Multiplies the weights of rows from before the last change by `discount`.
+fn discounted(rows: &mut Vec<TrainingRow<'_>>, discount: f64) {
     rows.iter_mut().filter(|row| row.old).for_each(|row| row.weight *= discount);
     rows.retain(|row| row.weight > 0.0);
 }
 
-/// So many of `count` rows: the newest half of them all, and of those before every so-manieth.
+/// A sample of at most `most` of `count` rows: half of them are the newest, the others are evenly spaced among those
+/// before.
 fn chosen(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         return (0..count).collect();
@@ -163,8 +167,8 @@ fn chosen(count: usize, most: usize) -> Vec<usize> {
 }
 
 impl OutcomeModel {
-    /// Grows a model, on the threads of the calling pool. The same evidence gives the same model, to the bit, whatever
-    /// their number.
+    /// Grows a model on the threads of the calling pool. The same evidence gives the same model, bit by bit, whatever
+    /// the number of threads.
     pub fn grow(evidence: &Evidence, seed: u64) -> Self {
         let mut rows = rows(evidence);
         if rows.is_empty() {
@@ -192,15 +196,15 @@ impl OutcomeModel {
         model
     }
 
-    /// A model without its other learners for which lessons from before the change count `discount`, and its loss on lessons since,
-    /// by trees that had not seen them.
-    fn with_forests(rows: &[Row<'_>], discount: f64, seed: u64) -> (Self, f64) {
+    /// A model with forests only, in which lessons from before the change have weight `discount`, and its out-of-bag
+    /// loss on the lessons since.
+    fn with_forests(rows: &[TrainingRow<'_>], discount: f64, seed: u64) -> (Self, f64) {
         let mut rows = rows.to_vec();
         discounted(&mut rows, discount);
-        let foretold = |row: &Row<'_>| {
+        let foretold = |row: &TrainingRow<'_>| {
             let [levels, process, boosting, forest] = row.said?;
             let case: &Case = &row.lesson.case;
-            Some(Foretold {
+            Some(Forecast {
                 implied: case.implied_log_odds() + row.early,
                 departures: [case.candles(), levels, process, boosting, forest],
                 cluster: row.cluster,
@@ -208,7 +212,7 @@ impl OutcomeModel {
                 success: row.lesson.success,
             })
         };
-        let forecasts: Vec<Foretold> = rows.iter().filter_map(foretold).collect();
+        let forecasts: Vec<Forecast> = rows.iter().filter_map(foretold).collect();
         let mut model = Self { stack: Stack::fit(&forecasts, design_of(&rows)), ..Self::default() };
         let counted = rows.iter().map(|row| Counted {
             case: &row.lesson.case,
@@ -260,8 +264,8 @@ impl OutcomeModel {
         (model, loss)
     }
 
-    /// Fits the process and boosted trees.
-    fn add_learners(&mut self, rows: &[Row<'_>], seed: u64) {
+    /// Fits the process and the boosted trees.
+    fn add_learners(&mut self, rows: &[TrainingRow<'_>], seed: u64) {
         if rows.len() < MIN_LESSONS {
             return;
         }
@@ -269,12 +273,12 @@ impl OutcomeModel {
         (self.process, self.boosting) = (process, boosting);
     }
 
-    fn fit_process(&self, rows: &[Row<'_>]) -> Option<(Process, Vec<usize>, Vec<Ranks>)> {
-        // It knows no weights: what counts little is left out, unless there would be too little left.
-        let since: Vec<&Row<'_>> = rows.iter().filter(|row| !row.old).collect();
-        let all: Vec<&Row<'_>> = rows.iter().collect();
+    fn fit_process(&self, rows: &[TrainingRow<'_>]) -> Option<(Process, Vec<usize>, Vec<Ranks>)> {
+        // The process has no weights: rows of low weight are left out, unless too few would remain.
+        let since: Vec<&TrainingRow<'_>> = rows.iter().filter(|row| !row.old).collect();
+        let all: Vec<&TrainingRow<'_>> = rows.iter().collect();
         let of = if since.len() < MIN_LESSONS || rows.iter().all(|row| row.weight > LITTLE) { all } else { since };
-        let picked: Vec<&Row<'_>> = chosen(of.len(), PROCESS_ROWS).into_iter().map(|at| of[at]).collect();
+        let picked: Vec<&TrainingRow<'_>> = chosen(of.len(), PROCESS_ROWS).into_iter().map(|at| of[at]).collect();
         let values: Vec<Vec<f32>> = picked.iter().map(|row| self.layout.row(&row.lesson.case)).collect();
         let expected: Vec<f64> = picked.iter().map(|row| self.started(row)).collect();
         let happened: Vec<f64> = picked.iter().map(|row| f64::from(success(row.lesson))).collect();
@@ -299,14 +303,15 @@ impl OutcomeModel {
         }
         let quantities: Vec<Quantity> = judged.iter().map(|one| one.2.clone()).collect();
         let designs: Vec<f64> = judged.iter().map(|one| one.3).collect();
-        let sample = Sample { quantities: &quantities, designs: &designs, expected: &expected, happened: &happened };
+        let sample =
+            ProcessSample { quantities: &quantities, designs: &designs, expected: &expected, happened: &happened };
         let process = Process::fit(&sample)?;
         let (places, ranks) = judged.into_iter().map(|one| (one.0, one.1)).unzip();
         Some((process, places, ranks))
     }
 
-    fn fit_boosting(&self, rows: &[Row<'_>], seed: u64) -> Option<Boosted> {
-        let picked: Vec<&Row<'_>> = chosen(rows.len(), TREE_ROWS).into_iter().map(|at| &rows[at]).collect();
+    fn fit_boosting(&self, rows: &[TrainingRow<'_>], seed: u64) -> Option<Boosted> {
+        let picked: Vec<&TrainingRow<'_>> = chosen(rows.len(), TREE_ROWS).into_iter().map(|at| &rows[at]).collect();
         let places = self.layout.quantities();
         let values: Vec<Vec<f32>> = picked.iter().map(|row| self.layout.row(&row.lesson.case)).collect();
         let median = |place: &usize| {
@@ -332,25 +337,25 @@ impl OutcomeModel {
             row_share: 0.7,
             feature_share: 0.4,
         };
-        // A sample that no tree can be grown of teaches nothing.
+        // A sample that no tree can be grown on teaches nothing.
         let boosting = Boosting::fit(&sample, parameters, seed, &Cancel::default()).ok()?;
         let offset = weights.iter().zip(&offsets).map(|(weight, offset)| weight * offset).sum::<f64>()
             / weights.iter().sum::<f64>();
         Some(Boosted { boosting, offset, places, medians })
     }
 
-    /// The log odds of a signal before any outcome was looked at.
+    /// The log odds of a signal before any outcome is considered.
     fn expected(&self, case: &Case) -> f64 {
         case.implied_log_odds() + self.stack.weights[0] * case.candles()
     }
 
-    /// The log odds from which learners of indicators depart.
-    fn started(&self, row: &Row<'_>) -> f64 {
+    /// The log odds that the learners of indicators start from.
+    fn started(&self, row: &TrainingRow<'_>) -> f64 {
         let case = &row.lesson.case;
         self.expected(case) + row.early + self.levels.of(case).0
     }
 
-    /// What each source says of a signal.
+    /// The prediction of each source for a signal.
     pub fn departures(&self, case: &Case) -> Departures {
         let (levels, _) = self.levels.of(case);
         if self.forests.is_empty() {
@@ -366,7 +371,7 @@ impl OutcomeModel {
                 if self.layout.is_category(places[at]) { value } else { ranks[at].score(value) }
             };
             let departure = process.departure(value);
-            // The mean over what the departure may be.
+            // Averages over the uncertainty of the departure.
             let spread = (1.0 + std::f64::consts::PI * process.variance() / 8.0).sqrt();
             (start + departure) / spread - start
         });
@@ -379,13 +384,13 @@ impl OutcomeModel {
         self.weigh(case, self.departures(case))
     }
 
-    /// The chances of a signal by its base rate alone: without a look at its candles and indicators.
+    /// The chances of a signal by its base rate alone, without its candles and indicators.
     pub fn chances_of_base_rate(&self, case: &Case) -> Chances {
         let case = Case { prior: None, ..case.clone() };
         self.weigh(&case, [self.levels.of(&case).0, 0.0, 0.0, 0.0])
     }
 
-    /// The chances of a signal of which the sources say this.
+    /// The chances of a signal, given the predictions of the sources.
     pub fn weigh(&self, case: &Case, departures: Departures) -> Chances {
         let [levels, process, boosting, forest] = departures;
         let said = [case.candles(), levels, process, boosting, forest];
@@ -414,44 +419,44 @@ impl OutcomeModel {
         }
     }
 
-    /// Why, in words: how signals like this one have fared.
+    /// The reasons in words: how similar signals did.
     pub fn reasons(&self, case: &Case) -> Vec<String> {
         self.reasons.give(&self.layout.see(case), &self.layout)
     }
 
-    /// Is an indicator of this name among those that it looks at?
+    /// Whether an indicator of this name is among those it uses.
     pub fn looks_at(&self, indicator: &str) -> bool {
         self.layout.has(indicator)
     }
 
-    /// For how many independent outcomes the evidence stands.
+    /// The effective number of independent outcomes.
     pub fn effective(&self) -> f64 {
         self.effective
     }
 
-    /// Closed signals that it was grown from.
+    /// The number of closed signals it was grown from.
     pub fn learned(&self) -> usize {
         self.learned
     }
 
-    /// Whether it knows nothing beyond this evidence, and is not yet due to be grown anew of it.
+    /// Whether it knows nothing beyond this evidence, and is not yet due to be grown again from it.
     pub fn serves(&self, evidence: &Evidence) -> bool {
         let lessons = evidence.lessons();
         let new = lessons.len().checked_sub(self.learned);
         self.until_ms <= evidence.until_ms() && new.is_some_and(|new| new == 0 || new < growth(self.learned))
     }
 
-    /// When the last of them closed, UTC epoch ms; 0 without any.
+    /// When its last lesson closed, UTC epoch ms; 0 without any.
     pub fn until_ms(&self) -> i64 {
         self.until_ms
     }
 
-    /// For how many outcomes one stands.
+    /// The design effect.
     pub fn design(&self) -> f64 {
         self.levels.design()
     }
 
-    /// How far each source is followed.
+    /// The weight of each source.
     pub fn weights(&self) -> [f64; SOURCES] {
         self.stack.weights
     }
@@ -459,7 +464,7 @@ impl OutcomeModel {
 
 impl Boosted {
     fn departure(&self, row: &[f32]) -> f64 {
-        // A row of finite values has a departure.
+        // A row of finite values always has a departure.
         let departure = self.boosting.departure(&completed(row, &self.places, &self.medians)).unwrap_or_default();
         log_odds(within(self.offset + departure)) - log_odds(within(self.offset))
     }
@@ -470,8 +475,8 @@ fn completed(row: &[f32], places: &[usize], medians: &[f64]) -> Vec<f64> {
     places.iter().zip(medians).map(value).collect()
 }
 
-/// For how many rows one stands as far as a quantity goes, and what it tells of what happened, in standard errors.
-fn dependence(rows: &[&Row<'_>], quantity: &Quantity, surprises: &[f64]) -> (f64, f64) {
+/// The design effect for a quantity, and how strongly it predicts the outcomes, in standard errors.
+fn dependence(rows: &[&TrainingRow<'_>], quantity: &Quantity, surprises: &[f64]) -> (f64, f64) {
     let of = |term: &dyn Fn(usize) -> f32| {
         let (mut design, mut total) = (Design::default(), 0.0);
         for (at, row) in rows.iter().enumerate() {
@@ -500,8 +505,8 @@ fn dependence(rows: &[&Row<'_>], quantity: &Quantity, surprises: &[f64]) -> (f64
     }
 }
 
-/// For how many outcomes one stands, as far as success against what was expected goes.
-fn design_of(rows: &[Row<'_>]) -> f64 {
+/// The design effect of success compared with expectation.
+fn design_of(rows: &[TrainingRow<'_>]) -> f64 {
     let mut designs = [Design::default(); 2];
     for row in rows {
         let surprise = f64::from(success(row.lesson)) - logistic(row.lesson.case.expected() + row.early);
@@ -512,7 +517,7 @@ fn design_of(rows: &[Row<'_>]) -> f64 {
     of_all.max(of_sides)
 }
 
-/// Clusters, which ascend, numbered from 0.
+/// Numbers clusters, which ascend, from 0.
 fn numbered(clusters: impl Iterator<Item = i64>) -> Vec<u32> {
     let (mut number, mut before) = (0, None);
     let next = |cluster| {

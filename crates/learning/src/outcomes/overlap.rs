@@ -1,4 +1,4 @@
-//! Signals that overlap in time, on a price that no indicator foretells: what is there to learn is that there is nothing.
+//! Tests with signals that overlap in time, on a price that no indicator predicts: the learner should find nothing.
 
 use super::{Case, Learner, Lesson, OutcomeModel};
 use domain::barrier::Direction;
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 const HOUR_MS: i64 = 3_600_000;
 const SEEDS: u64 = 2;
-/// Seeds of the twins: what two of them come to depends on luck.
+/// Number of seeds for near-identical signals: the result of one run depends on luck.
 const TWINS: u64 = 8;
 
 fn case(indicators: [(&str, f64); 4]) -> Case {
@@ -35,8 +35,8 @@ fn up_to_date(learner: &mut Learner) {
     }
 }
 
-/// A random walk of steps of half a percent an hour, and what traders read from it.
-struct Walk {
+/// A random walk with steps of half a percent per hour, and its usual indicators.
+struct PriceWalk {
     rng: ChaCha8Rng,
     prices: VecDeque<f64>,
     rises: f64,
@@ -45,14 +45,14 @@ struct Walk {
     slow: f64,
 }
 
-impl Walk {
+impl PriceWalk {
     fn new(seed: u64) -> Self {
         let rng = ChaCha8Rng::seed_from_u64(seed);
         Self { rng, prices: VecDeque::from([100.0; 50]), rises: 0.0, falls: 0.0, fast: 100.0, slow: 100.0 }
     }
 
     fn step(&mut self) -> f64 {
-        // Twelve uniform draws have a variance of one.
+        // The sum of twelve uniform draws has a variance of one.
         let normal = (0..12).map(|_| self.rng.random_range(-0.5..0.5)).sum::<f64>();
         let last = self.prices[49];
         let price = last * (0.005 * normal).exp();
@@ -77,18 +77,18 @@ impl Walk {
     }
 }
 
-/// What a walk came to.
+/// The result of a simulated walk.
 struct Walked {
-    /// Mean log loss of what was said above that of a coin.
+    /// The mean log loss of the predictions minus that of always predicting one half.
     excess: f64,
     effective: f64,
-    /// The hours from the first closing to the last, in mean lives.
+    /// The time from the first closing to the last, in mean lifetimes.
     lives: f64,
 }
 
-/// A BUY every so many hours, which ends where the price is 2 % above or below: 16 hours later on the average.
+/// A BUY every `every` hours, which ends where the price is 2 % higher or lower: 16 hours later on average.
 fn walked(every: i64, signals: i64, seed: u64) -> Walked {
-    let mut walk = Walk::new(seed);
+    let mut walk = PriceWalk::new(seed);
     let mut learner = Learner::default();
     let mut open: Vec<(f64, f64, Lesson)> = Vec::new();
     let mut losses = Vec::new();
@@ -114,7 +114,7 @@ fn walked(every: i64, signals: i64, seed: u64) -> Walked {
             ));
         }
     }
-    // When there have been some outcomes to learn that from.
+    // The first outcomes are left out: there is nothing to learn from yet.
     let scored = &losses[300..];
     let excess = scored.iter().sum::<f64>() / scored.len() as f64 - std::f64::consts::LN_2;
     let lives = ((end - begin) * losses.len() as i64) as f64 / hours_open as f64;
@@ -127,7 +127,7 @@ fn signals_that_overlap_are_not_taken_for_so_many_proofs() {
         let walks: Vec<Walked> = (0..SEEDS).map(|seed| walked(every, signals, seed)).collect();
         let mean = walks.iter().map(|walk| walk.excess).sum::<f64>() / SEEDS as f64;
         println!("a signal every {every} h: log loss {mean:+.4} above a coin's");
-        // A hundred outcomes one after the other cost as much: the price of learning that there is nothing.
+        // A hundred independent outcomes lose as much until they show that there is nothing to learn.
         assert!(mean < 0.03, "every {every} h: {mean:+.4}");
         for Walked { effective, lives, .. } in walks {
             println!("  worth {effective:.0}, {lives:.0} lives long");

@@ -1,19 +1,20 @@
-//! The rules found in what succeeded and what failed, with control of those that chance alone would show.
+//! Finds rules that separate successes from failures, and reports only those that chance is unlikely to produce.
 //!
-//! Signals of one time share their fate, over all symbols, so what counts is a **cluster** of time, not a signal: of each candidate
-//! and cluster, by how much its members did better than all signals, and by how much it should have by their number alone. What
-//! chance can do is the same with the sign of each cluster drawn by a coin, one coin for all candidates: that breaks what ties
-//! outcomes to signals, and leaves whole how outcomes of a cluster depend on each other, and candidates on each other. The strongest
-//! departure that any candidate shows there is what chance can do. A rule is reported when at most one in forty of those worlds shows
-//! one as strong; in data without patterns any rule at all is then reported in at most 5 % of cases.
+//! Signals of one time depend on each other, over all symbols. So the unit of evidence is a **cluster** of time, not a
+//! signal: for each candidate and cluster, how much better its members did than the average signal, minus what their
+//! number alone explains. The null distribution is simulated by flipping the sign of each cluster at random, with the
+//! same flips for all candidates. That removes any relation between outcomes and conditions, and keeps the dependence
+//! of outcomes within a cluster and of candidates on each other. Each simulation records the strongest departure of any
+//! candidate. A rule is reported when at most one simulation in forty has one as strong; in data without patterns, any
+//! rule at all is then reported in at most 5 % of cases.
 //!
-//! Sources: Westfall and Young, *Resampling-Based Multiple Testing*, 1993, for the strongest of many; Cameron, Gelbach and Miller,
-//! *Bootstrap-based improvements for inference with clustered errors*, 2008, for the signs.
+//! Sources: Westfall and Young, *Resampling-Based Multiple Testing*, 1993, for the maximum over many tests; Cameron,
+//! Gelbach and Miller, *Bootstrap-based improvements for inference with clustered errors*, 2008, for the random signs.
 
 use super::case::Lesson;
 use super::layout::{Fact, Layout, Seen};
 use super::region::{Condition, DIRECTIONS, Region, Tally, singles, strategies, symbols, thresholds};
-use crate::clusters::{Life, clusters, typical_life_ms};
+use crate::clusters::{Lifetime, clusters, typical_life_ms};
 use crate::model::MIN_CLUSTERS;
 use domain::symbol::Symbol;
 use rand::{RngExt, SeedableRng};
@@ -21,92 +22,96 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Closed signals below which no search is made: with fewer, too few clusters exist to know what chance can do.
+/// With fewer closed signals no search is made: there would be too few clusters to simulate chance.
 pub const MIN_CLOSED: usize = 40;
-/// Signals in a region at least, and outside of it.
+/// Fewest signals inside a region, and outside it.
 const MIN_COUNT: usize = 8;
-/// Clusters that a history is cut into, where they are long enough.
+/// The number of clusters a history is cut into, where they are long enough.
 const WANTED: i64 = 48;
-/// A cluster is at least so many typical lives long: what overlaps mostly lies within one.
+/// A cluster is at least this many typical lifetimes long, so that most overlaps lie within one.
 const LIVES: i64 = 3;
-/// Worlds of chance looked at.
+/// Number of simulations of chance.
 const WORLDS: u64 = 199;
-/// A rule is kept where at most this share of the worlds of chance show one as strong. The worlds are symmetric, and outcomes that
-/// succeed seldom or mostly are not: simulated (`judgements.rs`), chance alone then brings about any rule at all in up to 5 %.
+/// A rule is reported when at most this share of simulations has one as strong. The simulated departures are symmetric,
+/// but real ones are not where success is rare or frequent: with this level, chance alone produces any rule at all in
+/// up to 5 % of cases (simulated in `judgements.rs`).
 const LEVEL: f64 = 0.025;
-/// Rules reported at most.
+/// Largest number of reported rules.
 const MAX_RULES: usize = 20;
-/// Two regions that share more than this part of their union are one finding.
+/// Two regions that share more than this part of their union count as one finding.
 const SAME: f64 = 0.4;
-/// Standard errors by which a part of a reported region must depart from the whole to be worth a rule of its own.
+/// Standard errors by which a part of a reported region must differ from the whole region to be reported as well.
 const APART: f64 = 2.5;
-/// A rule begins later than its history where that explains it better by so many squared standard errors.
+/// A rule is dated later than the beginning of its history if that explains it better by this many squared standard
+/// errors.
 const BEGUN: f64 = 4.0;
-/// Where thresholds are tried for each side of a pair: quantiles of an indicator.
+/// The quantiles of an indicator that are tried as thresholds in a pair of conditions.
 const PAIR_QUANTILES: [f64; 2] = [0.3, 0.7];
 
 /// A rule found in the outcomes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pattern {
-    /// In words.
+    /// The rule in words.
     pub rule: String,
-    /// Closed signals that it holds for.
+    /// The closed signals it applies to.
     pub tally: Tally,
-    /// The rate of all closed signals that were looked at, percent.
+    /// The success rate of all searched signals, percent.
     pub base_rate: f64,
-    /// Their mean profit before costs, in distances of the stop; `None` where one has no stop.
+    /// Their mean profit before costs, in stop distances; `None` where one has no stop.
     pub mean_r: Option<f64>,
-    /// How often chance alone would show anything as strong, 0–1, all candidates together.
+    /// The probability that chance alone would produce any rule as strong, 0–1, over all candidates.
     pub p_value: f64,
-    /// When the first signal was given of the time since which it most likely holds, UTC epoch ms.
+    /// Its estimated beginning: when the first signal of the period was given in which it most likely holds, UTC epoch
+    /// ms.
     pub since_ms: i64,
-    /// Of `tally`, those of the most recent third of the clusters of time.
+    /// The part of `tally` in the most recent third of the time clusters.
     pub recent: Tally,
-    /// There, too, its signals depart from the others, the same way and by half as much at least; `None` where they are too few to
-    /// tell.
+    /// Whether its signals still differ from the others in that third, in the same direction and by at least half as
+    /// much; `None` where they are too few to tell.
     pub still_holds: Option<bool>,
 }
 
-/// What is searched: signals in order of time, with what each came to.
+/// The searched data: signals in order of time, with their results.
 struct History<'a> {
     lessons: Vec<&'a Lesson>,
-    /// What each came to, less the mean of all.
+    /// The result of each signal minus the mean of all.
     residuals: Vec<f64>,
     /// Mean squared residual.
     variance: f64,
-    /// The cluster of time of each.
+    /// The time cluster of each signal.
     cluster: Vec<usize>,
-    /// The number of its symbol.
+    /// The number of each signal's symbol.
     symbol: Vec<usize>,
     symbols: usize,
-    /// Σ of the residuals of each cluster.
+    /// The sum of the residuals in each cluster.
     of_cluster: Vec<f64>,
-    /// Correlation of two outcomes of a cluster, of one symbol and of two.
+    /// Correlation of two outcomes of one cluster: of the same symbol, and of two symbols.
     within: f64,
     between: f64,
 }
 
-/// Ordered pairs of signals that share a cluster of time.
+/// Ordered pairs of signals that share a time cluster.
 struct Pairs {
-    /// Of one symbol.
+    /// Pairs of the same symbol.
     within: f64,
-    /// Of two.
+    /// Pairs of two symbols.
     between: f64,
 }
 
-struct Candidate {
+struct CandidateRule {
     region: Region,
     members: Bits,
     count: usize,
-    /// By how much its members did better in each cluster than their number alone lets expect, in standard errors of the whole.
+    /// How much better its members did in each cluster than their number alone explains, in standard errors of the
+    /// whole.
     scores: Vec<f32>,
-    /// Its departure: Σ of the scores.
+    /// The sum of the scores.
     departure: f64,
-    /// Variance of its departure, where that of independent signals is 1; at least 1.
+    /// The variance of its departure relative to independent signals; at least 1.
     inflation: f64,
 }
 
-/// The rules in these lessons, the strongest departure first.
+/// The rules in these lessons, strongest departure first.
 pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     if lessons.len() < MIN_CLOSED {
         return Vec::new();
@@ -121,21 +126,21 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     let chance: Vec<f64> =
         (0..WORLDS).into_par_iter().map(|seed| strongest(&candidates, history.of_cluster.len(), seed)).collect();
     let p_value = |departure: f64| {
-        // The scores are rounded in the worlds.
+        // The scores are rounded in the simulations.
         let as_strong = chance.iter().filter(|other| **other >= departure.abs() - 1e-4).count();
         (1 + as_strong) as f64 / (1 + WORLDS) as f64
     };
-    let mut found: Vec<&Candidate> =
+    let mut found: Vec<&CandidateRule> =
         candidates.iter().filter(|candidate| p_value(candidate.departure) <= LEVEL).collect();
     found.sort_by(|a, b| b.departure.abs().total_cmp(&a.departure.abs()));
-    let mut kept: Vec<&Candidate> = Vec::new();
+    let mut kept: Vec<&CandidateRule> = Vec::new();
     for new in found {
         if kept.len() < MAX_RULES && kept.iter().all(|known| says_more(new, known, &history)) {
             kept.push(new);
         }
     }
     let all = history.tally(&|_| true);
-    let pattern = |candidate: &Candidate| {
+    let pattern = |candidate: &CandidateRule| {
         let (recent, still_holds) = history.recently(candidate);
         Pattern {
             rule: candidate.region.words(&layout),
@@ -151,52 +156,54 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     kept.into_iter().map(pattern).collect()
 }
 
-/// What each signal came to: its profit in distances of its stop where all are known, else 1 for success and 0 for failure.
+/// The result of each signal: its profit in stop distances where all are known, else 1 for success and 0 for failure.
 fn worths(lessons: &[&Lesson]) -> Vec<f64> {
     let profits: Option<Vec<f64>> = lessons.iter().map(|lesson| lesson.r).collect();
     profits.unwrap_or_else(|| lessons.iter().map(|lesson| f64::from(u8::from(lesson.success))).collect())
 }
 
-/// The strongest departure of any candidate where a coin decides the sign of each cluster.
-fn strongest(candidates: &[Candidate], clusters: usize, seed: u64) -> f64 {
+/// The strongest departure of any candidate with random signs of the clusters.
+fn strongest(candidates: &[CandidateRule], clusters: usize, seed: u64) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let signs: Vec<f32> = (0..clusters).map(|_| if rng.random_bool(0.5) { 1.0 } else { -1.0 }).collect();
-    let departure =
-        |candidate: &Candidate| -> f32 { candidate.scores.iter().zip(&signs).map(|(score, sign)| score * sign).sum() };
+    let departure = |candidate: &CandidateRule| -> f32 {
+        candidate.scores.iter().zip(&signs).map(|(score, sign)| score * sign).sum()
+    };
     candidates.iter().map(|candidate| f64::from(departure(candidate).abs())).fold(0.0, f64::max)
 }
 
-/// Whether a finding is one of its own beside a stronger one that is known.
-fn says_more(new: &Candidate, known: &Candidate, history: &History<'_>) -> bool {
+/// Whether a finding adds something to a stronger one that is already reported.
+fn says_more(new: &CandidateRule, known: &CandidateRule, history: &History<'_>) -> bool {
     let shared = new.members.shared(&known.members);
     let union = new.count + known.count - shared;
     if new.departure.signum() != known.departure.signum() {
-        // The other side of the same coin: what is not overbought succeeds because what is overbought fails.
+        // The complement of a known rule says the same: what is not overbought succeeds because what is overbought
+        // fails.
         return 5 * union <= 4 * new.members.len;
     }
     if shared as f64 > SAME * union as f64 {
         return false;
     }
-    // Mostly inside a known region: does it depart from that one, too?
-    let tally = |candidate: &Candidate| history.tally(&|at| candidate.members.has(at));
+    // Mostly inside a known region: does it differ from that region?
+    let tally = |candidate: &CandidateRule| history.tally(&|at| candidate.members.has(at));
     2 * shared <= new.count || tally(new).departure(&tally(known)).abs() > APART * new.inflation.sqrt()
 }
 
 impl<'a> History<'a> {
     fn of(lessons: &[&'a Lesson]) -> Self {
-        // Neighbours are those of one time, whatever the order in which they were learned.
+        // Neighbours are signals of the same time, in whatever order they were learned.
         let mut lessons = lessons.to_vec();
         lessons.sort_by_key(|lesson| lesson.order());
         let mut symbols: BTreeMap<&Symbol, usize> = BTreeMap::new();
         let life = |lesson: &&'a Lesson| {
             let next = symbols.len();
             let symbol = *symbols.entry(lesson.case.symbol()).or_insert(next);
-            Life { symbol, given_ms: lesson.given_ms, closed_ms: lesson.closed_ms }
+            Lifetime { symbol, given_ms: lesson.given_ms, closed_ms: lesson.closed_ms }
         };
-        let lives: Vec<Life> = lessons.iter().map(life).collect();
-        let times = || lives.iter().map(|life| life.given_ms);
+        let lifetimes: Vec<Lifetime> = lessons.iter().map(life).collect();
+        let times = || lifetimes.iter().map(|life| life.given_ms);
         let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
-        let cluster = clusters(&lives, (span_ms / WANTED).max(LIVES * typical_life_ms(&lives)).max(1));
+        let cluster = clusters(&lifetimes, (span_ms / WANTED).max(LIVES * typical_life_ms(&lifetimes)).max(1));
         let worths = worths(&lessons);
         let mean = worths.iter().sum::<f64>() / lessons.len() as f64;
         let residuals: Vec<f64> = worths.iter().map(|worth| worth - mean).collect();
@@ -204,7 +211,7 @@ impl<'a> History<'a> {
         cluster.iter().zip(&residuals).for_each(|(&at, residual)| of_cluster[at] += residual);
         let squares = residuals.iter().map(|residual| residual * residual).sum::<f64>();
         let variance = squares / lessons.len() as f64;
-        let (symbol, symbols) = (lives.iter().map(|life| life.symbol).collect(), symbols.len());
+        let (symbol, symbols) = (lifetimes.iter().map(|life| life.symbol).collect(), symbols.len());
         let mut history =
             Self { lessons, residuals, variance, cluster, symbol, symbols, of_cluster, within: 0.0, between: 0.0 };
         // The mean product of two residuals over their variance (the ANOVA estimate of the intraclass correlation).
@@ -219,12 +226,12 @@ impl<'a> History<'a> {
         history
     }
 
-    /// Where the sums of a cluster and symbol are kept.
+    /// The index of a cluster and symbol in the sums.
     fn cell(&self, at: usize) -> usize {
         self.cluster[at] * self.symbols + self.symbol[at]
     }
 
-    /// How many ordered pairs of these share a cluster.
+    /// The number of ordered pairs that share a cluster.
     fn pairs(&self, members: impl Iterator<Item = usize>) -> Pairs {
         let mut cells = vec![0.0; self.of_cluster.len() * self.symbols];
         members.for_each(|at| cells[self.cell(at)] += 1.0);
@@ -234,8 +241,8 @@ impl<'a> History<'a> {
         Pairs { within: own - cells.iter().sum::<f64>(), between: whole - own }
     }
 
-    /// Of these members as a candidate; `None` where they, or all others, are few or of few clusters.
-    fn candidate(&self, region: Region, members: Bits) -> Option<Candidate> {
+    /// A candidate with these members; `None` where they, or all others, are too few or in too few clusters.
+    fn candidate(&self, region: Region, members: Bits) -> Option<CandidateRule> {
         let (count, all) = (members.count(), self.lessons.len());
         if !(MIN_COUNT..=all - MIN_COUNT).contains(&count) {
             return None;
@@ -250,8 +257,8 @@ impl<'a> History<'a> {
         if met.into_iter().filter(|met| *met).count() < MIN_CLUSTERS {
             return None;
         }
-        // Few clusters that happen to agree must not make the error small: it is at least what the correlation of all outcomes lets
-        // expect of signals that lie so close together.
+        // A few clusters that happen to agree must not give a small standard error: it is at least the one that follows
+        // from the overall correlation of signals in the same clusters.
         let independent = self.variance * count as f64 * (1.0 - share);
         let pairs = self.pairs(members.ones());
         let more = (self.within * pairs.within + self.between * pairs.between) / count as f64;
@@ -259,10 +266,10 @@ impl<'a> History<'a> {
         let error = (independent * (1.0 + more)).max(clustered).sqrt();
         let departure = scores.iter().sum::<f64>() / error;
         let scores = scores.into_iter().map(|score| (score / error) as f32).collect();
-        Some(Candidate { region, members, count, scores, departure, inflation: error * error / independent })
+        Some(CandidateRule { region, members, count, scores, departure, inflation: error * error / independent })
     }
 
-    fn mean_r(&self, candidate: &Candidate) -> Option<f64> {
+    fn mean_r(&self, candidate: &CandidateRule) -> Option<f64> {
         let profits: Option<Vec<f64>> = candidate.members.ones().map(|at| self.lessons[at].r).collect();
         profits.map(|profits| profits.iter().sum::<f64>() / profits.len().max(1) as f64)
     }
@@ -275,8 +282,8 @@ impl<'a> History<'a> {
         })
     }
 
-    /// Its signals in the most recent third of the clusters, and whether it still holds there.
-    fn recently(&self, candidate: &Candidate) -> (Tally, Option<bool>) {
+    /// Its signals in the most recent third of the clusters, and whether the rule still holds there.
+    fn recently(&self, candidate: &CandidateRule) -> (Tally, Option<bool>) {
         let from = self.of_cluster.len() - self.of_cluster.len() / 3;
         let recent = |at: usize| self.cluster[at] >= from;
         let mean = |of: &dyn Fn(usize) -> bool| {
@@ -293,18 +300,18 @@ impl<'a> History<'a> {
         (tally, (tally.count.min(others) >= MIN_COUNT).then(holds))
     }
 
-    /// When the first of its signals was given of the time since which it most likely holds.
+    /// When the first signal was given of the period in which the rule most likely holds.
     ///
-    /// The begin at which the departure of all that follows is strongest (the likelihood ratio of a change of the mean at an unknown
-    /// time), if that beats the whole history clearly.
-    fn begin_ms(&self, candidate: &Candidate) -> i64 {
+    /// The beginning that maximises the departure of everything after it (the likelihood ratio of a change of the mean
+    /// at an unknown time), if it clearly beats the whole history.
+    fn begin_ms(&self, candidate: &CandidateRule) -> i64 {
         let mut counts = vec![0usize; self.of_cluster.len()];
         candidate.members.ones().for_each(|at| counts[self.cluster[at]] += 1);
         let (mut sum, mut count, mut courses) = (0.0, 0, Vec::new());
         for at in (0..counts.len()).rev() {
             sum += candidate.departure.signum() * f64::from(candidate.scores[at]);
             count += counts[at];
-            // Squared standard errors of what follows: the scores are in those of all members.
+            // Squared standard errors of the remaining members: the scores are scaled for all members.
             let strength = sum.max(0.0).powi(2) * candidate.count as f64 / count.max(1) as f64;
             courses.push((if count >= MIN_COUNT { strength } else { 0.0 }, at));
         }
@@ -316,12 +323,12 @@ impl<'a> History<'a> {
     }
 }
 
-/// A condition, and for which signals it holds.
-type Known = (Condition, Bits);
+/// A condition, and the signals that meet it.
+type MembersOfCondition = (Condition, Bits);
 
-/// The regions to look at: those of one condition, and those of two.
-fn candidates(seen: &[Seen<'_>], layout: &Layout, history: &History<'_>) -> Vec<Candidate> {
-    let of = |conditions: Vec<Condition>| -> Vec<Known> {
+/// The regions to test: all with one condition, and all with two.
+fn candidates(seen: &[Seen<'_>], layout: &Layout, history: &History<'_>) -> Vec<CandidateRule> {
+    let of = |conditions: Vec<Condition>| -> Vec<MembersOfCondition> {
         let members = |condition: &Condition| Bits::of(seen.iter().map(|seen| condition.holds(seen)));
         conditions.into_iter().map(|condition| (condition.clone(), members(&condition))).collect()
     };
@@ -329,30 +336,30 @@ fn candidates(seen: &[Seen<'_>], layout: &Layout, history: &History<'_>) -> Vec<
         let members = Bits::of(seen.iter().map(|seen| region.contains(seen)));
         history.candidate(region, members)
     };
-    let mut found: Vec<Candidate> = singles(seen, layout).into_par_iter().filter_map(alone).collect();
-    // Each condition is looked at once, however many it is paired with.
+    let mut found: Vec<CandidateRule> = singles(seen, layout).into_par_iter().filter_map(alone).collect();
+    // Each condition is evaluated once, however often it is paired.
     let (symbols, strategies) = (of(symbols(seen)), of(strategies(seen)));
     let facts = layout.mirrored().filter(|(fact, _)| matches!(fact, Fact::Indicator(_)));
-    let coarse: Vec<Vec<Known>> =
+    let coarse: Vec<Vec<MembersOfCondition>> =
         facts.map(|(fact, centre)| of(thresholds(fact, Some(centre), seen, &PAIR_QUANTILES))).collect();
     let directions = of(DIRECTIONS.map(Condition::Direction).to_vec());
-    let mut pairs: Vec<(&[Known], &[Known])> =
+    let mut pairs: Vec<(&[MembersOfCondition], &[MembersOfCondition])> =
         vec![(&symbols, &directions), (&strategies, &directions), (&strategies, &symbols)];
     for (i, first) in coarse.iter().enumerate() {
         pairs.extend([(&symbols[..], &first[..]), (&strategies, first)]);
         pairs.extend(coarse[i + 1..].iter().map(|second| (&first[..], &second[..])));
     }
-    let both = |(first, second): (&[Known], &[Known])| -> Vec<Candidate> {
+    let both = |(first, second): (&[MembersOfCondition], &[MembersOfCondition])| -> Vec<CandidateRule> {
         let all = first.iter().flat_map(|a| second.iter().map(move |b| (a, b)));
         let both = all.filter_map(|(a, b)| history.candidate(Region(vec![a.0.clone(), b.0.clone()]), a.1.and(&b.1)));
         both.collect()
     };
-    let paired: Vec<Vec<Candidate>> = pairs.into_par_iter().map(both).collect();
+    let paired: Vec<Vec<CandidateRule>> = pairs.into_par_iter().map(both).collect();
     found.extend(paired.into_iter().flatten());
     found
 }
 
-/// A set of signals by their place in time.
+/// A set of signals, as bits by their position in time.
 struct Bits {
     words: Vec<u64>,
     len: usize,
@@ -374,7 +381,7 @@ impl Bits {
         self.words[at / 64] >> (at % 64) & 1 == 1
     }
 
-    /// The places of its members.
+    /// The positions of its members.
     fn ones(&self) -> impl Iterator<Item = usize> + '_ {
         self.words.iter().enumerate().flat_map(|(at, &word)| {
             let lowest = |left: &u64| Some(left & (left - 1)).filter(|left| *left != 0);

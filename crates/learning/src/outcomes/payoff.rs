@@ -1,14 +1,15 @@
-//! What a signal earns when it succeeds, and what when it fails: a stop that was trailed, or an end between the levels, earns other
-//! than the levels say.
+//! The expected profits of a success and of a failure. They can differ from what the levels say, because a stop may be
+//! trailed or a signal may end between its levels.
 
 use super::case::{Case, Lesson};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// What the levels say counts as so many outcomes beside those of all signals, and those of all beside a strategy's own.
+/// Prior weights in outcomes: of the levels beside the outcomes of all signals, and of all signals beside those of one
+/// strategy.
 const WORTH: f64 = 20.0;
 
-/// Mean profits before costs: of successes in distances of the target, of failures in distances of the stop.
+/// Mean profits before costs: of successes in target distances, of failures in stop distances.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Payoffs {
     all: Profits,
@@ -17,17 +18,17 @@ pub struct Payoffs {
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Profits {
-    success: Sum,
-    failure: Sum,
+    success: ProfitSum,
+    failure: ProfitSum,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-struct Sum {
+struct ProfitSum {
     count: f64,
     sum: f64,
 }
 
-impl Sum {
+impl ProfitSum {
     fn add(&mut self, value: f64) {
         self.count += 1.0;
         self.sum += value;
@@ -45,7 +46,7 @@ impl Profits {
 }
 
 impl Payoffs {
-    /// Of these outcomes.
+    /// From these outcomes.
     pub fn of<'a>(lessons: impl Iterator<Item = &'a Lesson>) -> Self {
         let mut payoffs = Self::default();
         for lesson in lessons {
@@ -59,7 +60,7 @@ impl Payoffs {
         payoffs
     }
 
-    /// What a signal earns when it succeeds, and when it fails, before costs, in distances of its stop.
+    /// The expected profit of a success and of a failure, before costs, in stop distances.
     pub fn expected(&self, case: &Case) -> (f64, f64) {
         let own =
             case.strategy.as_ref().and_then(|strategy| self.strategies.get(strategy)).copied().unwrap_or_default();
@@ -68,7 +69,7 @@ impl Payoffs {
     }
 }
 
-/// The target in distances of the stop; as far as the stop where there is none.
+/// The target distance in stop distances; 1 without a target.
 fn target(case: &Case) -> f64 {
     case.reward_risk.unwrap_or(1.0)
 }
@@ -86,7 +87,7 @@ mod tests {
     fn levels_count_until_outcomes_do() {
         let case = lesson("a", true, 0.0).case;
         assert_eq!(Payoffs::default().expected(&case), (2.0, -1.0));
-        // A trailed stop: its failures earn half a stop.
+        // A trailed stop: its failures earn half a stop distance.
         let lessons: Vec<Lesson> = (0..60).map(|_| lesson("a", false, 0.5)).collect();
         let payoffs = Payoffs::of(lessons.iter());
         let of_all = (60.0 * 0.5 - 20.0) / 80.0;

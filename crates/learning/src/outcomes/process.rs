@@ -1,8 +1,9 @@
-//! A Gaussian process over the quantities of a signal: what each adds to the log odds, and what each pair adds. How much a quantity
-//! matters is learned from the evidence, and most do not.
+//! A Gaussian process over the quantities of a signal: a sum of effects of single quantities and of pairs, in log odds.
+//! The relevance of each quantity is learned from the evidence; most turn out irrelevant.
 //!
-//! Sources: Rasmussen and Williams, *Gaussian Processes for Machine Learning*, 2006 (chapter 3.4, Laplace's approximation; 5.1,
-//! relevance by the marginal likelihood); Duvenaud, Nickisch and Rasmussen, *Additive Gaussian Processes*, 2011.
+//! Sources: Rasmussen and Williams, *Gaussian Processes for Machine Learning*, 2006 (chapter 3.4, Laplace's
+//! approximation; 5.1, relevance by the marginal likelihood); Duvenaud, Nickisch and Rasmussen, *Additive Gaussian
+//! Processes*, 2011.
 
 use super::cholesky::Cholesky;
 use super::levels::logistic;
@@ -10,25 +11,26 @@ use ndarray::{Array2, ArrayView1, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// A relevance before anything is known, in squared log odds: a gamma distribution of this shape and scale, near 0 for most.
+/// The prior of a relevance, in squared log odds: a gamma distribution of this shape and scale, which is near 0 for
+/// most quantities.
 const RELEVANCE: (f64, f64) = (0.3, 0.12);
-/// Pairs matter so much beside what each adds, before anything is known.
+/// The prior weight of pairs relative to single quantities.
 const EXPECTED_PAIRS: f64 = 0.7;
-/// A quantity of less relevance than this is left out of what is asked.
+/// Quantities of less relevance than this are left out of predictions.
 const NEGLIGIBLE: f64 = 0.003;
-/// Steps towards the largest evidence, and how far each goes.
+/// Number of gradient steps, and the size of a step.
 const STEPS: usize = 20;
 const RATE: f64 = 0.15;
-/// Newton's steps to the mode: at the first step, at the others, which begin near to it, and at last.
+/// Newton steps to the mode: at the first gradient step, at the others, which start near the mode, and at the end.
 const NEWTON: [usize; 3] = [15, 1, 30];
-/// Pairs of rows that are worked on at a time: what is known of them stays near.
+/// Pairs of rows that are processed at a time, so that their data stay in the cache.
 const CHUNK: usize = 4_096;
-/// Kernels of a quantity are kept at so many scores, between which they are interpolated.
+/// Kernels of a numeric quantity are tabulated at this many scores, and interpolated between them.
 const GRID: usize = 33;
-/// Scores beyond these are not told apart; see [`super::scores`].
+/// Scores beyond these are treated as equal; see [`super::scores`].
 const REACH: f32 = 2.75;
 
-/// What rows differ in, one value a row.
+/// A quantity of the rows, one value per row.
 #[derive(Debug, Clone)]
 pub enum Quantity {
     /// Normal scores; NaN is missing.
@@ -38,7 +40,7 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// How alike two rows are, for each of the [`pairs`].
+    /// The similarity of two rows, for each of the [`pairs`].
     fn similarities(&self) -> Vec<f32> {
         match self {
             Self::Score(scores) => pairs(scores, |one, other| near(one - other)),
@@ -47,13 +49,13 @@ impl Quantity {
     }
 }
 
-/// Rows to learn from.
-pub struct Sample<'a> {
-    /// What they differ in.
+/// The rows to learn from.
+pub struct ProcessSample<'a> {
+    /// Their quantities.
     pub quantities: &'a [Quantity],
-    /// For how many rows one stands, as far as each quantity goes: 1 or more.
+    /// The design effect for each quantity: 1 or more.
     pub designs: &'a [f64],
-    /// What is expected of each row, in log odds.
+    /// The expected log odds of each row.
     pub expected: &'a [f64],
     /// 1 for success, 0 for failure.
     pub happened: &'a [f64],
@@ -62,32 +64,32 @@ pub struct Sample<'a> {
 /// A fitted process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Process {
-    /// The quantities that matter: their places among those that it was fitted on, and their kernels.
+    /// The relevant quantities: their positions among the fitted ones, and their kernels.
     relevant: Vec<(usize, Kernel)>,
     pairs: f32,
-    /// What each row of the sample adds to a row that is alike.
+    /// The contribution of each training row to a similar row.
     adds: Vec<f32>,
-    /// The mean variance of its answers.
+    /// The mean posterior variance of a prediction.
     variance: f64,
 }
 
-/// Relevance · similarity to each row of the sample.
+/// Relevance × similarity to each training row.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Kernel {
-    /// At [`GRID`] scores, row after row of the grid.
+    /// At [`GRID`] scores, one grid row after the other.
     Score(Vec<f32>),
     /// The rows' categories, and the relevance.
     Category(Vec<f32>, f32),
 }
 
-/// The squared exponential of length 1; 0 where either is missing.
+/// The squared exponential kernel of length scale 1; 0 where either value is missing.
 fn near(distance: f32) -> f32 {
     if distance.is_nan() { 0.0 } else { (-0.5 * distance * distance).exp() }
 }
 
 impl Process {
-    /// Learns from rows; `None` where the numbers do not bear it. The same sample, the same process.
-    pub fn fit(sample: &Sample<'_>) -> Option<Self> {
+    /// Fits the rows; `None` where the computation is numerically unstable. The same sample gives the same process.
+    pub fn fit(sample: &ProcessSample<'_>) -> Option<Self> {
         let rows = sample.happened.len();
         let quantities = sample.quantities.len();
         let similarities: Vec<Vec<f32>> = sample.quantities.par_iter().map(Quantity::similarities).collect();
@@ -95,7 +97,7 @@ impl Process {
         let mut departures = vec![0.0; rows];
         for step in 0..STEPS {
             let (relevances, pairs) = ascent.at();
-            let sums = Sums::of(&similarities, &relevances, pairs, rows);
+            let sums = KernelSums::of(&similarities, &relevances, pairs, rows);
             let worth = worth(&relevances, sample.designs);
             let mode = mode(&sums.kernel, sample, worth, departures, NEWTON[usize::from(step > 0)])?;
             let gradient = sums.gradient(&similarities, &relevances, pairs, &mode);
@@ -103,7 +105,7 @@ impl Process {
             departures = mode.departures;
         }
         let (relevances, pairs) = ascent.at();
-        let sums = Sums::of(&similarities, &relevances, pairs, rows);
+        let sums = KernelSums::of(&similarities, &relevances, pairs, rows);
         let mode = mode(&sums.kernel, sample, worth(&relevances, sample.designs), departures, NEWTON[2])?;
         let relevant = sample.quantities.iter().zip(&relevances).enumerate();
         let relevant = relevant.filter(|(_, (_, relevance))| **relevance >= NEGLIGIBLE);
@@ -117,8 +119,8 @@ impl Process {
         })
     }
 
-    /// By how much the log odds of a row depart from what is expected of it. `value` gives the normal score, or the number of the
-    /// category, of a quantity by its place.
+    /// How far the log odds of a row depart from its expectation. `value` gives the normal score or category number of
+    /// a quantity by its position.
     pub fn departure(&self, value: impl Fn(usize) -> f32) -> f64 {
         let mut sums = vec![0f32; self.adds.len()];
         let mut squares = vec![0f32; self.adds.len()];
@@ -130,7 +132,7 @@ impl Process {
         f64::from(alike.zip(&self.adds).map(|(alike, add)| alike * add).sum::<f32>())
     }
 
-    /// The mean variance of its departures.
+    /// The mean posterior variance of a departure.
     pub fn variance(&self) -> f64 {
         self.variance
     }
@@ -176,13 +178,14 @@ impl Kernel {
     }
 }
 
-/// For how much of an independent row one counts: by the design effects of the quantities, each as far as it is relevant.
+/// The weight of a row relative to an independent one: from the design effects of the quantities, each in proportion to
+/// its relevance.
 fn worth(relevances: &[f64], designs: &[f64]) -> f64 {
     let sum: f64 = relevances.iter().sum();
     sum / relevances.iter().zip(designs).map(|(relevance, design)| relevance * design).sum::<f64>()
 }
 
-/// Of all pairs of rows, each once, also of a row with itself, what `of` says: (0, 0), (1, 0), (1, 1), (2, 0), …
+/// Applies `of` to all pairs of rows, each once, including a row with itself: (0, 0), (1, 0), (1, 1), (2, 0), …
 fn pairs(values: &[f32], of: impl Fn(f32, f32) -> f32) -> Vec<f32> {
     let mut all = Vec::with_capacity(values.len() * (values.len() + 1) / 2);
     for (row, value) in values.iter().enumerate() {
@@ -192,13 +195,13 @@ fn pairs(values: &[f32], of: impl Fn(f32, f32) -> f32) -> Vec<f32> {
 }
 
 /// Sums over quantities, for each of the [`pairs`].
-struct Sums {
+struct KernelSums {
     kernel: Array2<f32>,
     first: Vec<f32>,
     squares: Vec<f32>,
 }
 
-impl Sums {
+impl KernelSums {
     fn of(similarities: &[Vec<f32>], relevances: &[f64], pair_weight: f64, rows: usize) -> Self {
         let count = rows * (rows + 1) / 2;
         let (mut first, mut squares) = (vec![0f32; count], vec![0f32; count]);
@@ -228,9 +231,15 @@ impl Sums {
         Self { kernel, first, squares }
     }
 
-    /// How the evidence grows with the logarithm of each relevance, and with that of pairs.
-    fn gradient(&self, similarities: &[Vec<f32>], relevances: &[f64], pair_weight: f64, mode: &Mode) -> Vec<f64> {
-        // Each pair stands for two cells of the matrix, and a row with itself for one.
+    /// The gradient of the log evidence by the logarithm of each relevance, and by that of the pair weight.
+    fn gradient(
+        &self,
+        similarities: &[Vec<f32>],
+        relevances: &[f64],
+        pair_weight: f64,
+        mode: &PosteriorMode,
+    ) -> Vec<f64> {
+        // Each pair stands for two cells of the matrix, a row with itself for one.
         let mut outer = pairs(&mode.adds, |adds, other| adds * other);
         let mut cells = outer.iter_mut();
         for (row, inverse) in mode.inverse.rows().into_iter().enumerate() {
@@ -261,7 +270,7 @@ impl Sums {
     }
 }
 
-/// A sum in eight parts, which go on side by side.
+/// A sum in eight parts, so that it can be vectorised.
 fn product(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let (mut parts, (a, a_rest), (b, b_rest)) = ([0f32; 8], a.as_chunks::<8>(), b.as_chunks::<8>());
     for (a, b) in a.iter().zip(b) {
@@ -272,16 +281,22 @@ fn product(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     parts.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b)).sum::<f32>()
 }
 
-/// The mode of the departures' posterior. In single precision: the noise keeps the matrices far from singular.
-struct Mode {
+/// The posterior mode of the departures. Single precision is enough: the noise keeps the matrices far from singular.
+struct PosteriorMode {
     departures: Vec<f32>,
     adds: Vec<f32>,
-    /// Of the kernel and the noise.
+    /// The inverse of kernel plus noise.
     inverse: Array2<f32>,
     noises: Vec<f32>,
 }
 
-fn mode(kernel: &Array2<f32>, sample: &Sample<'_>, worth: f64, from: Vec<f32>, steps: usize) -> Option<Mode> {
+fn mode(
+    kernel: &Array2<f32>,
+    sample: &ProcessSample<'_>,
+    worth: f64,
+    from: Vec<f32>,
+    steps: usize,
+) -> Option<PosteriorMode> {
     let mut departures = from;
     let mut last = None;
     for _ in 0..steps {
@@ -308,11 +323,11 @@ fn mode(kernel: &Array2<f32>, sample: &Sample<'_>, worth: f64, from: Vec<f32>, s
     }
     let (adds, factor, noises) = last?;
     departures.iter().all(|departure| departure.is_finite()).then_some(())?;
-    Some(Mode { departures, adds, inverse: factor.inverse(), noises })
+    Some(PosteriorMode { departures, adds, inverse: factor.inverse(), noises })
 }
 
-impl Mode {
-    /// Of the departures at the rows, their mean.
+impl PosteriorMode {
+    /// The mean posterior variance of the departures at the rows.
     fn variance(&self) -> f64 {
         let of = |(noise, inverse): (&f32, &f32)| {
             let (noise, inverse) = (f64::from(*noise), f64::from(*inverse));
@@ -322,8 +337,8 @@ impl Mode {
     }
 }
 
-/// Relevances and pairs on their way to the largest evidence: steps of the gradient beside its own recent size (Kingma and Ba,
-/// *Adam*, 2015).
+/// Maximises the evidence over relevances and the pair weight: gradient steps scaled by their recent size (Kingma and
+/// Ba, *Adam*, 2015).
 struct Ascent {
     logarithms: Vec<f64>,
     momentum: Vec<f64>,
@@ -337,7 +352,7 @@ impl Ascent {
         Self { momentum: vec![0.0; quantities + 1], scale: vec![0.0; quantities + 1], logarithms }
     }
 
-    /// The relevances, and pairs.
+    /// The relevances and the pair weight.
     fn at(&self) -> (Vec<f64>, f64) {
         let mut values: Vec<f64> = self.logarithms.iter().map(|logarithm| logarithm.exp()).collect();
         let pairs = values.pop().unwrap_or_default();
@@ -347,7 +362,7 @@ impl Ascent {
     fn climb(&mut self, gradient: &[f64], relevances: &[f64], designs: &[f64], worth: f64) {
         let last = self.logarithms.len() - 1;
         for at in 0..=last {
-            // The prior; and what rows of one time share of a quantity is no evidence for it.
+            // The gradient of the prior; the evidence is divided by the design effect of the quantity.
             let slope = if at == last {
                 gradient[at] - (self.logarithms[at] - EXPECTED_PAIRS.ln())
             } else {

@@ -1,4 +1,4 @@
-//! Why a signal is given its chances, in words: how signals like it have fared.
+//! The reasons for a signal's chances in words: how similar signals did.
 
 use super::case::Lesson;
 use super::layout::{Layout, Seen};
@@ -6,15 +6,15 @@ use super::region::{Region, Tally, singles, tallies};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Signals in a region at least, to be spoken of.
+/// Fewest signals in a region that is mentioned.
 const MIN_COUNT: usize = 5;
-/// Standard errors from the rest at least.
+/// Fewest standard errors by which it must differ from the rest.
 const REMARKABLE: f64 = 1.5;
-/// Regions kept, and reasons given, at most.
+/// The largest numbers of regions kept, and of reasons given.
 const KEPT: usize = 400;
 const GIVEN: usize = 3;
 
-/// The regions worth mentioning, the most remarkable first.
+/// The regions worth mentioning, most remarkable first.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Reasons {
     regions: Vec<(Region, Tally)>,
@@ -22,13 +22,13 @@ pub struct Reasons {
 }
 
 impl Reasons {
-    /// Of these lessons.
+    /// From these lessons.
     pub fn of(lessons: &[&Lesson], layout: &Layout) -> Self {
         let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
         let signals: Vec<(&Seen<'_>, bool)> = seen.iter().zip(lessons.iter().map(|lesson| lesson.success)).collect();
         let all = Tally::of(signals.iter().map(|(_, success)| *success));
         let regions = singles(&seen, layout);
-        // Those that differ in their thresholds only are counted at once.
+        // Regions that differ only in their thresholds are counted in one pass.
         let alike: Vec<&[Region]> = regions.chunk_by(Region::is_alike).collect();
         let judged = |(region, tally): (&Region, Tally)| {
             let departure = tally.departure(&all).abs();
@@ -43,7 +43,7 @@ impl Reasons {
         Self { regions: judged.into_iter().map(|(_, region, tally)| (region, tally)).collect(), all }
     }
 
-    /// For one signal: the regions that it lies in, each of another indicator.
+    /// The reasons for one signal: the regions it lies in, each of another indicator.
     pub fn give(&self, seen: &Seen<'_>, layout: &Layout) -> Vec<String> {
         let mut spoken_of = Vec::new();
         let mut reasons = Vec::new();
@@ -56,7 +56,7 @@ impl Reasons {
         }
         if reasons.is_empty() && self.all.count > 0 {
             let Tally { count, successes } = self.all;
-            reasons.push(format!("nothing about it stands out; of all {count} closed signals {successes} succeeded"));
+            reasons.push(format!("nothing about it stands out; {successes} of all {count} closed signals succeeded"));
         }
         reasons
     }

@@ -1,4 +1,4 @@
-//! A region of the signals that words can describe, and how the signals in it fared.
+//! A region: a set of signals that can be described in words, and how the signals in it did.
 
 use super::layout::{Fact, Layout, Seen};
 use domain::barrier::Direction;
@@ -11,31 +11,31 @@ use std::collections::BTreeSet;
 /// One condition on a signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Condition {
-    /// It bets this way.
+    /// It has this direction.
     Direction(Direction),
-    /// It is of this symbol.
+    /// It has this symbol.
     Symbol(Symbol),
-    /// It is of this timeframe.
+    /// It has this timeframe.
     Timeframe(Timeframe),
-    /// This strategy gave it.
+    /// It comes from this strategy.
     Strategy(String),
-    /// An indicator or feature lies beyond a threshold.
+    /// An indicator or feature lies above or below a threshold.
     Value {
         /// Which one.
         fact: Fact,
-        /// Above or at it, else below it.
+        /// Whether it must be at or above the threshold, or else below it.
         above: bool,
         /// In the indicator's own unit.
         threshold: f64,
     },
-    /// An indicator or feature lies beyond a distance from its centre, seen in the direction of the trade: what `above` is
-    /// to a BUY is as far below the centre to a SELL.
+    /// An indicator or feature lies beyond a distance from its centre, in the direction of the trade: `above` for a BUY
+    /// corresponds to as far below the centre for a SELL.
     Mirrored {
         /// Which one.
         fact: Fact,
-        /// Where it says nothing either way.
+        /// Its neutral value.
         centre: f64,
-        /// Above or at the distance, else below it.
+        /// Whether it must be at or above the distance, or else below it.
         above: bool,
         /// From the centre, in the indicator's own unit.
         distance: f64,
@@ -43,7 +43,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Whether it holds; not when the value is missing.
+    /// Whether it is met; false when the value is missing.
     pub fn holds(&self, seen: &Seen<'_>) -> bool {
         match self {
             Self::Direction(direction) => seen.case.direction == *direction,
@@ -56,7 +56,7 @@ impl Condition {
         }
     }
 
-    /// Of a condition on a number: whether it asks for what is above, and its threshold.
+    /// For a condition on a number: whether the value must lie above, and the threshold.
     fn side(&self) -> Option<(bool, f64)> {
         match self {
             Self::Value { above, threshold, .. } => Some((*above, *threshold)),
@@ -65,7 +65,7 @@ impl Condition {
         }
     }
 
-    /// The number that it compares with its threshold.
+    /// The number that is compared with the threshold.
     fn value(&self, seen: &Seen<'_>) -> Option<f64> {
         match self {
             Self::Value { fact, .. } => seen.value(fact),
@@ -87,7 +87,7 @@ impl Condition {
                 format!("{} {} {}", layout.name(fact), side(*above), number(*threshold))
             }
             Self::Mirrored { fact, centre, above, distance } => {
-                // A SELL sees the mirror image, in which "at or above" has become "at or below".
+                // For a SELL the condition is mirrored, so "at or above" becomes "at or below".
                 let mirrored = if *above { "at or below" } else { "above" };
                 let (buy, sell) = (number(centre + distance), number(centre - distance));
                 format!("{} {} {buy} (SELL: {mirrored} {sell})", layout.name(fact), side(*above))
@@ -96,7 +96,7 @@ impl Condition {
     }
 }
 
-/// What a condition is about.
+/// The subject of a condition.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Subject {
     /// An indicator or feature.
@@ -111,7 +111,7 @@ pub enum Subject {
     Direction,
 }
 
-/// Signals for which all of these hold.
+/// The signals that meet all of these conditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Region(pub Vec<Condition>);
 
@@ -121,7 +121,7 @@ impl Region {
         self.0.iter().all(|condition| condition.holds(seen))
     }
 
-    /// What it is about: the last of its conditions, without its threshold.
+    /// The subject of its last condition.
     pub fn subject(&self) -> Subject {
         match self.0.last() {
             Some(Condition::Value { fact, .. } | Condition::Mirrored { fact, .. }) => Subject::Fact(fact.clone()),
@@ -132,7 +132,7 @@ impl Region {
         }
     }
 
-    /// Do they differ in a threshold at most?
+    /// Whether the two differ at most in a threshold.
     pub fn is_alike(&self, other: &Self) -> bool {
         let same = |(one, other): (&Condition, &Condition)| match (one, other) {
             (Condition::Value { fact, .. }, Condition::Value { fact: of_other, .. }) => fact == of_other,
@@ -144,7 +144,7 @@ impl Region {
         self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
     }
 
-    /// As a trader would say it: "BUY with rsi at or above 72".
+    /// In a trader's words: "BUY with rsi at or above 72".
     pub fn words(&self, layout: &Layout) -> String {
         let whole = |condition: &&Condition| !matches!(condition, Condition::Value { .. } | Condition::Mirrored { .. });
         let (subjects, circumstances): (Vec<_>, Vec<_>) = self.0.iter().partition(whole);
@@ -177,17 +177,17 @@ fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// How many signals, and how many of them succeeded.
+/// A number of signals, and how many of them succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Signals.
     pub count: usize,
-    /// Of which succeeded.
+    /// How many succeeded.
     pub successes: usize,
 }
 
 impl Tally {
-    /// Of signals, by whether each succeeded.
+    /// Counts successes and failures.
     pub fn of(successes: impl Iterator<Item = bool>) -> Self {
         successes.fold(Self::default(), |tally, success| Self {
             count: tally.count + 1,
@@ -195,17 +195,17 @@ impl Tally {
         })
     }
 
-    /// Percent.
+    /// The success rate, percent.
     pub fn success_rate(&self) -> f64 {
         100.0 * self.successes as f64 / self.count.max(1) as f64
     }
 
-    /// 95 % interval of the rate, percent, by [`wilson`].
+    /// The 95 % interval of the success rate, percent, by [`wilson`].
     pub fn interval(&self) -> (f64, f64) {
         wilson(self.successes as u64, self.count as u64)
     }
 
-    /// Standard errors by which it departs from what is left of `all` without it; 0 where either is empty.
+    /// How far the success rate differs from that of the rest of `all`, in standard errors; 0 where either is empty.
     ///
     /// The pooled two-proportion statistic (Fleiss, *Statistical Methods for Rates and Proportions*, 1981, chapter 2).
     pub fn departure(&self, all: &Self) -> f64 {
@@ -216,8 +216,8 @@ impl Tally {
     }
 }
 
-/// How the signals in each of some regions fared, that are all [alike](Region::is_alike): in one pass. With each signal comes whether
-/// it succeeded.
+/// Counts, in one pass, the signals in several regions that are all [alike](Region::is_alike). Each signal comes with
+/// its success.
 pub fn tallies(alike: &[Region], signals: &[(&Seen<'_>, bool)]) -> Vec<Tally> {
     let side = |region: &Region| region.0.last().and_then(Condition::side);
     let conditions = alike.first().and_then(|Region(conditions)| conditions.split_last());
@@ -230,7 +230,7 @@ pub fn tallies(alike: &[Region], signals: &[(&Seen<'_>, bool)]) -> Vec<Tally> {
     let mut thresholds: Vec<f64> = alike.iter().filter_map(side).map(|(_, threshold)| threshold).collect();
     thresholds.sort_unstable_by(f64::total_cmp);
     thresholds.dedup();
-    // How many lie at or above so many thresholds, and not above one more.
+    // How many signals lie between one threshold and the next.
     let mut steps = vec![Tally::default(); thresholds.len() + 1];
     for (seen, success) in signals {
         if let Some(value) = last.value(seen).filter(|_| others.iter().all(|condition| condition.holds(seen))) {
@@ -252,23 +252,23 @@ pub fn tallies(alike: &[Region], signals: &[(&Seen<'_>, bool)]) -> Vec<Tally> {
 
 /// Both directions.
 pub const DIRECTIONS: [Direction; 2] = [Direction::Buy, Direction::Sell];
-/// Where thresholds are tried: quantiles of an indicator.
+/// The quantiles of an indicator that are tried as thresholds.
 const QUANTILES: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
-/// Every symbol as a condition, in alphabetical order.
+/// A condition for each symbol, in alphabetical order.
 pub fn symbols(seen: &[Seen<'_>]) -> Vec<Condition> {
     let symbols: BTreeSet<&Symbol> = seen.iter().map(|seen| seen.case.symbol()).collect();
     symbols.into_iter().map(|symbol| Condition::Symbol(symbol.clone())).collect()
 }
 
-/// Every strategy as a condition, in alphabetical order.
+/// A condition for each strategy, in alphabetical order.
 pub fn strategies(seen: &[Seen<'_>]) -> Vec<Condition> {
     let strategies: BTreeSet<&String> = seen.iter().filter_map(|seen| seen.case.strategy.as_ref()).collect();
     strategies.into_iter().map(|strategy| Condition::Strategy(strategy.clone())).collect()
 }
 
-/// The regions of one condition: a symbol, a strategy, a timeframe, a direction, and each indicator and feature beyond its quantiles, of
-/// either direction, of one, and mirrored.
+/// The regions with one main condition: a symbol, a strategy, a timeframe, a direction, and each indicator and feature
+/// beyond its quantiles, for both directions together, for one direction, and mirrored.
 pub fn singles(seen: &[Seen<'_>], layout: &Layout) -> Vec<Region> {
     let timeframes: BTreeSet<Timeframe> = seen.iter().map(|seen| seen.case.timeframe()).collect();
     let whole =
@@ -290,7 +290,7 @@ pub fn singles(seen: &[Seen<'_>], layout: &Layout) -> Vec<Region> {
     regions
 }
 
-/// Conditions on a fact at its quantiles, which ascend: on its value and, around a centre, on its value seen in the direction of the trade.
+/// Conditions on a fact at its quantiles, which ascend: on its value and, where it has a centre, on its mirrored value.
 pub fn thresholds<'a, 'b: 'a>(
     fact: &Fact,
     centre: Option<f64>,
@@ -331,7 +331,7 @@ mod tests {
     fn regions_that_are_counted_at_once_are_counted_as_each_by_itself() {
         let mut lessons = outcomes(90, 1, |_, _| 0.6);
         for (at, lesson) in lessons.iter_mut().enumerate() {
-            // Some ties, some missing, both sides.
+            // Some ties, some missing values, both directions.
             lesson.case.indicators[0].1 = (at % 17) as f64;
             lesson.case.direction = DIRECTIONS[at % 2];
             lesson.case.confidence = (at % 3 > 0).then_some(at as f64);

@@ -1,4 +1,4 @@
-//! A backlog of outcomes, as after a restart, teaches what they would have taught one by one.
+//! Tests that a backlog of outcomes, as after a restart, teaches the same as outcomes that arrive one by one.
 
 use super::{Case, Learner, Lesson, OutcomeModel};
 use domain::barrier::Direction;
@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 const HOUR_MS: i64 = 3_600_000;
 pub const COUNT: i64 = 600;
 
-/// Outcomes one after the other, of which so many succeed: (RSI, number) to a probability.
+/// Outcomes in sequence, whose success probability is a function of RSI and their number.
 pub fn outcomes(count: i64, seed: u64, rate: impl Fn(f64, i64) -> f64) -> Vec<Lesson> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let lesson = |number| {
@@ -39,7 +39,7 @@ fn grow(learner: &mut Learner) {
     learner.adopt(model);
 }
 
-/// As a backend that asks after every hundredth outcome.
+/// Learns as a running backend does that asks after every hundredth outcome.
 fn running(lessons: Vec<Lesson>) -> Learner {
     let mut learner = Learner::default();
     for (number, lesson) in lessons.into_iter().enumerate() {
@@ -57,7 +57,7 @@ fn restarted(lessons: Vec<Lesson>) -> Learner {
     loop {
         learner.learn_some(&mut backlog);
         if !learner.is_overdue() {
-            assert!(backlog.is_empty(), "what waits, waits for a model that is due");
+            assert!(backlog.is_empty(), "the rest waits for a new model");
             return learner;
         }
         grow(&mut learner);
@@ -85,7 +85,7 @@ fn where_nothing_changed_a_restart_forgets_nothing() {
 
 #[test]
 fn a_change_in_the_backlog_is_found() {
-    // What RSI says turns round after 400 outcomes.
+    // The effect of RSI is reversed after 400 outcomes.
     let rate = |rsi: f64, number| if (rsi > 50.0) == (number < 400) { 0.85 } else { 0.25 };
     let mut learned = [0.0; 2];
     let seeds = 4;
@@ -98,7 +98,7 @@ fn a_change_in_the_backlog_is_found() {
             learned[how] += (low - high) / seeds as f64;
         }
     }
-    // 0.6 is true, and −0.6 was before.
+    // The true difference is 0.6, and was −0.6 before.
     assert!(learned.iter().all(|apart| *apart > 0.15), "{learned:.2?} on the average, running and restarted");
 }
 
@@ -106,14 +106,14 @@ fn a_change_in_the_backlog_is_found() {
 fn closings_that_come_late_weigh_by_when_they_closed() {
     let mut lessons = outcomes(200, 1, |_, _| 0.6);
     let in_order = restarted(lessons.clone());
-    // The tenth to the fortieth are heard of at the end.
+    // The tenth to the fortieth outcome arrive at the end.
     lessons[10..].rotate_left(30);
     let late = restarted(lessons);
     let worth = late.model().effective();
     assert!((0.8 * 200.0..=200.0).contains(&worth), "{worth}");
     assert!((worth - in_order.model().effective()).abs() < 1e-9, "{worth}");
     for rsi in [25.0, 50.0, 75.0] {
-        // What had been said of them depends on when they were heard of, and so how far each source is followed.
+        // The predictions made for them depend on when they arrived, and so do the weights of the sources.
         let [late, in_order] = [&late, &in_order].map(|learner| said(learner, rsi));
         assert!((late - in_order).abs() < 0.05, "{late} and {in_order}: grown from the same");
     }

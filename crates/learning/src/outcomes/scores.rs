@@ -1,23 +1,23 @@
-//! Values as normal scores of their ranks, so that no outlier counts more than being the largest.
+//! Normal scores: values are replaced by the normal quantiles of their ranks, which limits the influence of outliers.
 
 use serde::{Deserialize, Serialize};
 
-/// Ranks are taken as no nearer to the ends than this.
+/// Ranks, as shares, are clipped this far from 0 and 1.
 const MARGIN: f64 = 0.003;
 
-/// The values of a column, ascending, by which ranks are told.
+/// The values of a column, ascending, to look up ranks in.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Ranks(Vec<f32>);
 
 impl Ranks {
-    /// Of these values; those that are missing (NaN) are left out.
+    /// From these values; missing ones (NaN) are left out.
     pub fn of(values: impl Iterator<Item = f32>) -> Self {
         let mut values: Vec<f32> = values.filter(|value| !value.is_nan()).collect();
         values.sort_unstable_by(f32::total_cmp);
         Self(values)
     }
 
-    /// The normal quantile of a value's rank among them; NaN of a value that is missing, or where there are none.
+    /// The normal quantile of a value's rank; NaN for a missing value, or without values.
     pub fn score(&self, value: f32) -> f32 {
         if value.is_nan() || self.0.is_empty() {
             return f32::NAN;
@@ -29,7 +29,7 @@ impl Ranks {
     }
 }
 
-/// The value that a standard normal variable stays below with probability `p` in (0, 1), within 1e-8.
+/// The quantile of the standard normal distribution for `p` in (0, 1), accurate to 1e-8.
 ///
 /// Source: P. J. Acklam, *An algorithm for computing the inverse normal cumulative distribution function*, 2003.
 pub fn normal_quantile(p: f64) -> f64 {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_tables() {
+    fn normal_quantiles_match_published_tables() {
         for (p, z) in [(0.5, 0.0), (0.975, 1.959_964), (0.01, -2.326_348), (0.841_344_75, 1.0), (0.999, 3.090_232)] {
             assert!((normal_quantile(p) - z).abs() < 1e-5, "{p}: {}", normal_quantile(p));
         }

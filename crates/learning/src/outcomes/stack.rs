@@ -1,8 +1,8 @@
-//! How far each source of evidence is followed: as far as what it said before an outcome was known has come true.
+//! Stacking: the weight of each source of evidence, learned from how well its earlier predictions came true.
 //!
-//! A logistic regression of outcomes on what the sources had said, with a normal prior on each weight (Wolpert, *Stacked
-//! generalization*, 1992, on forecasts made beforehand). A prior counts as many times as the design effect of its source says, since
-//! outcomes of one time are no separate proofs; older outcomes count less.
+//! A logistic regression of outcomes on the sources' predictions, with a normal prior on each weight (Wolpert, *Stacked
+//! generalization*, 1992, on predictions made beforehand). To account for dependent outcomes, the precision of a prior
+//! is multiplied by the design effect of its source. Older outcomes count less.
 
 use super::cholesky::Cholesky;
 use super::design::Design;
@@ -10,30 +10,30 @@ use super::levels::logistic;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-/// Candles, base rates, and the three learners of indicators.
+/// Number of sources: candles, base rates, and the three learners of indicators.
 pub const SOURCES: usize = 5;
-/// The weight of each source before any of its forecasts has come true or not, and how far it may be from that (standard
-/// deviation). The learners share one voice: they look at the same indicators.
+/// The prior mean and standard deviation of each source's weight. The learners use the same indicators, so they share a
+/// weight of about one.
 const PRIORS: [(f64, f64); SOURCES] = [(0.8, 0.25), (0.9, 0.4), (0.5, 0.3), (0.3, 0.2), (0.2, 0.2)];
-/// The learners take outcomes of one time for separate proofs more than base rates do: their prior weights are divided by the square
-/// root of the design effect.
+/// Dependent outcomes mislead the learners more than base rates, so their prior weights are divided by the square root
+/// of the design effect.
 const LEARNERS: std::ops::RangeFrom<usize> = 2..;
-/// No source is followed against what it says, nor much further than it goes.
+/// The range of a weight: no source is reversed, nor exaggerated much.
 const RANGE: (f64, f64) = (0.0, 1.3);
-/// After so many clusters of time, an outcome counts half.
+/// The half-life of an outcome's weight, in time clusters.
 const HALF_LIFE: f64 = 150.0;
 const STEPS: usize = 15;
 
-/// What had been said of a signal, and what came of it.
+/// The predictions of a signal, and its outcome.
 #[derive(Debug, Clone, Copy)]
-pub struct Foretold {
-    /// The log odds that its levels imply.
+pub struct Forecast {
+    /// The log odds implied by its levels.
     pub implied: f64,
-    /// What each source added.
+    /// The departure that each source added.
     pub departures: [f64; SOURCES],
-    /// The cluster of time that it was given in.
+    /// The time cluster in which it was given.
     pub cluster: i64,
-    /// What it counts, beside its age.
+    /// Its weight before discounting by age.
     pub weight: f64,
     /// Whether it succeeded.
     pub success: bool,
@@ -42,7 +42,7 @@ pub struct Foretold {
 /// The weights of the sources.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Stack {
-    /// Of each source.
+    /// The weight of each source.
     pub weights: [f64; SOURCES],
     /// The variance of each weight.
     pub variances: [f64; SOURCES],
@@ -55,15 +55,15 @@ impl Default for Stack {
 }
 
 impl Stack {
-    /// Before any forecast, where one of `design` outcomes stands for all of them.
+    /// The weights before any prediction has been tested, for a design effect of `design`.
     pub fn prior(design: f64) -> Self {
         let mut weights = PRIORS.map(|(mean, _)| mean);
         weights[LEARNERS].iter_mut().for_each(|weight| *weight /= design.max(1.0).sqrt());
         Self { weights, variances: PRIORS.map(|(_, spread)| spread * spread) }
     }
 
-    /// By forecasts in order of their clusters.
-    pub fn fit(rows: &[Foretold], design: f64) -> Self {
+    /// Fits the weights to predictions in order of their clusters.
+    pub fn fit(rows: &[Forecast], design: f64) -> Self {
         let prior = Self::prior(design);
         let mut stack = prior;
         let Some(newest) = rows.last().map(|row| row.cluster) else { return stack };
@@ -105,7 +105,7 @@ impl Stack {
         stack
     }
 
-    /// The log odds of a signal by all that is said of it.
+    /// The log odds of a signal from all sources.
     pub fn log_odds(&self, implied: f64, departures: &[f64; SOURCES]) -> f64 {
         implied + self.weights.iter().zip(departures).map(|(weight, departure)| weight * departure).sum::<f64>()
     }
@@ -117,7 +117,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    /// Forecasts of every source, of which only that of `knows` comes true. Ten are of one time, and share their luck or not.
+    /// Predictions of all sources, of which only `knows` is right. Ten signals are given at a time, with common luck if
+    /// `share`.
     fn stack(knows: Option<usize>, count: i64, share: bool) -> Stack {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let mut rows = Vec::new();
@@ -129,14 +130,14 @@ mod tests {
                 let departures = if share { shared } else { own };
                 let p = logistic(knows.map_or(0.0, |source| departures[source]));
                 let drawn = if share { luck } else { random.random() };
-                rows.push(Foretold { implied: 0.0, departures, cluster, weight: 1.0, success: drawn < p });
+                rows.push(Forecast { implied: 0.0, departures, cluster, weight: 1.0, success: drawn < p });
             }
         }
         Stack::fit(&rows, if share { 10.0 } else { 1.0 })
     }
 
     #[test]
-    fn a_source_counts_as_far_as_it_foretold() {
+    fn a_source_counts_as_far_as_it_predicted() {
         for knows in 0..SOURCES {
             let weights = stack(Some(knows), 4_000, false).weights;
             for (source, weight) in weights.into_iter().enumerate() {
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn without_forecasts_the_prior_stands_and_few_move_it_little() {
+    fn few_forecasts_hardly_move_the_prior() {
         assert_eq!(Stack::fit(&[], 1.0).weights, [0.8, 0.9, 0.5, 0.3, 0.2]);
         assert_eq!(Stack::fit(&[], 4.0).weights, [0.8, 0.9, 0.25, 0.15, 0.1]);
         let few = stack(None, 20, false).weights;
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_together_is_less_of_a_proof() {
+    fn dependent_outcomes_are_weaker_evidence() {
         let [apart, together] = [false, true].map(|share| stack(None, 800, share).variances[2]);
         assert!(together > 2.0 * apart, "{together} beside {apart}");
     }

@@ -1,39 +1,42 @@
-//! Signals that are still open. Of a near target and a far stop, what closes first is mostly the near one: whoever knows only what
-//! has closed by now takes the far one for rarer than it is, as long as the others are open.
+//! Corrects for signals that are still open. With a near target and a far stop, mostly targets are hit early: as long
+//! as other signals are open, the closed ones alone underestimate how often the stop is hit.
 //!
-//! So what has closed is compared with what closes by then. How often a signal of these levels ends by an age, at its target and at
-//! its stop, is told by the Aalen–Johansen estimator: what is open is a survivor of its age, and as what it will end is open (Aalen
-//! and Johansen, *An empirical transition matrix for non-homogeneous Markov chains based on censored observations*, 1978). What a price
-//! without drift would do counts as [`WORTH`] signals beside that, and alone for survivors older than all that have closed.
+//! So closed signals are compared with what closes by their age. How often a signal with these levels has reached its
+//! target, or its stop, by a given age is estimated by the Aalen–Johansen estimator, in which open signals are censored
+//! at their age (Aalen and Johansen, *An empirical transition matrix for non-homogeneous Markov chains based on
+//! censored observations*, 1978). A price without drift serves as a prior worth [`WORTH`] signals, and as the only
+//! estimate for open signals older than all that have closed.
 //!
-//! Odds of one end against the other move alike at every age when the price drifts (Girsanov's theorem), so that the correction of
-//! the log odds holds for signals that do better or worse than all.
+//! A price with drift shifts the odds of one end against the other equally at every age (Girsanov's theorem), so the
+//! correction in log odds also holds for signals that do better or worse than average.
 //!
-//! Ages are counted in the life that is expected of the signal: a walk's grows with stop distance × target distance. One pace holds
-//! for all symbols: a symbol's own, learned from how soon its signals closed, would go by as what they closed.
+//! Ages are measured in expected lifetimes: for a random walk, the lifetime is proportional to stop distance × target
+//! distance. All symbols share one scale: a symbol's own, learned from how soon its signals closed, would depend on how
+//! they closed.
 
-use super::case::{Bet, Lesson};
+use super::case::{Lesson, LevelFacts};
 use super::levels::log_odds;
 use domain::barrier::Levels;
 use std::collections::HashMap;
 use std::f64::consts::PI;
 
-/// What a walk without drift says counts as so many signals of a shape: those of one time share their fate.
+/// The prior of a walk without drift is worth this many signals of a shape.
 const WORTH: f64 = 200.0;
-/// Rounds in which paces are found.
+/// Number of iterations for estimating the time scales.
 const ROUNDS: usize = 2;
-/// Signals whose log odds differ by no more than this are of one shape.
+/// Signals whose log odds differ by no more than this share a shape.
 const SHAPE: f64 = 0.25;
-/// What has been open so many times as long as the longest life is not watched by anybody, where so many have closed.
+/// A signal that has been open this many times as long as the longest lifetime is ignored, where at least this many
+/// signals have closed: nobody seems to track it.
 const FORGOTTEN: (f64, usize) = (10.0, 20);
-/// The least probability of an end, so that its log odds stay finite.
+/// The smallest probability of an end, so that its log odds stay finite.
 const LEAST: f64 = 0.001;
-/// The least time of which a walk is asked, in that in which it spreads by the distance between its levels; and the terms of its
-/// series that count by then.
+/// The shortest time for which the walk is evaluated, in units of the time in which it spreads by the distance between
+/// its levels; and the number of terms of its series that matter from then on.
 const SHORTEST: f64 = 0.005;
 const TERMS: usize = 40;
 
-/// An open signal, as far as it matters to what has closed.
+/// The facts of an open signal that matter for the correction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Open {
     shape: Shape,
@@ -46,14 +49,14 @@ pub struct Open {
 struct Shape {
     /// The probability that a price without drift reaches the target before the stop.
     implied: f64,
-    /// Stop distance × target distance, percent², when it has both.
+    /// Stop distance × target distance, percent², where it has both.
     area: Option<f64>,
 }
 
 impl Open {
-    /// Of its levels.
+    /// From its levels.
     pub fn of(levels: &Levels) -> Self {
-        let Bet { both, implied, .. } = Bet::of(levels);
+        let LevelFacts { both, implied, .. } = LevelFacts::of(levels);
         let area = both.map(|(risk, reward)| risk * reward);
         let (given_ms, expires_ms) = (levels.since_ms, levels.expires_ms);
         Self { shape: Shape { implied, area }, given_ms, expires_ms }
@@ -72,30 +75,30 @@ impl Shape {
         usize::from(self.area.is_some())
     }
 
-    /// Signals of one number share their curves; those without levels have their own.
+    /// Signals with the same number share their curves; those without levels have their own.
     fn number(self) -> i64 {
         self.area.map_or(i64::MIN, |_| (log_odds(self.implied) / SHAPE).round() as i64)
     }
 
-    /// How many lives are left of it on the average when it is open at an age.
+    /// The expected remaining lifetime at an age, in lifetimes.
     fn left(self, age: f64) -> f64 {
         let q = self.implied;
-        // Nothing is known of what ends a signal without levels: its age tells nothing.
+        // Without levels, nothing is known about the end of a signal, so its age does not matter.
         let Some(_) = self.area else { return 1.0 };
         let (rest, open) =
-            terms(q, time(q, age)).step_by(2).fold((0.0, 0.0), |(rest, open), Term { n, wave, left, .. }| {
+            terms(q, time(q, age)).step_by(2).fold((0.0, 0.0), |(rest, open), SeriesTerm { n, wave, left, .. }| {
                 (rest + wave * left / (n * n), open + wave * left)
             });
         2.0 / (PI * PI) * rest / open / (q * (1.0 - q))
     }
 
-    /// A time by what lies between the levels.
+    /// A time divided by stop distance × target distance.
     fn scaled(self, ms: i64) -> f64 {
         ms.max(1) as f64 / self.area.unwrap_or(1.0)
     }
 }
 
-/// Of these signals, those that were open at a time: some have closed `later`, some are open now.
+/// The signals that were open at a time, from signals that closed `later` and signals that are open now.
 pub fn open_at<'a>(at_ms: i64, later: impl Iterator<Item = &'a Lesson>, open: &[Open]) -> Vec<Open> {
     let were = later.filter(|lesson| lesson.given_ms <= at_ms && lesson.closed_ms > at_ms).map(|lesson| Open {
         shape: Shape::of(lesson),
@@ -106,8 +109,8 @@ pub fn open_at<'a>(at_ms: i64, later: impl Iterator<Item = &'a Lesson>, open: &[
     were.chain(open.iter().filter(has_not_ended).copied()).collect()
 }
 
-/// By how much the log odds of success are higher for each of these signals, given that it has closed by `at_ms`, than before that was
-/// known. It rests on when the signal was given, and not on when, or as what, it closed. 0 where nothing is open.
+/// For each signal, how much its log odds of success are raised by knowing that it has closed by `at_ms`. It depends on
+/// when the signal was given, but not on when or how it closed. 0 where nothing is open.
 pub fn early(lessons: &[&Lesson], open: &[Open], at_ms: i64) -> Vec<f64> {
     let open = watched(lessons, open, at_ms);
     if open.is_empty() {
@@ -136,7 +139,7 @@ pub fn early(lessons: &[&Lesson], open: &[Open], at_ms: i64) -> Vec<f64> {
     lessons.iter().map(of).collect()
 }
 
-/// The open signals but those that have been open for so long that nobody seems to watch them.
+/// The open signals, except those open for so long that nobody seems to track them.
 fn watched<'a>(lessons: &[&Lesson], open: &'a [Open], at_ms: i64) -> Vec<&'a Open> {
     let mut longest = [0.0f64; 2];
     let mut closed = [0; 2];
@@ -154,12 +157,12 @@ fn watched<'a>(lessons: &[&Lesson], open: &'a [Open], at_ms: i64) -> Vec<&'a Ope
     open.iter().filter(is_watched).collect()
 }
 
-/// How many lives go by in a millisecond, of signals without levels and of others.
+/// Lifetimes per millisecond: of signals without levels, and of others.
 struct Paces([f64; 2]);
 
 impl Paces {
-    /// A signal that has closed has lived one life on the average, and an open one what is not left of it. What is left depends on the
-    /// pace, so that it is found in rounds.
+    /// A closed signal has lived one lifetime on average, an open one a lifetime minus what is left. The remaining
+    /// lifetime depends on the scale, so it is iterated.
     fn of(lessons: &[&Lesson], open: &[&Open], at_ms: i64) -> Self {
         let (mut closed, mut time) = ([0.0; 2], [0.0; 2]);
         for lesson in lessons {
@@ -168,7 +171,7 @@ impl Paces {
             time[shape.kind()] += shape.scaled(lesson.closed_ms - lesson.given_ms);
         }
         open.iter().for_each(|one| time[one.shape.kind()] += one.shape.scaled(at_ms - one.given_ms));
-        // Survivors may have more left than others had at their entry, which must not stop the clock.
+        // Open signals may have more time left than a whole lifetime, which must not make the scale negative.
         let pace = |lives: [f64; 2]| {
             Self(
                 [0, 1]
@@ -186,13 +189,13 @@ impl Paces {
         paces
     }
 
-    /// An age in lives.
+    /// An age in lifetimes.
     fn age(&self, shape: Shape, ms: i64) -> f64 {
         shape.scaled(ms) * self.0[shape.kind()]
     }
 }
 
-/// What is known of a signal of some age.
+/// The state of a signal at some age.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {
     Success,
@@ -201,23 +204,23 @@ enum End {
     Open(f64),
 }
 
-/// How often signals of a shape have ended by an age.
+/// The cumulative incidence of success and failure by age, for one shape.
 struct Curve {
-    /// By this age: in success, and in failure.
+    /// Ages with the shares of success and failure by then.
     steps: Vec<(f64, f64, f64)>,
     signals: f64,
-    /// How often they succeed in the end.
+    /// The share that succeeds in the end.
     success: f64,
 }
 
 impl Curve {
     fn of(mut ends: Vec<(f64, End)>) -> Self {
-        // Of one age, what ended ended among those that are open.
+        // At equal ages, closings come before censored signals.
         let rank = |end: &End| u8::from(matches!(end, End::Open(_)));
         ends.sort_by(|a, b| a.0.total_cmp(&b.0).then(rank(&a.1).cmp(&rank(&b.1))));
         let signals = ends.len() as f64;
         let (mut steps, mut left, mut success, mut failure) = (Vec::with_capacity(ends.len()), 1.0, 0.0, 0.0);
-        // What the survivors that are older than all that have closed would come to.
+        // The expected ends of open signals that are older than all closed ones.
         let mut last = (0.0, 0.0);
         for (at, (age, end)) in ends.into_iter().enumerate() {
             let share = left / (signals - at as f64);
@@ -237,7 +240,7 @@ impl Curve {
         Self { steps, signals, success: success + survivors }
     }
 
-    /// By how much the log odds of what has closed by an age are above those of all.
+    /// How much the log odds of signals closed by an age exceed those of all.
     fn early(&self, implied: f64, age: f64) -> f64 {
         let by = self.steps.partition_point(|step| step.0 <= age);
         let (success, failure) = by.checked_sub(1).map_or((0.0, 0.0), |at| (self.steps[at].1, self.steps[at].2));
@@ -252,48 +255,49 @@ fn told(probability: f64) -> f64 {
     log_odds(probability.clamp(LEAST, 1.0 - LEAST))
 }
 
-/// An age, in lives, of a walk that begins `q` of the way from its stop to its target, in the time in which it spreads by the distance
-/// between them: a life is q (1 − q) of that.
+/// Converts an age in lifetimes to the walk's time unit, in which it spreads by the distance between its levels: a
+/// lifetime is q (1 − q) of that, for a start `q` of the way from stop to target.
 fn time(q: f64, age: f64) -> f64 {
     (age * q * (1.0 - q)).max(SHORTEST)
 }
 
-/// A term of that walk's series.
-struct Term {
+/// A term of the walk's series.
+struct SeriesTerm {
     n: f64,
-    /// 1 of odd ones, −1 of even ones.
+    /// 1 for odd terms, −1 for even ones.
     sign: f64,
     /// sin(nπq) / n.
     wave: f64,
-    /// How much of it is left by a time, beside the first one.
+    /// Its remaining size at a time, relative to the first term.
     left: f64,
 }
 
-fn terms(q: f64, time: f64) -> impl Iterator<Item = Term> {
+fn terms(q: f64, time: f64) -> impl Iterator<Item = SeriesTerm> {
     let term = move |at: usize| {
         let n = at as f64;
         let left = (-(n * n - 1.0) * PI * PI * time / 2.0).exp();
-        Term { n, sign: if at % 2 == 1 { 1.0 } else { -1.0 }, wave: (n * PI * q).sin() / n, left }
+        SeriesTerm { n, sign: if at % 2 == 1 { 1.0 } else { -1.0 }, wave: (n * PI * q).sin() / n, left }
     };
     (1..=TERMS).map(term).take_while(|term| term.left > 1e-9)
 }
 
-/// The probabilities that a walk without drift, which begins `q` of the way from its stop to its target, has touched the target by an
-/// age, and the stop.
+/// The probabilities that a walk without drift, which starts `q` of the way from its stop to its target, has touched
+/// the target by an age, and the stop.
 fn touched(q: f64, age: f64) -> (f64, f64) {
     let time = time(q, age);
     let first = 2.0 / PI * (-PI * PI * time / 2.0).exp();
-    let open = terms(q, time).fold((0.0, 0.0), |open, Term { sign, wave, left, .. }| {
+    let open = terms(q, time).fold((0.0, 0.0), |open, SeriesTerm { sign, wave, left, .. }| {
         (open.0 + sign * first * wave * left, open.1 + first * wave * left)
     });
-    // Rounding may miss what is almost nothing.
+    // Rounding may make tiny probabilities negative.
     ((q - open.0).max(1e-9), (1.0 - q - open.1).max(1e-9))
 }
 
-/// The probability that such a walk succeeds that has touched neither by an age: one half when it is old.
+/// The probability of success of a walk that has touched neither level by an age: one half when it is old.
 fn survivor(q: f64, age: f64) -> f64 {
-    let sums = terms(q, time(q, age))
-        .fold((0.0, 0.0), |sums, Term { sign, wave, left, .. }| (sums.0 + sign * wave * left, sums.1 + wave * left));
+    let sums = terms(q, time(q, age)).fold((0.0, 0.0), |sums, SeriesTerm { sign, wave, left, .. }| {
+        (sums.0 + sign * wave * left, sums.1 + wave * left)
+    });
     (sums.0 / (sums.0 + sums.1)).clamp(0.0, 1.0)
 }
 
@@ -302,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_touches_what_is_near_first_and_all_in_the_end() {
+    fn a_walk_touches_the_nearer_level_first() {
         for q in [0.02, 0.2, 0.5, 0.8, 0.98] {
             let (target, stop) = touched(q, 1000.0);
             assert!((target - q).abs() < 1e-6 && (stop - (1.0 - q)).abs() < 1e-6, "{q}: {target} {stop}");
@@ -315,7 +319,7 @@ mod tests {
             for age in [0.1, 0.5, 1.0, 2.0] {
                 let ((target, stop), (up, down)) = (touched(q, age), touched(1.0 - q, age));
                 assert!((target - down).abs() < 1e-6 && (stop - up).abs() < 1e-6, "the mirror of {q} at {age}");
-                // All that succeed have done so by then, or survive.
+                // Every success has either happened by then, or comes from a walk that is still open.
                 let later = (1.0 - target - stop) * survivor(q, age);
                 assert!((target + later - q).abs() < 1e-6, "{q} at {age}: {target} and {later}");
             }
@@ -325,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_open_then_is_what_had_been_given_and_not_ended() {
+    fn open_signals_of_the_past_were_given_and_not_closed() {
         let of = |given_ms, closed_ms| Lesson {
             case: super::super::Case::bare("BTCUSDT"),
             success: true,
@@ -343,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_open_and_what_nobody_watches_move_nothing() {
+    fn untracked_signals_are_ignored() {
         let of = |n: i64| Lesson {
             case: super::super::Case {
                 implied: 0.8,
@@ -368,8 +372,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_counts_as_a_survivor_of_its_age() {
-        // Worked by hand: of four, one succeeds; of the two that are left beside the open one, one fails; the last is open.
+    fn open_signals_are_censored_at_their_age() {
+        // Worked by hand: of four, one succeeds; of the two left beside the open one, one fails; the last is open.
         let ends = vec![(3.0, End::Failure), (1.0, End::Success), (2.0, End::Open(0.9)), (4.0, End::Open(0.5))];
         let curve = Curve::of(ends);
         assert_eq!(curve.steps, [(1.0, 0.25, 0.0), (3.0, 0.25, 0.375)]);

@@ -1,7 +1,7 @@
-//! What was said of signals before they ended, against what came.
+//! The scorecard: what was predicted of signals before they ended, compared with the outcomes.
 //!
-//! Everything here was said forward: it stands in the record since the signal was recorded. Signals of one stretch of time count
-//! as one cluster in every interval (`clusters.rs`).
+//! Every prediction was made in advance: it is part of the signal's record. In all intervals, signals of one stretch of
+//! time count as one cluster (`clusters.rs`).
 
 mod score;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use domain::time::format_iso;
 use score::Clusters;
 use serde::Serialize;
 
-/// A closed signal of which something was said.
+/// A closed signal with the assessment it got in advance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Foretold {
     /// When it was given, UTC epoch ms.
@@ -26,21 +26,21 @@ pub struct Foretold {
     pub closed_ms: i64,
     /// Its pair.
     pub symbol: Symbol,
-    /// What gave it.
+    /// The strategy that gave it.
     pub strategy: Option<String>,
-    /// It was traded.
+    /// Whether it was traded.
     pub taken: bool,
-    /// It closed as a success.
+    /// Whether it closed as a success.
     pub succeeded: bool,
-    /// Its profit after costs, in units of its risk at entry; `None` without a stop.
+    /// Its profit after costs, in units of its risk at entry (R); `None` without a stop.
     pub realised_r: Option<f64>,
-    /// What was said.
+    /// The assessment.
     pub said: Said,
 }
 
 impl Foretold {
-    /// Of a record; `None` while it is open, where its end is unknown, and where nothing was said. `fee_bps` are the costs of a
-    /// round trip in basis points of the entry price.
+    /// From a record; `None` while it is open, where its end is unknown, and where it has no assessment. `fee_bps` are
+    /// the costs of a round trip in basis points of the entry price.
     pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
         let Record { signal, closing, said } = record;
         let (closing, levels) = (closing.as_ref()?, signal.levels()?);
@@ -58,7 +58,7 @@ impl Foretold {
         })
     }
 
-    /// An order in which no two signals that differ in what is summed are alike.
+    /// A sort key that is equal only for signals with identical values.
     fn order(&self) -> impl Ord {
         let Said { probability, base_rate, prior, take, .. } = self.said;
         let numbers = [probability, base_rate, prior, self.realised_r.unwrap_or(f64::NAN)].map(f64::to_bits);
@@ -70,7 +70,7 @@ impl Foretold {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mean {
-    /// Over how many.
+    /// Number of signals.
     pub signals: u64,
     /// The mean.
     pub mean: f64,
@@ -84,111 +84,113 @@ pub struct Mean {
 pub struct Ends {
     /// 2.5 % of the resamples lie below.
     pub low: f64,
-    /// 2.5 % lie above.
+    /// 2.5 % of the resamples lie above.
     pub high: f64,
 }
 
-/// How well probabilities foretold the outcomes. Log loss is in nats a signal: less is better.
+/// How well the probabilities predicted the outcomes: log loss in nats per signal; lower is better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLoss {
-    /// Of the probability that was said.
+    /// Of the stated probability.
     pub probability: f64,
-    /// Of the base rate that was said beside it.
+    /// Of the base rate stated beside it.
     pub base_rate: f64,
-    /// Of the prior: what candles said alone, else the arithmetic of the levels.
+    /// Of the prior: the probability from candles alone, else from the levels.
     pub prior: f64,
-    /// That of the probability less that of the base rate: below 0, the probability was better.
+    /// The log loss of the probability minus that of the base rate: below 0, the probability was better.
     pub against_base_rate: Mean,
-    /// That of the probability less that of the prior.
+    /// The log loss of the probability minus that of the prior.
     pub against_prior: Mean,
 }
 
-/// What signals with a stop brought: profit after costs in units of their risk at entry.
+/// The results of signals with a stop: profit after costs in units of their risk at entry (R).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RealisedR {
-    /// All of them.
+    /// Of all signals.
     pub all: Mean,
-    /// Those that it said to take; `None` where it said so of none.
+    /// Of the signals it advised to take; `None` where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub take: Option<Mean>,
-    /// Those that it said to leave; `None` where it said so of none.
+    /// Of the signals it advised to leave; `None` where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<Mean>,
-    /// The mean of those to take less that of all: what following it adds to a signal. `None` where it told none apart.
+    /// The mean of those to take minus that of all: what following the advice adds per signal. `None` where it gave
+    /// only one kind of advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gain: Option<Mean>,
 }
 
-/// Some of the signals.
+/// The score of a group of signals.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Score {
-    /// Closed signals of which something was said.
+    /// Closed signals with an assessment.
     pub signals: u64,
-    /// Those of them that were followed and not traded.
+    /// Those that were tracked but not traded.
     pub followed: u64,
-    /// Stretches of time that they fall into: what the intervals rest on.
+    /// Number of time clusters, which the intervals are based on.
     pub clusters: usize,
     /// The share that succeeded, 0–1.
     pub success_share: f64,
-    /// The mean of the probabilities that were said, 0–1.
+    /// The mean of the stated probabilities, 0–1.
     pub mean_probability: f64,
-    /// How well the outcomes were foretold.
+    /// How well the outcomes were predicted.
     pub log_loss: LogLoss,
-    /// What signals with a stop brought; `None` where none has a stop.
+    /// The results of signals with a stop; `None` where none has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realised_r: Option<RealisedR>,
 }
 
-/// A part of the signals, and its score.
+/// A group of signals, and its score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Part {
-    /// Which: a strategy, a symbol, a month such as `2026-03`.
+    /// The name of the group: a strategy, a symbol, or a month such as `2026-03`.
     pub name: String,
     /// Its score.
     pub score: Score,
 }
 
-/// Signals of about the same probability.
+/// Signals of similar probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Bin {
-    /// The mean of the probabilities that were said, 0–1.
+    /// The mean of the stated probabilities, 0–1.
     pub said: f64,
     /// The share that succeeded, 0–1.
     pub came: Mean,
 }
 
-/// What was said against what came.
+/// Predictions compared with outcomes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scorecard {
-    /// What the evidence says.
+    /// What the evidence shows.
     pub finding: Finding,
-    /// The same in words.
+    /// The same as a sentence.
     pub verdict: String,
-    /// What `assess` serves: all that is known, or the base rate alone where all that is known does harm.
+    /// What `assess` serves: the full estimate, or the base rate alone where the full estimate does harm.
     pub served: Served,
-    /// The score of all signals asked for; `None` while there is none.
+    /// The score of all requested signals; `None` while there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overall: Option<Score>,
-    /// Probabilities beside how often they came true, the lowest first: at most ten bins.
+    /// Stated probabilities beside observed frequencies, lowest first: at most ten bins.
     pub calibration: Vec<Bin>,
-    /// By strategy, in alphabetical order; signals that name none are in no part.
+    /// By strategy, in alphabetical order; signals without one are left out.
     pub by_strategy: Vec<Part>,
     /// By symbol, in alphabetical order.
     pub by_symbol: Vec<Part>,
-    /// By the month (UTC) in which signals were given, the oldest first.
+    /// By the month (UTC) in which signals were given, oldest first.
     pub by_month: Vec<Part>,
 }
 
 impl Scorecard {
-    /// Of closed signals, in any order, and of the harm that what is said does. The same signals and seed, the same card.
+    /// From closed signals, in any order, and the harm that assessments do. The same signals and seed give the same
+    /// scorecard.
     pub fn of(mut rows: Vec<Foretold>, harm: Option<Harm>, seed: u64) -> Self {
-        // Sums of numbers depend on their order.
+        // Floating-point sums depend on their order.
         rows.sort_by(|a, b| a.order().cmp(&b.order()));
         let clusters = Clusters::of(&rows, seed);
         let overall = if rows.is_empty() { None } else { clusters.score(&rows.iter().collect::<Vec<_>>()) };
@@ -209,7 +211,7 @@ impl Scorecard {
     }
 }
 
-/// `2026-03`, of a time.
+/// A time as `2026-03`.
 fn month(ms: i64) -> String {
     format_iso(ms).chars().take(7).collect()
 }

@@ -1,4 +1,4 @@
-//! Means over signals, with intervals that count the signals of one stretch of time as one cluster.
+//! Means over signals, with intervals that treat the signals of one stretch of time as one cluster.
 
 use super::{Bin, Ends, Foretold, LogLoss, Mean, Part, RealisedR, Score};
 use crate::clusters::{Weighed, cluster_ms, interval};
@@ -6,11 +6,11 @@ use crate::model::log_loss;
 use domain::signal::Said;
 use std::collections::BTreeMap;
 
-/// Bins of the calibration at most.
+/// Largest number of calibration bins.
 const MAX_BINS: usize = 10;
-/// Signals in a bin at least, unless there are fewer in all.
+/// Fewest signals in a bin, unless there are fewer in all.
 const MIN_BIN: usize = 10;
-/// What lasts longer than this share of the signals is not waited for when time is cut into clusters.
+/// The quantile of signal lifetimes that sets the length of a cluster; longer lifetimes are ignored.
 const LONG_LIFE: f64 = 0.95;
 
 fn success(row: &Foretold) -> f64 {
@@ -21,7 +21,7 @@ fn loss(row: &Foretold, probability: f64) -> f64 {
     log_loss(row.succeeded, probability)
 }
 
-/// How time is cut, and what is drawn from.
+/// The length of a cluster, and the seed of the bootstrap.
 #[derive(Clone, Copy)]
 pub(super) struct Clusters {
     length_ms: i64,
@@ -39,7 +39,7 @@ impl Clusters {
         Self { length_ms: cluster_ms(span_ms, life_ms), seed }
     }
 
-    /// The mean of these values, each with the time of its signal; `None` of nothing.
+    /// The mean of these values, each with the time of its signal; `None` without values.
     fn mean(self, values: impl Iterator<Item = (i64, f64)> + Clone) -> Option<Mean> {
         let signals = values.clone().count();
         if signals == 0 {
@@ -92,9 +92,9 @@ impl Clusters {
         Some(RealisedR { all, take, left, gain })
     }
 
-    /// The mean of those to take less that of all. A difference of two ratios varies as the sum of what each signal moves it by, to
-    /// first order: with `n` signals, `m` of them to take, a signal of R `r` moves it by `(n/m)·(r − mean of take)`, if it is to be
-    /// taken, less `r − mean of all`.
+    /// The mean of the signals to take minus that of all. To first order, the difference varies as the sum of each
+    /// signal's influence on it: with `n` signals, `m` of them to take, a signal of R `r` contributes `(n/m)·(r − mean
+    /// of take)`, if it is to be taken, minus `r − mean of all`.
     fn gain(self, rows: &[&Foretold], all: &Mean, take: &Mean, left: &Mean) -> Option<Mean> {
         let (gain, weight) = (take.mean - all.mean, all.signals as f64 / take.signals as f64);
         let moved = |row: &&Foretold| {
@@ -103,7 +103,7 @@ impl Clusters {
             Some((row.given_ms, gain + by_take - (r - all.mean)))
         };
         let found = self.mean(rows.iter().filter_map(moved))?;
-        // Of few to take, or few to leave, it cannot be known how far they vary.
+        // With few signals to take, or few to leave, the variance is unknown.
         let known = take.interval.is_some() && left.interval.is_some();
         Some(Mean { mean: gain, interval: found.interval.filter(|_| known), ..found })
     }
@@ -119,7 +119,7 @@ impl Clusters {
         parts.into_iter().filter_map(part).collect()
     }
 
-    /// Bins of about as many signals each; equal probabilities are in one bin.
+    /// Bins of about equal size; equal probabilities share a bin.
     pub fn calibration(self, rows: &[Foretold]) -> Vec<Bin> {
         let mut sorted: Vec<&Foretold> = rows.iter().collect();
         sorted.sort_by(|a, b| a.said.probability.total_cmp(&b.said.probability));
@@ -131,7 +131,7 @@ impl Clusters {
                 _ => bins.push(same.to_vec()),
             }
         }
-        // What is left at the top is too little for a bin of its own.
+        // The rest at the top is too small for a bin of its own.
         if let Some(last) = bins.pop_if(|last| last.len() < least)
             && let Some(before) = bins.last_mut()
         {

@@ -26,7 +26,7 @@ fn said(probability: f64, take: bool) -> Said {
     }
 }
 
-/// Given at the beginning of a week, closed within an hour.
+/// A signal given at the beginning of a week, closed within an hour.
 fn row(week: i64, probability: f64, take: bool, r: f64) -> Foretold {
     Foretold {
         given_ms: T0 + week * WEEK_MS,
@@ -40,7 +40,7 @@ fn row(week: i64, probability: f64, take: bool, r: f64) -> Foretold {
     }
 }
 
-/// Sixteen weeks: in every other one a signal that it says to take and that wins 2 R, else one to leave that loses 1 R.
+/// Sixteen weeks, alternating between a signal to take that wins 2 R and one to leave that loses 1 R.
 fn right() -> Vec<Foretold> {
     (0..16).map(|week| if week % 2 == 0 { row(week, 0.8, true, 2.0) } else { row(week, 0.2, false, -1.0) }).collect()
 }
@@ -64,7 +64,7 @@ fn realised_r_is_the_profit_after_costs_in_units_of_the_risk() {
     let row = Foretold::of(&lost, 20.0).unwrap();
     assert!(close(row.realised_r.unwrap(), -1.1) && !row.succeeded && !row.taken);
     assert_eq!((row.given_ms, row.closed_ms, row.strategy.as_deref()), (T0, T0 + 5, Some("ema")));
-    // A stop that was trailed into profit earned something, whatever it counts as.
+    // A stop that was trailed into profit earned something, whatever outcome it counts as.
     let trailed = Foretold::of(&record(json!({}), Outcome::StoppedOut, 3.0), 20.0).unwrap();
     assert!(close(trailed.realised_r.unwrap(), 1.4) && !trailed.succeeded);
     let bare = Foretold::of(&record(json!({ "stopLoss": null }), Outcome::Success, 1.0), 20.0).unwrap();
@@ -89,7 +89,7 @@ fn worked_by_hand() {
     assert!(close(probability, 0.223_143_551_314_209_7) && close(base_rate, std::f64::consts::LN_2));
     assert!(close(prior, (0.916_290_731_874_155 + 0.510_825_623_765_990_7) / 2.0));
     assert!(close(against_base_rate.mean, -0.470_003_629_245_735_6));
-    // All of them alike: every resample is.
+    // All signals are alike, so every resample gives the same mean.
     let Ends { low, high } = against_base_rate.interval.unwrap();
     assert!(close(low, against_base_rate.mean) && close(high, against_base_rate.mean));
     assert!(close(against_prior.mean, probability - prior));
@@ -97,10 +97,11 @@ fn worked_by_hand() {
     let (take, left, gain) = (r.take.unwrap(), r.left.unwrap(), r.gain.unwrap());
     assert_eq!((r.all.mean, take.mean, left.mean, gain.mean), (0.5, 2.0, -1.0, 1.5));
     assert_eq!((r.all.signals, take.signals, left.signals), (16, 8, 8));
-    // A resample of k to take and 16 − k to leave moves the difference to 3 · (16 − k) / 16: a binomial, whose ends are 4 and 12.
+    // A resample of k to take and 16 − k to leave moves the difference to 3 · (16 − k) / 16: a binomial, whose ends are
+    // 4 and 12.
     let Ends { low, high } = gain.interval.unwrap();
     assert!(close(low, 0.75) && close(high, 2.25), "{low} {high}");
-    assert_eq!((card.finding, card.verdict.as_str()), (Finding::Adds, "assess adds 1.50 R a signal [0.75, 2.25]"));
+    assert_eq!((card.finding, card.verdict.as_str()), (Finding::Adds, "assess adds 1.50 R per signal [0.75, 2.25]"));
     let months: Vec<_> = card.by_month.iter().map(|part| (part.name.as_str(), part.score.signals)).collect();
     assert_eq!(months, [("2025-01", 4), ("2025-02", 4), ("2025-03", 5), ("2025-04", 3)]);
     assert_eq!((card.by_strategy.len(), card.by_symbol.len()), (1, 1));
@@ -108,7 +109,7 @@ fn worked_by_hand() {
 }
 
 #[test]
-fn below_eight_stretches_of_time_nothing_is_concluded() {
+fn below_eight_clusters_there_is_no_verdict() {
     let card = Scorecard::of(right()[..4].to_vec(), None, 1);
     assert_eq!(
         (card.finding, card.verdict.as_str()),
@@ -121,7 +122,7 @@ fn below_eight_stretches_of_time_nothing_is_concluded() {
     );
     let one = Scorecard::of(right()[..1].to_vec(), None, 1);
     assert_eq!(one.verdict, "not enough to tell: 1 closed signal in 1 week");
-    // A thousand signals of one hour are no more.
+    // A thousand signals within one hour are still one cluster.
     let hour = (0..1000).map(|n| Foretold { given_ms: T0 + n, ..row(0, 0.8, n % 2 == 0, 1.0) }).collect();
     assert_eq!(Scorecard::of(hour, None, 1).finding, Finding::NotEnough);
     let none = Scorecard::of(Vec::new(), None, 1);
@@ -132,18 +133,18 @@ fn below_eight_stretches_of_time_nothing_is_concluded() {
 }
 
 #[test]
-fn what_it_does_is_told_for_better_and_for_worse() {
+fn the_verdict_reports_gains_and_losses() {
     let changed = |change: &dyn Fn(Foretold) -> Foretold| {
         let card = Scorecard::of(right().into_iter().map(change).collect(), None, 1);
         (card.finding, card.verdict)
     };
     let (finding, words) = changed(&|row| Foretold { said: Said { take: !row.said.take, ..row.said }, ..row });
-    assert_eq!((finding, words.as_str()), (Finding::Costs, "assess costs 1.50 R a signal [0.75, 2.25]"));
-    // Nothing is left, so that nothing is told apart.
+    assert_eq!((finding, words.as_str()), (Finding::Costs, "assess costs 1.50 R per signal [0.75, 2.25]"));
+    // Nothing is to be left, so the advice makes no difference.
     let (finding, words) = changed(&|row| Foretold { said: Said { take: true, ..row.said }, ..row });
     assert_eq!(finding, Finding::BetterProbabilities);
     assert!(words.starts_with("better probabilities than the base rate: log loss -0.4700"), "{words}");
-    // Without a stop, probabilities alone are judged.
+    // Without a stop, only the probabilities are judged.
     let (finding, _) = changed(&|row| Foretold {
         realised_r: None,
         said: Said { probability: 1.0 - row.said.probability, ..row.said },
@@ -156,27 +157,27 @@ fn what_it_does_is_told_for_better_and_for_worse() {
 }
 
 #[test]
-fn of_a_few_to_take_nothing_is_concluded() {
+fn with_few_signals_to_take_there_is_no_verdict() {
     let rows = (0..40).map(|week| row(week, 0.6, week == 3, if week == 3 { 9.0 } else { -0.1 })).collect();
     let gain = Scorecard::of(rows, None, 1).overall.unwrap().realised_r.unwrap().gain.unwrap();
     assert!(gain.mean > 8.0 && gain.interval.is_none());
 }
 
 #[test]
-fn signals_that_share_their_fate_are_no_evidence_for_each_other() {
+fn dependent_signals_count_as_one() {
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let mut wrong = 0;
     for seed in 0..60 {
         let mut rows = Vec::new();
         for week in 0..40 {
-            // What a week is taken for, and what comes of all ten of its signals, have nothing to do with each other.
+            // The advice of a week and the common result of its ten signals are independent.
             let (take, r) = (random.random_bool(0.5), if random.random_bool(0.4) { 1.5 } else { -1.0 });
             let hour = |n: i64| T0 + week * WEEK_MS + n * HOUR_MS;
             rows.extend((0..10).map(|n| Foretold { given_ms: hour(n), ..row(week, 0.4, take, r) }));
         }
         wrong += usize::from(matches!(Scorecard::of(rows, None, seed).finding, Finding::Adds | Finding::Costs));
     }
-    // Three of sixty are to be expected; of independent signals, it would be most of them.
+    // Three of sixty are expected; if signals were treated as independent, most of them would be wrong.
     assert!(wrong <= 9, "{wrong} of 60");
 }
 
@@ -227,7 +228,7 @@ proptest! {
         prop_assert_eq!((sum(&card.by_symbol), sum(&card.by_month)), (count, count));
         prop_assert_eq!(sum(&card.by_strategy), rows.iter().filter(|row| row.strategy.is_some()).count() as u64);
         prop_assert_eq!(card.calibration.iter().map(|bin| bin.came.signals).sum::<u64>(), count);
-        // JSON has no number that is not finite: it would say null.
+        // JSON cannot express a number that is not finite and would contain null.
         prop_assert!(!serde_json::to_string(&card).unwrap().contains("null"));
     }
 

@@ -1,4 +1,4 @@
-//! What the evidence says, in words.
+//! The verdict of a scorecard, as a sentence.
 
 use super::{Ends, Foretold, Score};
 use domain::time::DAY_MS;
@@ -6,28 +6,28 @@ use serde::Serialize;
 
 const WEEK_MS: i64 = 7 * DAY_MS;
 
-/// What the evidence says.
+/// What the evidence shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Finding {
-    /// What it said to take brought more than all.
+    /// The signals it advised to take brought more than all.
     Adds,
-    /// What it said to take brought less than all.
+    /// The signals it advised to take brought less than all.
     Costs,
-    /// Its probabilities foretold outcomes better than the base rate; what it said to take brought no more.
+    /// Its probabilities predicted outcomes better than the base rate; the signals it advised to take brought no more.
     BetterProbabilities,
-    /// Its probabilities foretold outcomes worse than the base rate.
+    /// Its probabilities predicted outcomes worse than the base rate.
     WorseProbabilities,
-    /// Neither can be told from chance.
+    /// No difference can be told from chance.
     NoDifference,
-    /// Too few stretches of time for any of it.
+    /// Too few time clusters for a verdict.
     NotEnough,
 }
 
-/// What the evidence says: first about money, then about probabilities.
+/// The verdict: first about money, then about probabilities.
 pub(super) fn verdict(overall: Option<&Score>, rows: &[Foretold]) -> (Finding, String) {
     let Some(score) = overall else {
-        let words = "nothing to judge yet: no closed signal has an assessment from before its end";
+        let words = "nothing to judge yet: no closed signal was assessed before it ended";
         return (Finding::NotEnough, words.to_owned());
     };
     let gain = score.realised_r.and_then(|r| r.gain).and_then(|gain| Some((gain.mean, gain.interval?)));
@@ -45,17 +45,17 @@ pub(super) fn verdict(overall: Option<&Score>, rows: &[Foretold]) -> (Finding, S
     };
     let of_gain = match gain {
         Some((mean, Ends { low, high })) => {
-            format!("what it would take brought {mean:+.2} R a signal beside all [{low:.2}, {high:.2}]")
+            format!("the signals it would take brought {mean:+.2} R per signal more than all [{low:.2}, {high:.2}]")
         }
-        None => "too few signals with a stop to tell what it would add".to_owned(),
+        None => "too few signals with a stop to measure what it adds".to_owned(),
     };
     let of_loss = format!("log loss {:+.4} against the base rate [{:.4}, {:.4}]", loss.mean, ends.low, ends.high);
     match gain {
         Some((mean, Ends { low, high })) if low > 0.0 => {
-            (Finding::Adds, format!("assess adds {mean:.2} R a signal [{low:.2}, {high:.2}]"))
+            (Finding::Adds, format!("assess adds {mean:.2} R per signal [{low:.2}, {high:.2}]"))
         }
         Some((mean, Ends { low, high })) if high < 0.0 => {
-            (Finding::Costs, format!("assess costs {:.2} R a signal [{:.2}, {:.2}]", -mean, -high, -low))
+            (Finding::Costs, format!("assess costs {:.2} R per signal [{:.2}, {:.2}]", -mean, -high, -low))
         }
         _ if ends.high < 0.0 => {
             (Finding::BetterProbabilities, format!("better probabilities than the base rate: {of_loss}; {of_gain}"))

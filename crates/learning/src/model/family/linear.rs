@@ -1,8 +1,8 @@
-//! A linear model: ridge regression of what happened beyond the offset on the ranks of the values and their squares.
+//! A linear model: ridge regression of the residual outcome on the ranks of the values and their squares.
 //!
-//! Ranks, so that no outlier counts more than being first; squares, so that what holds at both ends of a feature can be said.
-//! The normal equations are summed by ndarray and solved by smartcore's Cholesky decomposition. As a rank depends only on the
-//! bin of a value, what the model says is a sum of one number for each feature, looked up by bin.
+//! Ranks limit the influence of outliers; squares can express an effect at both ends of a feature. The normal equations
+//! are summed by ndarray and solved by smartcore's Cholesky decomposition. A rank depends only on the bin of a value,
+//! so a prediction is a sum of one number per feature, looked up by bin.
 
 use super::{Family, Sample, fits, same_features};
 use domain::cancel::Cancel;
@@ -12,42 +12,42 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use smartcore::linalg::traits::cholesky::CholeskyDecomposable;
 
-/// What a squared coefficient costs, for each row of weight 1.
+/// The ridge penalty of a squared coefficient, per row of weight 1.
 const PENALTY: f64 = 3e-3;
 
-/// Departures beyond this are beyond what ranks can know of a market.
+/// Predictions are clipped here: larger departures are implausible for a market.
 const LIMIT: f64 = 0.25;
 
-/// Rows whose columns are in memory at once, for each thread.
+/// Rows whose columns are in memory at once, per thread.
 const BLOCK: usize = 4096;
 
 /// A fitted linear model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored")]
+#[serde(try_from = "StoredLinear")]
 pub struct Linear {
-    terms: Vec<Term>,
+    terms: Vec<FeatureTerm>,
 }
 
-/// What a feature adds.
+/// The contribution of one feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Term {
+struct FeatureTerm {
     /// Ascending: bin `b` holds the values above `cuts[b - 1]`, up to and including `cuts[b]`.
     cuts: Vec<f64>,
-    /// Of each bin.
+    /// The contribution of each bin.
     adds: Vec<f64>,
 }
 
-/// A linear model as a file has it.
+/// The serialised form of a linear model.
 #[derive(Deserialize)]
-struct Stored {
-    terms: Vec<Term>,
+struct StoredLinear {
+    terms: Vec<FeatureTerm>,
 }
 
-impl TryFrom<Stored> for Linear {
+impl TryFrom<StoredLinear> for Linear {
     type Error = &'static str;
 
-    fn try_from(Stored { terms }: Stored) -> std::result::Result<Self, Self::Error> {
-        let is_sound = |Term { cuts, adds }: &Term| {
+    fn try_from(StoredLinear { terms }: StoredLinear) -> std::result::Result<Self, Self::Error> {
+        let is_sound = |FeatureTerm { cuts, adds }: &FeatureTerm| {
             let is_finite = cuts.iter().chain(adds).all(|x| x.is_finite());
             is_finite && adds.len() == cuts.len() + 1 && cuts.is_sorted()
         };
@@ -59,9 +59,9 @@ impl TryFrom<Stored> for Linear {
 }
 
 impl Linear {
-    /// One that never departs.
+    /// A model that always predicts 0.
     pub(super) fn silent(features: usize) -> std::result::Result<Self, &'static str> {
-        Stored { terms: vec![Term { cuts: Vec::new(), adds: vec![0.0] }; features] }.try_into()
+        StoredLinear { terms: vec![FeatureTerm { cuts: Vec::new(), adds: vec![0.0] }; features] }.try_into()
     }
 
     /// Number of features.
@@ -70,7 +70,7 @@ impl Linear {
     }
 
     fn sum(&self, row: &[f64]) -> f64 {
-        let add = |(x, term): (&f64, &Term)| term.adds[term.cuts.partition_point(|cut| cut < x)];
+        let add = |(x, term): (&f64, &FeatureTerm)| term.adds[term.cuts.partition_point(|cut| cut < x)];
         row.iter().zip(&self.terms).map(add).sum::<f64>().clamp(-LIMIT, LIMIT)
     }
 }
@@ -78,7 +78,7 @@ impl Linear {
 impl Family for Linear {
     type Parameters = ();
 
-    /// Nothing is drawn, so the seed does not matter. Departures come to 0 on average: there is no intercept.
+    /// The fit is deterministic, so the seed is not used. There is no intercept: departures average 0.
     fn fit(sample: &Sample, _: (), _: u64, cancel: &Cancel) -> Result<Self> {
         let counting = sample.counting()?;
         let columns: Vec<Vec<[f64; 2]>> =
@@ -88,9 +88,9 @@ impl Family for Linear {
         let term = |(feature, columns): (usize, &Vec<[f64; 2]>)| {
             let [of_rank, of_square] = [coefficients[2 * feature], coefficients[2 * feature + 1]];
             let adds = columns.iter().map(|[rank, square]| of_rank * rank + of_square * square).collect();
-            Term { cuts: sample.bins.cuts(feature).to_vec(), adds }
+            FeatureTerm { cuts: sample.bins.cuts(feature).to_vec(), adds }
         };
-        let stored = Stored { terms: columns.iter().enumerate().map(term).collect() };
+        let stored = StoredLinear { terms: columns.iter().enumerate().map(term).collect() };
         stored.try_into().map_err(|problem| Error::Internal(format!("a linear model was fitted, but {problem}")))
     }
 
@@ -102,14 +102,14 @@ impl Family for Linear {
         rows.iter().map(|row| self.departure(row)).collect()
     }
 
-    /// The newer one: a sum of products forgets nothing by itself, so there is nothing to continue.
+    /// Returns the newer model: it is fitted on all rows, so nothing of the old one is kept.
     fn renewed(&self, newer: &Self) -> Result<Self> {
         same_features(self.features(), newer.features())?;
         Ok(newer.clone())
     }
 }
 
-/// Of each feature, what the rows in each of its bins weigh together.
+/// For each feature, the total weight of the rows in each bin.
 fn weights_of_bins(sample: &Sample, counting: &[u32]) -> Vec<Vec<f64>> {
     let bins = sample.bins;
     let none: Vec<Vec<f64>> = (0..bins.features()).map(|feature| vec![0.0; bins.cuts(feature).len() + 1]).collect();
@@ -130,8 +130,8 @@ fn weights_of_bins(sample: &Sample, counting: &[u32]) -> Vec<Vec<f64>> {
     sums
 }
 
-/// The two columns of a feature by bin: the mean rank of the bin's rows, from −1 to 1, and its square less the mean square, so
-/// that the mean of each column is 0.
+/// The two columns of a feature by bin: the mean rank of the bin's rows, from −1 to 1, and its square minus the mean
+/// square, so that each column has mean 0.
 fn columns(weights: &[f64]) -> Vec<[f64; 2]> {
     let total: f64 = weights.iter().sum();
     let mut below = 0.0;
@@ -155,7 +155,7 @@ fn normal_equations(
     cancel: &Cancel,
 ) -> Result<Array2<f64>> {
     let width = 2 * columns.len() + 1;
-    // As many blocks are under way as there are threads, and each is small; their sums are added in their order.
+    // One small block per thread is processed at a time; the sums are added in a fixed order.
     let products = |rows: &[u32]| {
         cancel.check()?;
         let mut block = Array2::<f32>::zeros((rows.len(), width));

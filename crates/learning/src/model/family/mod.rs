@@ -1,7 +1,8 @@
-//! Learners of one kind of answer: by how much the probability of a row departs from the one that is known without features.
+//! The families of learners. Each predicts how far the probability of a row departs from the probability known without
+//! features.
 //!
-//! Each sees the same rows and errs in its own way, so that their mean knows more than any of them. Figures are in
-//! `docs/decisions.md`.
+//! All families see the same rows but make different errors, so their mean is better than any of them.
+//! `docs/decisions.md` has the figures.
 
 mod boosting;
 mod capacity;
@@ -17,26 +18,26 @@ use domain::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Rows to fit; all lists are as long as there are rows.
+/// The rows to fit; all lists have one element per row.
 #[derive(Clone, Copy)]
 pub struct Sample<'a> {
     /// The features.
     pub bins: &'a Bins,
     /// Whether the event of each row happened.
     pub happened: &'a [bool],
-    /// What each row counts: 0 or more, with a sum above 0. A row that counts 0 is as good as absent.
+    /// Row weights: 0 or more, with a sum above 0. A row of weight 0 is ignored.
     pub weights: &'a [f64],
-    /// The probability of each row that is known without its features, 0–1. Nothing is learned of it. Where it is 0
-    /// everywhere, a forest's departures are the probabilities themselves.
+    /// The probability of each row that is known without features, 0–1; the learners only learn departures from it. If
+    /// it is 0 everywhere, a forest's departures are the probabilities themselves.
     pub offsets: &'a [f64],
 }
 
 impl Sample<'_> {
-    /// The rows that count.
+    /// The rows with a weight above 0.
     ///
     /// # Errors
-    /// [`Error::Internal`] for rows without features, lengths that differ, weights or offsets out of range, or no row that
-    /// counts.
+    /// [`Error::Internal`] for rows without features, lists of different lengths, weights or offsets out of range, or
+    /// no row with weight.
     pub(super) fn counting(&self) -> Result<Vec<u32>> {
         let Self { bins, happened, weights, offsets } = self;
         let (rows, features) = (bins.rows(), bins.features());
@@ -63,7 +64,7 @@ impl Sample<'_> {
     }
 }
 
-/// Rows of a sample at most: sums over them are kept in few bits.
+/// The largest number of rows: sums over them are kept in few bits.
 const MAX_ROWS: usize = 1 << 26;
 
 /// A learner.
@@ -71,47 +72,49 @@ pub trait Family: Sized + Serialize + DeserializeOwned {
     /// How to fit it.
     type Parameters;
 
-    /// Learns from rows. Same input and seed, same result, whatever the number of threads; work on other threads ends soon
-    /// after it was cancelled.
+    /// Fits the learner. The same input and seed give the same result, whatever the number of threads; work on other
+    /// threads ends soon after it was cancelled.
     ///
     /// # Errors
-    /// [`Error::Cancelled`]; [`Error::Internal`] for a sample that contradicts itself.
+    /// [`Error::Cancelled`]; [`Error::Internal`] for an invalid sample.
     fn fit(sample: &Sample, parameters: Self::Parameters, seed: u64, cancel: &Cancel) -> Result<Self>;
 
-    /// By how much the probability of a row departs from its offset, −1 to 1. A row of the wrong length or with a value that
-    /// is not finite has none.
+    /// How far the probability of a row departs from its offset, −1 to 1; `None` for a row of the wrong length or with
+    /// a value that is not finite.
     fn departure(&self, row: &[f64]) -> Option<f64>;
 
-    /// [`Self::departure`] of many rows, to the bit, in less time; `None` when one of them has none.
+    /// [`Self::departure`] for many rows: bit-identical, but faster; `None` when one of them has none.
     fn departures(&self, rows: &[&[f64]]) -> Option<Vec<f64>>;
 
-    /// This one continued with `newer`, which was fitted on newer rows, and on older ones as far as they are still to count.
+    /// Continues this learner with `newer`, which was fitted on newer rows, and on older ones as far as they should
+    /// still count.
     ///
     /// # Errors
     /// [`Error::Internal`] for models of different features.
     fn renewed(&self, newer: &Self) -> Result<Self>;
 }
 
-/// One model of each family, of the same rows.
+/// One learner of each family, fitted to the same rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Families {
-    /// Many deep trees, each of a part of the rows; their mean.
+    /// Many deep trees, each grown on a part of the rows; predicts their mean.
     pub forest: Forest,
-    /// Small trees that each learn what those before them left; their sum.
+    /// Small trees, each fitted to the residuals of those before it; predicts their sum.
     pub boosting: Boosting,
     /// A ridge regression on the ranks of the values and their squares.
     pub linear: Linear,
 }
 
 impl Families {
-    /// How many there are.
+    /// Number of families.
     pub const COUNT: usize = 3;
-    /// Their names, in the order of every list of theirs.
+    /// Their names, in the order used by every [`super::PerFamily`].
     pub const NAMES: [&str; Self::COUNT] = ["forest", "boosting", "linear"];
-    /// Weights of a model that is a forest and nothing else.
+    /// The weights of a model that is a forest only.
     pub const FOREST_ALONE: [f64; Self::COUNT] = [1.0, 0.0, 0.0];
 
-    /// A forest alone, whose leaves are probabilities: what they say less `base_rate`. The other families say nothing.
+    /// A forest alone, whose leaves are probabilities: predicts the forest minus `base_rate`. The other families
+    /// predict 0.
     pub(super) fn of_forest(forest: &Forest, base_rate: f64) -> std::result::Result<Self, &'static str> {
         let features = forest.importances().len();
         Ok(Self {
@@ -121,7 +124,7 @@ impl Families {
         })
     }
 
-    /// Fits all of them, each of a size that the number of rows can bear. `trees` are those of the forest.
+    /// Fits all families, each of a size that fits the number of rows. `trees` is the number of trees of the forest.
     ///
     /// # Errors
     /// See [`Family::fit`].
@@ -134,12 +137,12 @@ impl Families {
         })
     }
 
-    /// What each says of a row, see [`Family::departure`].
+    /// Each family's departure for a row, see [`Family::departure`].
     pub fn departures_of(&self, row: &[f64]) -> Option<[f64; Self::COUNT]> {
         Some([self.forest.departure(row)?, self.boosting.departure(row)?, self.linear.departure(row)?])
     }
 
-    /// [`Self::departures_of`] of many rows, to the bit, in less time; `None` when one of them has none.
+    /// [`Self::departures_of`] for many rows: bit-identical, but faster; `None` when one of them has none.
     pub fn departures_of_all(&self, rows: &[&[f64]]) -> Option<Vec<[f64; Self::COUNT]>> {
         let forest = self.forest.departures(rows)?;
         let boosting = self.boosting.departures(rows)?;
@@ -148,7 +151,7 @@ impl Families {
         Some(all.map(|((forest, boosting), linear)| [forest, boosting, linear]).collect())
     }
 
-    /// The weighted sum of what they say; those of weight 0 are not asked.
+    /// The weighted sum of the departures; families of weight 0 are not evaluated.
     pub fn departure(&self, row: &[f64], weights: &[f64; Self::COUNT]) -> Option<f64> {
         if !fits(row, self.linear.features()) {
             return None;
@@ -164,7 +167,7 @@ impl Families {
         )
     }
 
-    /// All of them continued, see [`Family::renewed`].
+    /// Continues all families, see [`Family::renewed`].
     ///
     /// # Errors
     /// [`Error::Internal`] for models of different features.
@@ -176,18 +179,18 @@ impl Families {
         })
     }
 
-    /// How much each feature counts in the forest, adding up to 1 (all 0 when no tree could split).
+    /// The importance of each feature in the forest, adding up to 1 (all 0 when no tree could split).
     pub fn importances(&self) -> &[f64] {
         self.forest.importances()
     }
 }
 
-/// Whether a row can be read.
+/// Whether a row has the right length and only finite values.
 pub(super) fn fits(row: &[f64], features: usize) -> bool {
     row.len() == features && row.iter().all(|x| x.is_finite())
 }
 
-/// Refuses to continue a model of `features` by one of `newer`.
+/// Refuses to continue a model of `features` features with one of `newer`.
 pub(super) fn same_features(features: usize, newer: usize) -> Result<()> {
     if features == newer {
         return Ok(());

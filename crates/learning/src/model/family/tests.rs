@@ -1,4 +1,4 @@
-//! What every family must keep, asked of each.
+//! Properties that every family must have, tested on each.
 
 use super::*;
 use crate::model::forest::ForestParameters;
@@ -18,7 +18,7 @@ const BOOSTING: BoostingParameters = BoostingParameters {
     feature_share: 0.5,
 };
 
-/// Rows of 5 features.
+/// Synthetic rows of 5 features.
 struct Planted {
     rows: Vec<[f64; 5]>,
     happened: Vec<bool>,
@@ -27,7 +27,7 @@ struct Planted {
 }
 
 impl Planted {
-    /// Offsets of 0.2 to 0.5 that go with feature 4; beyond them, feature 0 moves the probability by up to `strength`.
+    /// Offsets of 0.2 to 0.5 that follow feature 4; in addition, feature 0 moves the probability by up to `strength`.
     fn new(rows: usize, strength: f64, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let rows: Vec<[f64; 5]> = (0..rows).map(|_| std::array::from_fn(|_| rng.random_range(-1.0..1.0))).collect();
@@ -58,7 +58,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / count
 }
 
-/// Asks the same of each family.
+/// Runs the same test on each family.
 macro_rules! of_each_family {
     ($($name:ident: $family:ty, $parameters:expr;)*) => {$(
         mod $name {
@@ -70,18 +70,18 @@ macro_rules! of_each_family {
             }
 
             #[test]
-            fn finds_what_was_planted() {
+            fn finds_a_planted_effect() {
                 finds_a_signal::<$family>($parameters);
             }
 
             #[test]
-            fn learns_nothing_of_offsets() {
+            fn does_not_learn_offsets() {
                 keeps_to_offsets::<$family>($parameters);
             }
 
             #[test]
-            fn rows_of_no_weight_are_as_good_as_absent() {
-                leaves_out_rows_of_no_weight::<$family>($parameters);
+            fn rows_of_weight_zero_are_ignored() {
+                ignores_rows_of_weight_zero::<$family>($parameters);
             }
 
             #[test]
@@ -119,7 +119,7 @@ macro_rules! of_each_family {
             proptest! {
                 #![proptest_config(ProptestConfig::with_cases(24))]
                 #[test]
-                fn says_something_finite_of_any_row(
+                fn predictions_are_finite_for_any_row(
                     rows in prop::collection::vec((prop::array::uniform5(odd()), any::<bool>(), 0u8..3, 0u8..=4), 1..120),
                     asked in prop::array::uniform5(odd()),
                 ) {
@@ -136,7 +136,7 @@ of_each_family! {
     linear: Linear, ();
 }
 
-/// Numbers of every size, some of them often.
+/// Numbers of all magnitudes, some of them repeated often.
 fn odd() -> impl Strategy<Value = f64> {
     prop_oneof![-1.0..1.0f64, -1e300..1e300f64, Just(0.0), Just(f64::MIN_POSITIVE), Just(f64::MAX)]
 }
@@ -165,7 +165,7 @@ fn finds_a_signal<F: Family>(parameters: F::Parameters) {
     assert!(left < 0.5 * whole, "{left} of {whole} is left");
 }
 
-/// What happens goes with feature 4 exactly as far as the offsets do.
+/// The outcomes follow feature 4 exactly as the offsets do, so nothing is left to learn.
 fn keeps_to_offsets<F: Family>(parameters: F::Parameters) {
     let planted = Planted::new(8_000, 0.0, 3);
     let model: F = planted.fit(parameters);
@@ -173,18 +173,19 @@ fn keeps_to_offsets<F: Family>(parameters: F::Parameters) {
     for high in [false, true] {
         let of_half = planted.rows.iter().zip(&departures).filter(|(row, _)| (row[4] > 0.0) == high);
         let of_half: Vec<f64> = of_half.map(|(_, departure)| *departure).collect();
-        // What 4000 rows happen to depart by, and no more: the offsets are 0.3 apart.
+        // The departures are sampling noise of 4000 rows only; the offsets are 0.3 apart.
         let (mean, size) = (mean(of_half.iter().copied()), mean(of_half.iter().map(|departure| departure.abs())));
         assert!(mean.abs() < 0.015 && size < 0.04, "{mean}, {size}");
     }
 }
 
-fn leaves_out_rows_of_no_weight<F: Family + PartialEq + Debug>(parameters: F::Parameters)
+fn ignores_rows_of_weight_zero<F: Family + PartialEq + Debug>(parameters: F::Parameters)
 where
     F::Parameters: Copy,
 {
     let mut planted = Planted::new(2_000, 0.1, 4);
-    // The rows that do not count say the opposite, and repeat the values of those that do, so that the bins are the same.
+    // The rows of weight 0 have the opposite outcomes, and repeat the values of the others, so that the bins are the
+    // same.
     let rows: Vec<&[f64]> = planted.rows[..1_000].iter().map(|row| &row[..]).collect();
     let bins = Bins::new(&[&rows[..], &rows[..]].concat());
     planted.weights[1_000..].fill(0.0);
@@ -199,7 +200,7 @@ where
     let mut others = weights.clone();
     others[1_000] = 1.0;
     let with_one = Sample { bins: &bins, happened, weights: &others, offsets };
-    assert_ne!(model, F::fit(&with_one, parameters, 7, &Cancel::default()).unwrap(), "one that counts is heard");
+    assert_ne!(model, F::fit(&with_one, parameters, 7, &Cancel::default()).unwrap(), "a row with weight has an effect");
 }
 
 fn answers_many_as_one_by_one<F: Family>(parameters: F::Parameters) {
@@ -267,7 +268,7 @@ fn a_sample_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn families_add_up_what_they_say_by_weight() {
+fn families_are_summed_by_weight() {
     let planted = Planted::new(1_500, 0.1, 6);
     let bins = Bins::new(&planted.rows());
     let Planted { happened, weights, offsets, .. } = &planted;
@@ -283,7 +284,7 @@ fn families_add_up_what_they_say_by_weight() {
     assert!((sum - (0.5 * said[0] + 0.3 * said[1] + 0.2 * said[2])).abs() < 1e-12);
     assert_eq!(families.departure(row, &[0.0, 1.0, 0.0]), Some(said[1]));
     assert_eq!(families.departure(row, &[0.0; 3]), Some(0.0));
-    assert_eq!(families.departure(&row[1..], &[0.0; 3]), None, "a row that cannot be read has none, whoever is asked");
+    assert_eq!(families.departure(&row[1..], &[0.0; 3]), None, "an unreadable row has no departure with any weights");
     let all = families.departures_of_all(&planted.rows()).unwrap();
     assert_eq!(all[3], said);
     assert_eq!(all.len(), 1_500);
@@ -292,7 +293,7 @@ fn families_add_up_what_they_say_by_weight() {
     assert_eq!(families.renewed(&families).unwrap(), families);
 }
 
-/// Whatever a damaged file holds: it is refused, or what it gives can be asked.
+/// A damaged file is either refused or gives a model that can be evaluated.
 #[test]
 fn damage_is_refused_or_harmless() {
     let planted = Planted::new(300, 0.1, 7);

@@ -1,91 +1,91 @@
-//! Gradient boosting of small trees on binned rows, from each row's offset on.
+//! Gradient boosting of small trees on binned rows, starting from each row's offset.
 //!
-//! Sources: Friedman, *Greedy function approximation*, 2001, and *Stochastic gradient boosting*, 2002; the second order and the
-//! shrunken leaves, Chen and Guestrin, *XGBoost*, 2016; leaf-wise growth, histograms and their differences, Ke et al.,
-//! *LightGBM*, 2017; gradients as whole numbers, Shi et al., *Quantized Training of Gradient Boosting Decision Trees*, 2022:
-//! sums of them are exact in any order. What can be learned of a market in one step is so little that a few trees of different
-//! parts of the rows may learn it side by side, on a thread each.
+//! Sources: Friedman, *Greedy function approximation*, 2001, and *Stochastic gradient boosting*, 2002; second-order
+//! steps and shrunken leaves, Chen and Guestrin, *XGBoost*, 2016; leaf-wise growth, histograms and their differences,
+//! Ke et al., *LightGBM*, 2017; integer gradients, Shi et al., *Quantized Training of Gradient Boosting Decision
+//! Trees*, 2022: their sums are exact in any order. A single step learns so little about a market that a few trees, on
+//! different parts of the rows, can learn it in parallel, one thread each.
 
 mod tree;
 
 use super::{Family, Sample, fits, same_features};
 use crate::model::forest::Node;
-use crate::model::walks::Walks;
+use crate::model::ranked::RankedForest;
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tree::{Grown, Ways};
+use tree::{BoostedTree, LeafSets};
 
 /// How to boost.
 #[derive(Debug, Clone, Copy)]
 pub struct BoostingParameters {
-    /// Steps, of [`ABREAST`] trees each.
+    /// Boosting steps, each of [`ABREAST`] trees.
     pub rounds: usize,
-    /// Leaves of a tree at most.
+    /// Largest number of leaves per tree.
     pub max_leaves: usize,
-    /// Rows in a leaf at least, of those that the tree is grown from.
+    /// Fewest rows in a leaf, of those the tree is grown on.
     pub min_leaf: usize,
-    /// Rows without any departure that are added to each leaf.
+    /// Regularisation of the leaves: the number of rows without any departure that are added to each.
     pub shrinkage: f64,
-    /// What part of what a leaf found is taken.
+    /// The learning rate.
     pub rate: f64,
-    /// The part of the rows that a tree is grown from.
+    /// The share of the rows a tree is grown on.
     pub row_share: f64,
-    /// The part of the features that a tree is grown from.
+    /// The share of the features a tree is grown on.
     pub feature_share: f64,
 }
 
-/// Trees that are grown of the same gradients.
+/// Trees that are grown on the same gradients.
 pub const ABREAST: usize = 4;
 
-/// Offsets are taken as no nearer to 0 and 1 than this: their log odds are finite.
+/// Offsets are clipped this far from 0 and 1, so that their log odds are finite.
 const MARGIN: f64 = 1e-4;
 
-/// Rows whose log odds a thread moves at a time: their bins stay near while all trees of a step are walked.
+/// Rows whose log odds a thread updates at a time: their bins stay in the cache for all trees of a step.
 const CHUNK: usize = 512;
 
-/// Fitted trees.
+/// A fitted boosting model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(into = "Stored", try_from = "Stored")]
+#[serde(into = "StoredBoosting", try_from = "StoredBoosting")]
 pub struct Boosting {
     features: usize,
-    /// The mean offset, from which the trees depart.
+    /// The mean offset, which the trees' contributions are added to.
     offset: f64,
-    /// What the trees add to its log odds.
-    walks: Walks,
+    /// The trees' contributions to the log odds.
+    ranked: RankedForest,
 }
 
-/// Boosting as a file has it.
+/// The serialised form of a boosting model.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredBoosting {
     features: usize,
     offset: f64,
     trees: Vec<Vec<Node>>,
 }
 
-impl From<Boosting> for Stored {
-    fn from(Boosting { features, offset, walks }: Boosting) -> Self {
-        Self { features, offset, trees: walks.trees() }
+impl From<Boosting> for StoredBoosting {
+    fn from(Boosting { features, offset, ranked }: Boosting) -> Self {
+        Self { features, offset, trees: ranked.trees() }
     }
 }
 
-impl TryFrom<Stored> for Boosting {
+impl TryFrom<StoredBoosting> for Boosting {
     type Error = &'static str;
 
-    fn try_from(Stored { features, offset, trees }: Stored) -> std::result::Result<Self, Self::Error> {
+    fn try_from(StoredBoosting { features, offset, trees }: StoredBoosting) -> std::result::Result<Self, Self::Error> {
         if !(offset > 0.0 && offset < 1.0) {
             return Err("its offset is not a probability");
         }
-        let walks = Walks::of(&trees, features).filter(|walks| walks.count() > 0);
-        Ok(Self { features, offset, walks: walks.ok_or("its trees are not sound")? })
+        let ranked = RankedForest::of(&trees, features).filter(|ranked| ranked.count() > 0);
+        Ok(Self { features, offset, ranked: ranked.ok_or("its trees are not sound")? })
     }
 }
 
 impl Boosting {
-    /// One that never departs.
+    /// A model that always predicts 0.
     pub(super) fn silent(features: usize) -> std::result::Result<Self, &'static str> {
-        Stored { features, offset: 0.5, trees: vec![vec![Node::leaf(0.0)]] }.try_into()
+        StoredBoosting { features, offset: 0.5, trees: vec![vec![Node::leaf(0.0)]] }.try_into()
     }
 
     fn departs_by(&self, log_odds: f64) -> f64 {
@@ -106,7 +106,7 @@ impl Family for Boosting {
         let mut trees = Vec::new();
         for round in 0..parameters.rounds as u64 {
             let gradients = units.gradients(sample, &log_odds);
-            let grown: Vec<Grown> = (0..ABREAST as u64)
+            let grown: Vec<BoostedTree> = (0..ABREAST as u64)
                 .into_par_iter()
                 .map(|tree| {
                     cancel.check()?;
@@ -114,60 +114,61 @@ impl Family for Boosting {
                     Ok(tree::grow(bins, &counting, &gradients, &parameters, seed))
                 })
                 .collect::<Result<_>>()?;
-            let ways: Vec<Ways> = grown.iter().map(Grown::ways).collect();
+            let leaf_sets: Vec<LeafSets> = grown.iter().map(BoostedTree::leaf_sets).collect();
             log_odds.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, log_odds)| {
-                ways.iter().for_each(|ways| ways.add_to(log_odds, bins, chunk * CHUNK));
+                leaf_sets.iter().for_each(|leaf_sets| leaf_sets.add_to(log_odds, bins, chunk * CHUNK));
             });
             trees.extend(grown.iter().map(|tree| tree.nodes(bins)));
         }
         let weighted = sample.weights.iter().zip(&offsets).map(|(weight, offset)| weight * offset).sum::<f64>();
         let offset = weighted / sample.weights.iter().sum::<f64>();
-        let stored = Stored { features: bins.features(), offset, trees };
+        let stored = StoredBoosting { features: bins.features(), offset, trees };
         stored.try_into().map_err(|problem| Error::Internal(format!("trees were boosted, but {problem}")))
     }
 
     fn departure(&self, row: &[f64]) -> Option<f64> {
-        fits(row, self.features).then(|| self.departs_by(self.walks.sum(row)))
+        fits(row, self.features).then(|| self.departs_by(self.ranked.sum(row)))
     }
 
     fn departures(&self, rows: &[&[f64]]) -> Option<Vec<f64>> {
         if !rows.iter().all(|row| fits(row, self.features)) {
             return None;
         }
-        Some(self.walks.sums(rows).into_iter().map(|log_odds| self.departs_by(log_odds)).collect())
+        Some(self.ranked.sums(rows).into_iter().map(|log_odds| self.departs_by(log_odds)).collect())
     }
 
-    /// The newer one: each tree answers those before it, so none can be taken out.
+    /// Returns the newer model: each tree corrects those before it, so none can be removed.
     fn renewed(&self, newer: &Self) -> Result<Self> {
         same_features(self.features, newer.features)?;
         Ok(newer.clone())
     }
 }
 
-/// The slopes and curvatures of the rows' log losses at their log odds, each in whole numbers: see [`Sum`].
+/// The first and second derivatives of the rows' log losses by their log odds, as integers: see [`GradientSum`].
 struct Gradients {
-    sums: Vec<Sum>,
+    sums: Vec<GradientSum>,
     units: Units,
 }
 
-/// In what the slopes and curvatures of losses are counted.
+/// The integer scales of the derivatives.
 #[derive(Clone, Copy)]
 struct Units {
-    /// So many are a slope of 1 at a row of the largest weight.
+    /// The integer that stands for a slope of 1 at a row of the largest weight.
     slope: f64,
-    /// So many are a curvature of 1 there.
+    /// The integer that stands for a curvature of 1 there.
     curvature: f64,
     largest_weight: f64,
 }
 
-/// A sum of slopes, and in its lower bits of curvatures, which are never negative: both are added at once, and exactly.
+/// A sum of slopes, with a sum of curvatures in its lower bits. Curvatures are never negative, so one exact addition
+/// adds both.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Sum(i64);
+struct GradientSum(i64);
 
 /// Bits of a curvature.
 const LOWER: u32 = 28;
 
-impl Sum {
+impl GradientSum {
     fn of(slope: i64, curvature: i64) -> Self {
         Self((slope << LOWER) + curvature)
     }
@@ -187,7 +188,7 @@ impl Sum {
 }
 
 impl Units {
-    /// As fine as the sums over all rows that count allow: a slope is at most 1, a curvature at most 1/4.
+    /// The finest scales for which sums over all rows fit: a slope is at most 1, a curvature at most 1/4.
     fn of(sample: &Sample, counting: usize) -> Self {
         let rows = counting as f64;
         Self {
@@ -202,14 +203,14 @@ impl Units {
             let (probability, weight) = (sigmoid(log_odds), weight / self.largest_weight);
             let slope = weight * (probability - f64::from(u8::from(happened)));
             let curvature = weight * probability * (1.0 - probability);
-            Sum::of(nearest(slope * self.slope), nearest(curvature * self.curvature))
+            GradientSum::of(nearest(slope * self.slope), nearest(curvature * self.curvature))
         };
         let rows = log_odds.par_iter().zip(sample.happened).zip(sample.weights).with_min_len(CHUNK);
         Gradients { sums: rows.map(sum).collect(), units: self }
     }
 }
 
-/// The nearest whole number, without a call.
+/// Rounds to the nearest integer without a function call.
 fn nearest(x: f64) -> i64 {
     (x + 0.5_f64.copysign(x)) as i64
 }
@@ -233,18 +234,18 @@ mod tests {
         fn sums_keep_slopes_and_curvatures_apart(
             parts in prop::collection::vec((-60_000i64..60_000, 0i64..500), 1..400), leaving in 0usize..400
         ) {
-            let mut sum = Sum::default();
-            parts.iter().for_each(|&(slope, curvature)| sum.add(Sum::of(slope, curvature)));
-            let mut part = Sum::default();
-            parts.iter().take(leaving).for_each(|&(slope, curvature)| part.add(Sum::of(slope, curvature)));
+            let mut sum = GradientSum::default();
+            parts.iter().for_each(|&(slope, curvature)| sum.add(GradientSum::of(slope, curvature)));
+            let mut part = GradientSum::default();
+            parts.iter().take(leaving).for_each(|&(slope, curvature)| part.add(GradientSum::of(slope, curvature)));
             let left = &parts[leaving.min(parts.len())..];
             let expected = [left.iter().map(|p| p.0).sum::<i64>() as f64, left.iter().map(|p| p.1).sum::<i64>() as f64];
             prop_assert_eq!(sum.without(part).parts(), expected);
         }
 
-        /// What was added to the rows in training is what is served for them; a leaf is a Newton step towards its rows.
+        /// The contributions added in training are those served; a leaf is a Newton step towards its rows.
         #[test]
-        fn a_tree_serves_what_it_taught(
+        fn a_tree_predicts_what_it_added_in_training(
             rows in prop::collection::vec((prop::array::uniform3(-9i8..9), any::<bool>(), 1u8..4), 40..200), seed in 0u64..50
         ) {
             let values: Vec<[f64; 3]> = rows.iter().map(|(row, ..)| row.map(f64::from)).collect();
@@ -261,9 +262,9 @@ mod tests {
             };
             let tree = tree::grow(&bins, &counting, &gradients, &parameters, seed);
             let mut taught = vec![0.0; rows.len()];
-            tree.ways().add_to(&mut taught, &bins, 0);
-            let walks = Walks::of(&[tree.nodes(&bins)], 3).unwrap();
-            prop_assert_eq!(&walks.sums(&values), &taught);
+            tree.leaf_sets().add_to(&mut taught, &bins, 0);
+            let ranked = RankedForest::of(&[tree.nodes(&bins)], 3).unwrap();
+            prop_assert_eq!(&ranked.sums(&values), &taught);
             for leaf in &taught {
                 let of_leaf = || (0..rows.len()).filter(|&row| taught[row] == *leaf);
                 let weight: f64 = of_leaf().map(|row| weights[row]).sum();

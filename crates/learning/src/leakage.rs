@@ -1,4 +1,4 @@
-//! Protects the gate: no score knows its future, and a model that learned nonsense does not get past.
+//! Guards the gate: no held-out score depends on the future, and a model that learned noise is refused.
 
 use super::dataset::{Constants, Dataset};
 use super::feedback::{Feedback, LiveRow};
@@ -46,7 +46,7 @@ fn full(data: Dataset, config: &Config) -> Candidate {
     full_by(&is_better, data, config)
 }
 
-/// Takes what live signals adjust, whatever came of it.
+/// Uses the adjustment by live signals in every case.
 const ALWAYS: &Rule = &|_, _| true;
 
 fn full_by(rule: &Rule, data: Dataset, config: &Config) -> Candidate {
@@ -70,7 +70,8 @@ fn continued(champion: &Model, data: Dataset, config: &Config) -> Candidate {
     }
 }
 
-/// The same rows with another future from `row` on: other features there, and the other label wherever it was decided there.
+/// The same rows with a different future from `row` on: changed features there, and flipped labels wherever they were
+/// decided there.
 fn with_another_future(mut data: Dataset, row: usize) -> Dataset {
     let begins = data.times_ms[row];
     data.rows[row..].iter_mut().flatten().for_each(|value| *value = 0.3 - *value);
@@ -82,7 +83,7 @@ fn with_another_future(mut data: Dataset, row: usize) -> Dataset {
     data
 }
 
-/// What was said, bit by bit, of the rows before `row`; and of those from it on.
+/// The held-out predictions, as bits: of the rows before `row`, and of the rows from it on.
 fn said(scored: &[(usize, HeldOut)], row: usize) -> [Vec<[u64; 4]>; 2] {
     let bits = |held: &HeldOut| {
         [held.buy.probability, held.buy.constant, held.sell.probability, held.sell.constant].map(f64::to_bits)
@@ -91,7 +92,7 @@ fn said(scored: &[(usize, HeldOut)], row: usize) -> [Vec<[u64; 4]>; 2] {
     [&scored[..middle], &scored[middle..]].map(|rows| rows.iter().map(|(_, held)| bits(held)).collect())
 }
 
-/// A candidate that learned from `learned`, scored on what really became of the rows.
+/// A candidate trained on altered data, scored on the true outcomes.
 fn rescored(mut candidate: Candidate, truth: Dataset) -> Candidate {
     let config = config(10);
     for (row, held) in &mut candidate.scored {
@@ -117,8 +118,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn no_score_of_a_full_training_knows_its_future(seed in 0u64..100, at in 0.55..0.98f64) {
-        // A rule, so that some blocks are believed: how far is learned from labels too.
+    fn full_training_scores_do_not_depend_on_the_future(seed in 0u64..100, at in 0.55..0.98f64) {
+        // The world has a rule, so that some blocks give the model weight: that weight is learned from labels too.
         let series = candles(1100, 1.5, seed);
         let before = data(&series);
         let row = (at * before.len() as f64) as usize;
@@ -126,13 +127,13 @@ proptest! {
         let [a, b] = [before, changed].map(|data| said(&full(data, &config(10)).scored, row));
         prop_assert!(!a[0].is_empty() || at < 0.6);
         prop_assert_eq!(&a[0], &b[0]);
-        // Where no model is believed, the constant is said whatever the features are.
+        // Where the model gets no weight, the constant is predicted whatever the features are.
         let unbelieved = a[1].iter().all(|[buy, buys, sell, sells]| buy == buys && sell == sells);
         prop_assert!(unbelieved || a[1] != b[1], "the change was real");
     }
 
     #[test]
-    fn what_a_continued_model_holds_out_was_said_by_the_one_before(seed in 0u64..100, at in 0.945..0.99f64) {
+    fn a_continued_model_is_scored_by_its_predecessor(seed in 0u64..100, at in 0.945..0.99f64) {
         let series = candles(2200, 1.0, seed);
         let champion = full(data(&series[..2000]), &config(12)).model;
         let before = data(&series);
@@ -159,13 +160,13 @@ fn fresh_rows_come_after_everything_the_champion_knew() {
     let after = candidate.data.first_after(&champion);
     let opens = candidate.data.times_ms[after];
     let given = series[1640].open_ms..=series[1650].open_ms;
-    assert!(given.contains(&champion.record.horizon_ms), "labels saw the end of what it was given, and no more");
+    assert!(given.contains(&champion.record.horizon_ms), "the horizon is the end of the given candles");
     assert!(opens >= champion.record.horizon_ms && candidate.data.times_ms[after - 1] < champion.record.horizon_ms);
     let verdict = candidate.judge(&Champion::Model(Arc::new(champion)), &config).unwrap();
     let comparison = verdict.comparison.unwrap();
     assert_eq!(comparison.compared_on, ComparedOn::Fresh);
     assert_eq!(comparison.rows, candidate.data.len() - after);
-    // A champion that knows all of it has no fresh rows, and is compared on what both held out.
+    // A champion trained on all of the data has no fresh rows; both are compared on the rows they held out.
     let same = full(data(&series), &config);
     let verdict = candidate.judge(&Champion::Model(Arc::new(same.model)), &config).unwrap();
     let comparison = verdict.comparison.unwrap();
@@ -192,7 +193,7 @@ fn a_model_of_shuffled_labels_is_refused_against_an_honest_champion() {
         assert_eq!(verdict.decision, Decision::WorseLogLoss, "{}", verdict.reason);
         assert!(verdict.comparison.is_some_and(|c| c.compared_on == ComparedOn::Fresh));
 
-        // A routine training has no fresh rows to speak of; what both held out tells as much.
+        // A routine training has hardly any fresh rows; the rows that both held out are just as conclusive.
         let champion = Champion::Model(Arc::new(honest.model));
         let verdict = nonsense.judge(&champion, &config).unwrap();
         assert_eq!(verdict.decision, Decision::WorseLogLoss, "{}", verdict.reason);
@@ -202,7 +203,7 @@ fn a_model_of_shuffled_labels_is_refused_against_an_honest_champion() {
 
 #[test]
 fn a_chain_of_short_updates_ends_where_it_was_worse_than_the_constant() {
-    // Each update is too short for the gate.
+    // Each update has too few rows for the gate.
     let (config, series) = (config(40), candles(5000, 1.0, 5));
     let champion = full(data(&series[..3000]), &config).model;
     assert!(champion.record.has_skill() && champion.lineage.full_ms.is_none());
@@ -212,7 +213,7 @@ fn a_chain_of_short_updates_ends_where_it_was_worse_than_the_constant() {
         (3150..=5000).step_by(150).find_map(|hours| {
             let mut data = data(&series[..hours]);
             let first = data.times_ms.partition_point(|time| *time < full_ms);
-            // The rule is turned round: what succeeded fails.
+            // The rule is reversed: what succeeded before fails now.
             for side in data.happened.iter_mut().filter(|_| turned) {
                 let side = &mut side[first..];
                 let rate = side.iter().filter(|happened| **happened).count() as f64 / side.len() as f64;
@@ -231,7 +232,7 @@ fn a_chain_of_short_updates_ends_where_it_was_worse_than_the_constant() {
             None
         })
     };
-    let reason = ended(true).expect("nobody looked at the chain");
+    let reason = ended(true).expect("the chain was not checked");
     assert!(reason.contains("worse than the constant"), "{reason}");
     assert_eq!(ended(false), None);
 }
@@ -246,7 +247,7 @@ fn a_model_worse_than_the_constant_does_not_replace_one_that_is_not() {
     record.buy.log_loss = record.buy.constant_log_loss + 0.01;
     record.skill.excess = Some(Interval { low: -0.001, mean: 0.005, high: 0.011 });
     let verdict = candidate.judge(&Champion::Model(Arc::new(champion.clone())), &config).unwrap();
-    assert_eq!(verdict.decision, Decision::NotWorse, "which may be chance");
+    assert_eq!(verdict.decision, Decision::NotWorse, "the difference may be chance");
     candidate.model.record.skill.excess = Some(Interval { low: 0.001, mean: 0.005, high: 0.009 });
     let verdict = candidate.judge(&Champion::Model(Arc::new(champion)), &config).unwrap();
     assert_eq!(verdict.decision, Decision::WorseThanConstant);
@@ -274,7 +275,7 @@ fn the_same_continued_model_and_the_same_verdict_with_1_2_and_4_threads() {
     assert!(one.1.comparison.unwrap().excess.is_some());
 }
 
-/// Live BUYs, each given at the close of one of these rows and closed ten bars on.
+/// Live BUYs, each given at the close of one of these rows and closed ten bars later.
 fn live(data: &Dataset, rows: impl Iterator<Item = usize>) -> Feedback {
     let signal = |row: usize| {
         let given_ms = data.times_ms[row] + HOUR;
@@ -289,27 +290,28 @@ fn ended(data: &Dataset, rows: std::ops::Range<usize>, success: bool) -> Feedbac
 }
 
 #[test]
-fn what_live_signals_came_to_is_unknown_before_they_closed() {
+fn live_outcomes_are_unknown_before_closing() {
     let (config, series) = (config(10), candles(3000, 1.0, 3));
     let rows = data(&series);
     let feedback = ended(&rows, rows.len() * 4 / 5..rows.len() - 30, false);
     let closed = rows.times_ms.partition_point(|time| *time < feedback.rows[0].closed_ms);
     let without = said(&full_by(ALWAYS, data(&series), &config).scored, closed);
     let with = said(&full_by(ALWAYS, taught(&series, &feedback), &config).scored, closed);
-    assert!(!without[0].is_empty(), "nothing was scored before the first closing");
-    assert!(without[0] == with[0], "a score knew its future");
-    assert!(without[1] != with[1], "the outcomes taught nothing");
+    assert!(!without[0].is_empty(), "no row was scored before the first closing");
+    assert!(without[0] == with[0], "a score depends on the future");
+    assert!(without[1] != with[1], "the outcomes had no effect");
 }
 
 #[test]
-fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
+fn live_outcomes_after_the_horizon_are_unknown() {
     let (config, series) = (config(12), candles(2200, 1.0, 3));
     let champion = full_by(ALWAYS, data(&series[..2000]), &config).model;
     let rows = data(&series);
     let of = |closed_ms: Option<i64>| {
         let mut feedback = ended(&rows, 0..rows.len() - 400, true);
         let mut newest = ended(&rows, rows.len() - 400..rows.len(), false).rows;
-        // Known only when it closed, while no candles could be fetched any more; or at the last moment that there are candles of.
+        // The closing becomes known only later, when no candles could be fetched any more; or in the last moment that
+        // candles cover.
         newest.iter_mut().for_each(|row| row.closed_ms = closed_ms.unwrap_or(row.closed_ms));
         feedback.rows.append(&mut newest);
         let data = || taught(&series, &feedback);
@@ -320,13 +322,13 @@ fn no_model_knows_what_live_signals_came_to_after_the_horizon_of_its_candles() {
         let data = || taught(&series, &feedback);
         [full_by(ALWAYS, data(), &config).model, continued(&champion, data(), &config).model]
     };
-    assert!(of(Some(rows.horizon_ms + 1)) == none, "a model knew what came after its candles");
+    assert!(of(Some(rows.horizon_ms + 1)) == none, "a model depends on outcomes after its candles");
     let known = of(Some(rows.horizon_ms));
-    assert!(known[0] != none[0] && known[1] != none[1], "the outcomes taught nothing");
+    assert!(known[0] != none[0] && known[1] != none[1], "the outcomes had no effect");
 }
 
 #[test]
-fn a_signal_teaches_what_its_bet_of_the_models_shape_came_to() {
+fn a_signal_is_relabelled_with_the_models_shape() {
     let rows = data(&candles(1500, 0.0, 3));
     let given = Feedback {
         rows: [-HOUR, 0, HOUR, 90 * 60_000]
@@ -341,12 +343,12 @@ fn a_signal_teaches_what_its_bet_of_the_models_shape_came_to() {
     assert_eq!(places, [698, 699, 700, 700]);
     for row in &read.rows {
         assert_eq!(row.success, rows.happened[1][row.row]);
-        assert!(row.closed_ms >= rows.decided_ms[row.row], "known before it was decided");
+        assert!(row.closed_ms >= rows.decided_ms[row.row], "the outcome was known before it was decided");
     }
 }
 
 #[test]
-fn live_outcomes_move_what_is_predicted_where_they_happened() {
+fn live_outcomes_change_predictions_in_their_zone() {
     let (config, series) = (config(40), candles(1500, 0.0, 3));
     let rows = data(&series);
     let overbought: Vec<usize> = (0..rows.len()).filter(|&row| rows.row(row)[8] > 65.0).collect();
