@@ -13,7 +13,7 @@ use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use domain::time::{Clock, DAY_MS, format_iso, now_ms};
-use engine::store_location::Whereabouts;
+use engine::store_location::StoreLocation;
 use engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainResult, TrainingResults};
 use feedback::{ImportReport, StatsFilter, StoreOptions};
 use registry::{CopiedModels, RefusedModels};
@@ -235,7 +235,7 @@ async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> 
 fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
     let stats = core.store().open()?.stats(&StatsFilter::default())?;
     let signals = stats.figures.total + stats.followed.total;
-    let place = core.store().whereabouts().to_string();
+    let place = core.store().location().to_string();
     output.line(format!("{place} is ready; it holds {signals} signals"));
     output.document(&json!({ "store": place, "signals": signals }));
     Ok(SUCCESS)
@@ -243,7 +243,7 @@ fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
 
 async fn copy(core: &SignalLoop, copy: &CopySignals, output: &Output) -> Result<i32> {
     let options = StoreOptions::from(&*core.settings().config());
-    let place = |text: &str| Whereabouts::of(Some(text), core.settings().home().join("feedback"));
+    let place = |text: &str| StoreLocation::of(Some(text), core.settings().home().join("feedback"));
     let (from, to) = (place(&copy.from)?, place(&copy.to)?);
     let models = core.models().registry_in(&to).copy_from(&core.models().registry_in(&from))?;
     for market in &models.copied {

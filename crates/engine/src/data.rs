@@ -1,6 +1,6 @@
 //! Importing candle files, and checking the stored ones.
 
-use super::tails::CandleStore;
+use super::recent_candles::CandleStore;
 use candles::{Checked, Fetched, Reading, candle_file, check_file, import, stored_markets};
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Timeframe};

@@ -4,7 +4,7 @@
 use super::{Event, OutcomeLearner};
 use domain::error::{Error, Result};
 use domain::signal::Record;
-use feedback::{FeedbackStore, Given};
+use feedback::{FeedCursor, FeedbackStore};
 use learning::harm::{Harm, Judge};
 use learning::outcomes::{Case, Checkpoint, Learner, Lesson, MAX_LESSONS, Open, OutcomeModel};
 use parking_lot::{Mutex, RwLock};
@@ -56,7 +56,7 @@ struct SavedLearning {
 #[derive(Debug, Default)]
 pub(super) struct NewClosings {
     /// The position in the store's closings up to which they were read.
-    pub(super) given: Given,
+    pub(super) given: FeedCursor,
     /// Those read and not learned from yet: the current model must forecast them first.
     pub(super) backlog: VecDeque<Lesson>,
     /// The index of the oldest closing that was read.

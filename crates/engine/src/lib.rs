@@ -28,13 +28,13 @@
 
 mod account;
 mod assess;
-mod attempt;
 mod bet;
 mod compute;
 mod data;
+mod distributed_training;
 mod evaluate;
 mod events;
-mod fed;
+mod fed_candles;
 mod fetch;
 pub mod home;
 mod learn;
@@ -42,11 +42,13 @@ mod lifetime;
 mod metrics;
 mod models;
 mod performance;
+mod performance_state;
 mod pools;
 mod predict;
 mod prepare;
 mod prices;
 mod prior;
+mod recent_candles;
 mod results;
 mod schedule;
 mod schedule_loop;
@@ -54,13 +56,11 @@ mod scorecard;
 mod settings;
 mod shapes;
 mod signals;
-mod standing;
 mod status;
 mod store;
 pub mod store_location;
-mod tails;
+mod task_run;
 mod tasks;
-mod together;
 mod train;
 mod watch;
 
@@ -72,21 +72,21 @@ pub use fetch::{CandleFetcher, FetchNews, FetchResult};
 pub use lifetime::{Call, Lifetime};
 pub use models::{LiveVerdict, MarketModels, ModelList, Models};
 pub use performance::{ConservativeMode, PerformanceChecks};
+pub use performance_state::LivePerformance;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{PriceOrder, PriceTurn};
+pub use recent_candles::{CandleStore, HistoryCache};
 pub use schedule::Scheduler;
 pub use scheduler::coordination::Leader;
 pub use scorecard::ScorecardFilter;
 pub use settings::Settings;
 pub use signals::{EvaluatedPrice, Signals, should_close};
-pub use standing::LivePerformance;
 pub use status::{Elsewhere, SchedulerStatus, TaskStatus, run_to_json};
 pub use store::SignalStore;
-pub use tails::{CandleStore, HistoryCache};
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, Trainer, TrainingResults};
 
 use crate::home::expanded;
-use crate::store_location::Whereabouts;
+use crate::store_location::StoreLocation;
 use compute::ComputeThreads;
 use domain::error::{Error, Result};
 use domain::time::Clock;
@@ -161,26 +161,26 @@ impl SignalLoop {
         let settings = Arc::new(Settings::open(home.clone(), &options, events.clone())?);
         let from_environment = || std::env::var(STORE_VARIABLE).ok().filter(|store| !store.is_empty());
         let store = options.store.clone().or_else(from_environment);
-        let whereabouts = Whereabouts::of(store.as_deref(), home.join("feedback"))?;
-        Ok(Self::assembled(settings, events, whereabouts, options))
+        let location = StoreLocation::of(store.as_deref(), home.join("feedback"))?;
+        Ok(Self::assembled(settings, events, location, options))
     }
 
     /// Makes the parts, each after those that it needs. Nothing is opened or read.
-    fn assembled(settings: Arc<Settings>, events: Arc<Events>, whereabouts: Whereabouts, options: Options) -> Self {
+    fn assembled(settings: Arc<Settings>, events: Arc<Events>, location: StoreLocation, options: Options) -> Self {
         let lease = options.lease.unwrap_or(LEASE);
-        let office = whereabouts.coordination(settings.home().join("scheduler"), lease);
+        let coordination = location.coordination(settings.home().join("scheduler"), lease);
         let lifetime = Arc::<Lifetime>::default();
         let compute = Arc::new(ComputeThreads::new(settings.clone(), options.threads));
         let candles = Arc::new(CandleStore::new(settings.clone()));
         let fetcher =
             CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), options.source);
         let fetcher = Arc::new(fetcher);
-        let store = Arc::new(SignalStore::new(settings.clone(), whereabouts));
-        let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), office.clone()));
+        let store = Arc::new(SignalStore::new(settings.clone(), location));
+        let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));
         let models = Arc::new(Models {
             asking: Default::default(),
             unusable: Default::default(),
-            registry: Models::registry_at(store.whereabouts(), &settings, &events),
+            registry: Models::registry_at(store.location(), &settings, &events),
             settings: settings.clone(),
             events: events.clone(),
             lifetime: lifetime.clone(),
@@ -241,7 +241,7 @@ impl SignalLoop {
         );
         let runner = Arc::new(TaskRunner {
             active: Default::default(),
-            office: office.clone(),
+            coordination: coordination.clone(),
             settings: settings.clone(),
             events: events.clone(),
             lifetime: lifetime.clone(),
@@ -253,7 +253,7 @@ impl SignalLoop {
         let scheduler = Arc::new(Scheduler {
             running: Default::default(),
             by_hand: Default::default(),
-            office,
+            coordination,
             settings: settings.clone(),
             events: events.clone(),
             lifetime: lifetime.clone(),

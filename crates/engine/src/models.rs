@@ -1,7 +1,7 @@
 //! The models of a home: listing them, rolling back, and comparing their promises with live results.
 
 use super::{CandleFetcher, Event, Events, Lifetime, LivePerformance, ModelChange, Settings, SignalStore};
-use crate::store_location::Whereabouts;
+use crate::store_location::StoreLocation;
 use domain::error::{Error, Result};
 use domain::signal::Record;
 use domain::symbol::Market;
@@ -66,12 +66,12 @@ pub struct Models {
 impl Models {
     /// The registry that belongs to a store of signals: in the home, or in the same database.
     #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
-    pub(super) fn registry_at(place: &Whereabouts, settings: &Settings, events: &Arc<Events>) -> Registry {
+    pub(super) fn registry_at(place: &StoreLocation, settings: &Settings, events: &Arc<Events>) -> Registry {
         let home = settings.home();
         match place {
-            Whereabouts::Folder(_) => Registry::new(home.join("models")),
+            StoreLocation::Folder(_) => Registry::new(home.join("models")),
             #[cfg(feature = "postgres")]
-            Whereabouts::Database(url) => {
+            StoreLocation::Database(url) => {
                 let events = events.clone();
                 let warn = move |text| events.emit(&Event::Warning(text));
                 postgres::registry::open(url.clone(), home.join("cache").join(url.short_name()), warn)
@@ -85,7 +85,7 @@ impl Models {
     }
 
     /// The registry that belongs to another store of signals.
-    pub fn registry_in(&self, place: &Whereabouts) -> Registry {
+    pub fn registry_in(&self, place: &StoreLocation) -> Registry {
         Self::registry_at(place, &self.settings, &self.events)
     }
 

@@ -5,7 +5,7 @@
 //! No caller waits for this. A closing requests a check, which runs in the background half a second later, once for
 //! all closings of that time.
 
-use super::standing::{DriftState, LivePerformance, PerformanceState, is_new};
+use super::performance_state::{DriftState, LivePerformance, PerformanceState, is_new};
 use super::{Event, Events, Lifetime, Models, Settings, SignalStore, TrainMode, TrainRequest, Trainer};
 use domain::answer::Answer;
 use domain::cancel::Cancel;

@@ -1,7 +1,7 @@
 //! The pooled models of one training, one for each timeframe. The market that needs it first trains it, and the
 //! others share it.
 
-use super::standing::LivePerformance;
+use super::performance_state::LivePerformance;
 use super::train::{Phase, TrainingRun};
 use super::{Settings, SignalStore, Trainer};
 use candles::{Findings, Reading, candle_file, read_candles};

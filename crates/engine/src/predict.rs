@@ -4,8 +4,8 @@ use super::Models;
 use super::account::ProgressMeter;
 use super::events::Event;
 use super::models::{LEVELS_KEY, PREDICTION_KEY};
-use super::tails::{Latest, RecentCandles};
-use crate::store_location::Whereabouts;
+use super::recent_candles::{Latest, RecentCandles};
+use crate::store_location::StoreLocation;
 use candles::candle_file;
 use domain::answer::Answer;
 use domain::barrier::Direction;
@@ -407,7 +407,7 @@ impl Models {
         if self.lifetime.begin().is_err() {
             return false;
         }
-        if matches!(self.store.whereabouts(), Whereabouts::Folder(_)) {
+        if matches!(self.store.location(), StoreLocation::Folder(_)) {
             return self.is_usable(market, guard(|| self.registry.get(market).wait()));
         }
         if self.registry.get(market).ready().is_some_and(|model| model.is_ok()) {

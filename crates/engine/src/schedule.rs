@@ -7,15 +7,15 @@
 //! its lock, so nobody repeats what another process has just done. In a folder these are file locks, which end with
 //! their process. In a database they are leases, and writes of a former holder are rejected.
 
-use super::attempt::RunRequest;
 use super::schedule_loop::ScheduleLoop;
 use super::settings::WatchedFile;
+use super::task_run::RunRequest;
 use super::tasks::TaskRunner;
 use super::{Event, Events, Lifetime, Settings};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use parking_lot::Mutex;
-use scheduler::coordination::{Hold, Office};
+use scheduler::coordination::{Claim, Coordination};
 use scheduler::{LastRun, SchedulerConfig, Task};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub struct Scheduler {
     pub(super) settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
     pub(super) lifetime: Arc<Lifetime>,
-    pub(super) office: Arc<dyn Office>,
+    pub(super) coordination: Arc<dyn Coordination>,
     pub(super) runner: Arc<TaskRunner>,
     pub(super) running: Mutex<Option<Arc<Running>>>,
     pub(super) by_hand: Mutex<ManualRuns>,
@@ -52,7 +52,7 @@ pub(super) struct Running {
     pub(super) stop: Cancel,
     ended: watch::Receiver<bool>,
     /// The leader's lock, while this process leads.
-    pub(super) leader: Mutex<Option<Arc<dyn Hold>>>,
+    pub(super) leader: Mutex<Option<Arc<dyn Claim>>>,
     /// Why this process does not lead; `None` when it does.
     pub(super) standing_by: Mutex<Option<String>>,
     /// What is wrong with a task.
@@ -259,8 +259,8 @@ impl Scheduler {
 
     /// Releases all locks and leases; waits a few seconds at most.
     pub(super) async fn close(&self) {
-        let office = self.office.clone();
+        let coordination = self.coordination.clone();
         // If this panics, leases remain that expire by themselves.
-        let _ = tokio::task::spawn_blocking(move || office.close()).await;
+        let _ = tokio::task::spawn_blocking(move || coordination.close()).await;
     }
 }

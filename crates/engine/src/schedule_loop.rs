@@ -1,10 +1,10 @@
 //! The loop of a started scheduler: leads if nobody else does, runs what is due, and helps with trainings of other instances.
 
 use super::Event;
-use super::attempt::{RunRequest, TaskRun, TaskState};
 use super::schedule::{Running, Scheduler, TaskProblem};
+use super::task_run::{RunRequest, TaskRun, TaskState};
 use domain::error::{Error, Result};
-use scheduler::coordination::Place;
+use scheduler::coordination::Role;
 use scheduler::{Task, TaskPlan, Timer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -87,9 +87,9 @@ impl ScheduleLoop {
         } else {
             self.states.clear();
         }
-        if self.scheduler.office.board().is_some() {
+        if self.scheduler.coordination.job_queue().is_some() {
             // Keeps the cache fresh that `status()` answers from without waiting.
-            self.scheduler.office.glance(Task::Watch);
+            self.scheduler.coordination.glance(Task::Watch);
             self.help();
         }
     }
@@ -106,7 +106,7 @@ impl ScheduleLoop {
             }
             let known = self.states.remove(&task);
             let Some(mut state) = self.state(task, &plan, known) else { continue };
-            let due = state.timer.due(self.scheduler.runner.moment()).is_some();
+            let due = state.timer.due(self.scheduler.runner.clocks()).is_some();
             let waits = due && task != Task::Watch && !self.helping.is_empty();
             if waits {
                 // It starts once the shared training in hand is done.
@@ -162,14 +162,14 @@ impl ScheduleLoop {
 
     /// Keeps the leader's lock, or tries to take it. Returns whether this process leads.
     fn lead(&self) -> bool {
-        let (running, office) = (&self.running, &self.scheduler.office);
+        let (running, coordination) = (&self.running, &self.scheduler.coordination);
         // Read before the `match`, so that `status()` does not wait while the lock is being taken.
         let enabled = running.rules.lock().config.enabled;
-        let taken = match office.cannot_write() {
+        let taken = match coordination.cannot_write() {
             _ if !enabled => Err("`enabled` is false: nothing runs by itself".to_owned()),
             Some(error) => Err(self.give_way(&error)),
             None if running.leads() => return true,
-            None => office.take(Place::Leader, Duration::ZERO).map_err(|error| error.to_string()),
+            None => coordination.take(Role::Leader, Duration::ZERO).map_err(|error| error.to_string()),
         };
         let (leader, reason) = match taken {
             Ok(leader) => (Some(leader), None),
@@ -196,14 +196,14 @@ impl ScheduleLoop {
     /// The state of a task: read from its record if this process has just become leader, or if the plan has changed.
     /// `None` if it cannot be read now.
     fn state(&self, task: Task, plan: &TaskPlan, known: Option<TaskState>) -> Option<TaskState> {
-        let (office, runner) = (&*self.scheduler.office, &self.scheduler.runner);
+        let (coordination, runner) = (&*self.scheduler.coordination, &self.scheduler.runner);
         let read = || -> Result<TaskRun> {
-            let nobody_else_writes = office.take(Place::Task(task), Duration::ZERO)?;
-            let record = office.record(task)?;
-            let timer = Timer::resume(plan.clone(), record.clone(), runner.moment());
+            let nobody_else_writes = coordination.take(Role::Task(task), Duration::ZERO)?;
+            let record = coordination.record(task)?;
+            let timer = Timer::resume(plan.clone(), record.clone(), runner.clocks());
             let mut state = TaskState { timer, stored: record };
             let changed = *state.timer.record() != state.stored;
-            let written = changed.then(|| state.save(office, &*nobody_else_writes, task, runner.moment()));
+            let written = changed.then(|| state.save(coordination, &*nobody_else_writes, task, runner.clocks()));
             // It could be read, and nothing has to be saved, so earlier problems are over.
             Ok(TaskRun { state, last: None, written: Some(written.unwrap_or(Ok(()))) })
         };

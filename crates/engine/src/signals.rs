@@ -1,7 +1,7 @@
 //! Recording and closing signals, with what the loop knows about their markets.
 
 use super::prices::PriceOrder;
-use super::tails::{HistoryCache, RecentCandles};
+use super::recent_candles::{HistoryCache, RecentCandles};
 use super::{CandleStore, Events, Lifetime, OutcomeLearner, PerformanceChecks, Settings, SignalStore};
 use crate::home;
 use domain::answer::Answer;

@@ -115,7 +115,7 @@ impl Scheduler {
     /// # Errors
     /// [`domain::error::Error::InvalidConfig`], [`domain::error::Error::Io`].
     pub fn status(&self) -> Result<SchedulerStatus> {
-        self.status_by(&|task| self.office.look(task))
+        self.status_by(&|task| self.coordination.look(task))
     }
 
     /// [`Self::status`] that never waits for a database. It answers with what the database said last, and asks again
@@ -124,7 +124,7 @@ impl Scheduler {
     /// # Errors
     /// As [`Self::status`].
     pub fn glance(&self) -> Result<SchedulerStatus> {
-        self.status_by(&|task| self.office.glance(task))
+        self.status_by(&|task| self.coordination.glance(task))
     }
 
     fn status_by(&self, see: &dyn Fn(Task) -> Seen) -> Result<SchedulerStatus> {
@@ -146,7 +146,7 @@ impl Scheduler {
             leader: running.is_some() && standing_by.is_none(),
             standing_by,
             // Read after the tasks, which refreshed it.
-            led_by: self.office.leader(),
+            led_by: self.coordination.leader(),
             warnings,
             tasks,
             config,
@@ -158,11 +158,11 @@ impl Scheduler {
     /// # Errors
     /// [`domain::error::Error::Io`]; [`domain::error::Error::Store`] where a database has it.
     pub fn history(&self, most: usize) -> Result<Vec<Ran>> {
-        self.office.newest(most)
+        self.coordination.newest(most)
     }
 
     fn task_status(&self, task: Task, seen: Seen, config: &SchedulerConfig, problem: Option<String>) -> TaskStatus {
-        let (plan, now) = (config.plan(task), self.runner.moment());
+        let (plan, now) = (config.plan(task), self.runner.clocks());
         let (record, problem) = match seen.record {
             Ok(record) => (record, problem),
             Err(error) => (Record::default(), Some(error.to_string())),
@@ -177,14 +177,14 @@ impl Scheduler {
 impl SignalLoop {
     /// Fingerprints of what is known of a database, without asking it.
     pub fn elsewhere(&self) -> Elsewhere {
-        let (office, mut records) = (&self.scheduler.office, DefaultHasher::new());
+        let (coordination, mut records) = (&self.scheduler.coordination, DefaultHasher::new());
         // A leader that was killed changes no file.
-        format!("{:?}", office.leader()).hash(&mut records);
-        if office.board().is_none() {
+        format!("{:?}", coordination.leader()).hash(&mut records);
+        if coordination.job_queue().is_none() {
             return Elsewhere { signals: 0, scheduler: records.finish() };
         }
         for task in Task::ALL.into_iter().filter(|task| *task != Task::Watch) {
-            format!("{:?}", office.glance(task).record).hash(&mut records);
+            format!("{:?}", coordination.glance(task).record).hash(&mut records);
         }
         let mut signals = DefaultHasher::new();
         self.store().if_open().map(|store| store.extent()).hash(&mut signals);

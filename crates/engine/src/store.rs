@@ -1,7 +1,7 @@
 //! The feedback store of a loop, opened at first use.
 
 use super::settings::Settings;
-use crate::store_location::Whereabouts;
+use crate::store_location::StoreLocation;
 use domain::error::{Error, Result};
 use feedback::{FeedbackStore, StoreOptions};
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Where the signals of a loop are kept, and the store itself once it is open.
 pub struct SignalStore {
     settings: Arc<Settings>,
-    whereabouts: Whereabouts,
+    location: StoreLocation,
     state: Mutex<StoreState>,
 }
 
@@ -28,13 +28,13 @@ enum StoreState {
 }
 
 impl SignalStore {
-    pub(super) fn new(settings: Arc<Settings>, whereabouts: Whereabouts) -> Self {
-        Self { settings, whereabouts, state: Mutex::new(StoreState::Unopened) }
+    pub(super) fn new(settings: Arc<Settings>, location: StoreLocation) -> Self {
+        Self { settings, location, state: Mutex::new(StoreState::Unopened) }
     }
 
     /// Where the signals are kept.
-    pub fn whereabouts(&self) -> &Whereabouts {
-        &self.whereabouts
+    pub fn location(&self) -> &StoreLocation {
+        &self.location
     }
 
     /// The feedback store, opened at first use.
@@ -49,7 +49,7 @@ impl SignalStore {
             StoreState::Failed(at, error) if at.elapsed() < RETRY_AFTER => Err(error.clone()),
             StoreState::Unopened | StoreState::Failed(..) => {
                 let begun = Instant::now();
-                let opened = self.whereabouts.open(StoreOptions::from(&*self.settings.config()));
+                let opened = self.location.open(StoreOptions::from(&*self.settings.config()));
                 match &opened {
                     Ok(store) => *state = StoreState::Open(store.clone()),
                     // Those that queued up behind this one waited as long as it did.
@@ -68,7 +68,7 @@ impl SignalStore {
     /// # Errors
     /// As [`Self::open`].
     pub fn existing(&self) -> Result<Option<FeedbackStore>> {
-        if self.if_open().is_none() && !self.whereabouts.may_hold_signals() {
+        if self.if_open().is_none() && !self.location.may_hold_signals() {
             return Ok(None);
         }
         self.open().map(Some)

@@ -4,7 +4,7 @@ use domain::error::Result;
 use feedback::{FeedbackStore, StoreOptions};
 #[cfg(feature = "postgres")]
 use postgres::StoreUrl;
-use scheduler::coordination::{FolderOffice, Office};
+use scheduler::coordination::{Coordination, FolderCoordination};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub const FILES: &str = "files";
 
 /// Where the signals are. Shows itself without any password.
 #[derive(Debug, Clone)]
-pub enum Whereabouts {
+pub enum StoreLocation {
     /// In a folder.
     Folder(PathBuf),
     /// In a database.
@@ -23,7 +23,7 @@ pub enum Whereabouts {
     Database(StoreUrl),
 }
 
-impl Whereabouts {
+impl StoreLocation {
     /// What a text means: [`FILES`], or no text, this folder; anything else the URL of a database.
     ///
     /// # Errors
@@ -65,11 +65,11 @@ impl Whereabouts {
     /// Where the processes that share these signals claim roles and jobs: in the same database, else in `folder`. A lease of a
     /// database lasts for `lease`.
     #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
-    pub fn coordination(&self, folder: PathBuf, lease: Duration) -> Arc<dyn Office> {
+    pub fn coordination(&self, folder: PathBuf, lease: Duration) -> Arc<dyn Coordination> {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Database(url) => Arc::new(postgres::coordination::DatabaseOffice::new(url.clone(), lease)),
-            Self::Folder(_) => Arc::new(FolderOffice::new(folder)),
+            Self::Database(url) => Arc::new(postgres::coordination::PostgresCoordination::new(url.clone(), lease)),
+            Self::Folder(_) => Arc::new(FolderCoordination::new(folder)),
         }
     }
 
@@ -83,7 +83,7 @@ impl Whereabouts {
     }
 }
 
-impl fmt::Display for Whereabouts {
+impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(folder) => log(folder).display().fmt(f),

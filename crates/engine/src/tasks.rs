@@ -1,8 +1,8 @@
 //! What the scheduler's tasks do.
 
-use super::attempt::RunContext;
 use super::performance::by_timeframe;
 use super::results::found_something;
+use super::task_run::RunContext;
 use super::watch::SignalWatch;
 use super::{
     CandleFetcher, Event, Events, FetchNews, Lifetime, PerformanceChecks, Settings, TrainMode, TrainProgress,
@@ -14,8 +14,8 @@ use domain::symbol::Market;
 use domain::threads;
 use learning::improvement::Verdict;
 use parking_lot::Mutex;
-use scheduler::coordination::Office;
-use scheduler::{Moment, Task, Unfinished};
+use scheduler::coordination::Coordination;
+use scheduler::{Clocks, Task, Unfinished};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,7 +64,7 @@ pub(super) struct TaskRunner {
     pub(super) settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
     pub(super) lifetime: Arc<Lifetime>,
-    pub(super) office: Arc<dyn Office>,
+    pub(super) coordination: Arc<dyn Coordination>,
     pub(super) fetcher: Arc<CandleFetcher>,
     pub(super) trainer: Arc<Trainer>,
     pub(super) checks: Arc<PerformanceChecks>,
@@ -75,8 +75,8 @@ pub(super) struct TaskRunner {
 
 impl TaskRunner {
     /// The present moment, by the clock that all processes of the scheduler share.
-    pub fn moment(&self) -> Moment {
-        self.office.moment(self.settings.now_ms())
+    pub fn clocks(&self) -> Clocks {
+        self.coordination.clocks(self.settings.now_ms())
     }
 
     /// Whether this process is running a task.
@@ -86,7 +86,7 @@ impl TaskRunner {
 
     /// Does the work of a run.
     pub(super) async fn perform(self: Arc<Self>, context: RunContext, cancel: Cancel) -> Result<TaskResult> {
-        if self.office.board().is_some() && TrainMode::of(context.task).is_some() {
+        if self.coordination.job_queue().is_some() && TrainMode::of(context.task).is_some() {
             return self.train_together(context, cancel).await;
         }
         let task = context.task;

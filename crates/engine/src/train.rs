@@ -16,7 +16,7 @@ use learning::model::{Champion, Model, Trial};
 use learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue};
 use parking_lot::Mutex;
 use scheduler::Task;
-use scheduler::coordination::{Hold, Job};
+use scheduler::coordination::{Claim, Job};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -269,7 +269,7 @@ pub(super) struct TrainingRun {
     total: usize,
     pub meter: ProgressMeter,
     /// Lease required to promote a model; `None` unless the training is shared.
-    hold: Option<Arc<dyn Hold>>,
+    claim: Option<Arc<dyn Claim>>,
     progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
 }
 
@@ -373,7 +373,7 @@ impl Trainer {
             finished: AtomicUsize::new(0),
             total: markets.len(),
             meter: ProgressMeter::of(markets.len()),
-            hold: None,
+            claim: None,
             progress: Box::new(progress),
             markets,
             others: Vec::new(),
@@ -449,7 +449,7 @@ impl Trainer {
             finished: AtomicUsize::new(0),
             total: job.markets.len(),
             meter: ProgressMeter::of(job.markets.len() + others.len()),
-            hold: Some(job.hold.clone()),
+            claim: Some(job.claim.clone()),
             progress: Box::new(progress),
             markets: job.markets.clone(),
             others,
@@ -625,7 +625,7 @@ impl Trainer {
         run: &TrainingRun,
     ) -> Result<Trained> {
         let record = &candidate.model.record;
-        let fence = run.hold.as_ref().and_then(|hold| hold.fence());
+        let fence = run.claim.as_ref().and_then(|claim| claim.fence());
         loop {
             run.cancel.check()?;
             let champion = self.models.registry().champion(&record.market)?;

@@ -7,13 +7,13 @@ use domain::signal::Record;
 
 /// The set of closed signals that a reader has received.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct FeedCursor {
     /// One bit per signal, by its number in order of recording, which never changes.
     words: Vec<u64>,
     count: usize,
 }
 
-impl Given {
+impl FeedCursor {
     /// Adds a signal; returns whether it was new.
     fn mark(&mut self, slot: Slot) -> bool {
         let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
@@ -29,7 +29,7 @@ impl Given {
 
 impl FeedbackStore {
     /// Whether this reader has received everything that has closed, as far as known. `false` also if finding out would block.
-    pub fn has_no_new_closings(&self, given: &Given) -> bool {
+    pub fn has_no_new_closings(&self, given: &FeedCursor) -> bool {
         self.inner.journal.current_state().is_some_and(|state| state.closed_slots().len() == given.count)
     }
 
@@ -38,7 +38,7 @@ impl FeedbackStore {
     ///
     /// # Errors
     /// As [`FeedbackStore::get`]; then nothing counts as received.
-    pub fn new_closings(&self, given: &mut Given, most: usize) -> Result<Vec<Record>> {
+    pub fn new_closings(&self, given: &mut FeedCursor, most: usize) -> Result<Vec<Record>> {
         self.refresh()?;
         if self.inner.journal.state().closed_slots().len() == given.count {
             return Ok(Vec::new());
@@ -46,7 +46,7 @@ impl FeedbackStore {
         let (source, places, marked) = {
             let (state, source) = self.ordered();
             let slots = state.closed_slots();
-            let mut marked = Given { words: given.words.clone(), count: given.count };
+            let mut marked = FeedCursor { words: given.words.clone(), count: given.count };
             // New closings are mostly the most recent ones, so searching from the end is short.
             let mut new: Vec<Slot> = Vec::new();
             for &slot in slots.iter().rev() {

@@ -6,11 +6,11 @@
 //!
 //! # Example
 //! ```
-//! use scheduler::{Due, Moment, Record, SchedulerConfig, Task, Timer};
+//! use scheduler::{Due, Clocks, Record, SchedulerConfig, Task, Timer};
 //! use std::time::Duration;
 //!
 //! let plan = SchedulerConfig::default().plan(Task::Fetch);
-//! let at = |minutes: u64| Moment {
+//! let at = |minutes: u64| Clocks {
 //!     wall_ms: 1_735_689_600_000 + minutes as i64 * 60_000,
 //!     elapsed: Duration::from_secs(minutes * 60),
 //! };
@@ -21,21 +21,21 @@
 //! assert_eq!(timer.due(at(1)), None);
 //! ```
 
+mod clocks;
 mod config;
 pub mod coordination;
 mod due;
 mod history;
-mod moment;
 mod record;
 #[cfg(test)]
 mod simulation;
 mod task;
 mod timer;
 
+pub use clocks::Clocks;
 pub use config::{CatchUp, Retry, SchedulerConfig, TaskPlan};
 pub use due::Schedule;
 pub use history::{Ran, append as append_history, newest as newest_history};
-pub use moment::Moment;
 pub use record::{Cause, LastRun, Outcome, Record, Unfinished};
 pub use task::Task;
 pub use timer::{Due, Timer};

@@ -1,7 +1,7 @@
 //! Months of a scheduler by simulated clocks, with crashes, sleep, clocks that are set and drift, and changing leaders. Seeds
 //! reproduce each run.
 
-use super::{LastRun, Moment, Outcome, Record, Schedule, SchedulerConfig, Task, Timer};
+use super::{Clocks, LastRun, Outcome, Record, Schedule, SchedulerConfig, Task, Timer};
 use chrono::{DateTime, NaiveDate};
 use domain::time::Tz;
 use rand::{Rng, RngExt, SeedableRng};
@@ -44,7 +44,7 @@ struct Begun {
 
 struct World {
     dice: ChaCha8Rng,
-    now: Moment,
+    now: Clocks,
     home: Home,
     processes: Vec<Option<Process>>,
     begun: Vec<Begun>,
@@ -57,7 +57,7 @@ impl World {
         let serde_json::Value::Object(map) = json!({ "timezone": zone.name() }) else { unreachable!() };
         Self {
             dice: ChaCha8Rng::seed_from_u64(seed),
-            now: Moment { wall_ms: START_MS, elapsed: Duration::from_secs(1000) },
+            now: Clocks { wall_ms: START_MS, elapsed: Duration::from_secs(1000) },
             home: Home::default(),
             processes: vec![None, None, None],
             begun: Vec::new(),

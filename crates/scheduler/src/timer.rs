@@ -1,7 +1,7 @@
 //! When a task is due, from its record and the two clocks. Pure: the caller reports when an attempt begins and ends, and stores
 //! the record.
 
-use super::{CatchUp, LastRun, Moment, Outcome, Record, Schedule, TaskPlan};
+use super::{CatchUp, Clocks, LastRun, Outcome, Record, Schedule, TaskPlan};
 use domain::symbol::Market;
 use domain::time::believed;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub struct Timer {
     /// replaces it.
     retry: Option<Duration>,
     /// The last check whether it is due.
-    looked: Option<Moment>,
+    looked: Option<Clocks>,
 }
 
 /// Why a task should run.
@@ -42,7 +42,7 @@ enum Next {
 
 impl Timer {
     /// Continues from a stored record. A task that has never run is due at once, unless it has a time of day.
-    pub fn resume(plan: TaskPlan, record: Record, now: Moment) -> Self {
+    pub fn resume(plan: TaskPlan, record: Record, now: Clocks) -> Self {
         let mut timer = Self { plan, record, next: Next::Wall, retry: None, looked: None };
         timer.next = timer.regular(now);
         if timer.record.attempt > timer.plan.retry.attempts {
@@ -66,7 +66,7 @@ impl Timer {
     }
 
     /// The next due time by the schedule.
-    fn regular(&mut self, now: Moment) -> Next {
+    fn regular(&mut self, now: Clocks) -> Next {
         match (&self.plan.schedule, self.record.since_ms) {
             (Schedule::Every(_), None) => Next::Elapsed(now.elapsed),
             (Schedule::Every(interval), Some(since_ms)) => {
@@ -89,7 +89,7 @@ impl Timer {
     }
 
     /// Whether the task is due, and why. A due time that is skipped stays skipped.
-    pub fn due(&mut self, now: Moment) -> Option<Due> {
+    pub fn due(&mut self, now: Clocks) -> Option<Due> {
         let looked = self.looked.replace(now);
         if self.is_time(now, looked) {
             return Some(Due::Run);
@@ -97,9 +97,9 @@ impl Timer {
         self.retry.filter(|at| *at <= now.elapsed).map(|_| Due::Retry)
     }
 
-    fn is_time(&mut self, now: Moment, looked: Option<Moment>) -> bool {
+    fn is_time(&mut self, now: Clocks, looked: Option<Clocks>) -> bool {
         let skip = self.plan.catch_up == CatchUp::Skip;
-        let seen = |since: &dyn Fn(Moment) -> bool| looked.is_some_and(since);
+        let seen = |since: &dyn Fn(Clocks) -> bool| looked.is_some_and(since);
         match self.next {
             Next::Elapsed(at) if now.elapsed < at => false,
             Next::Elapsed(at) if skip && now.elapsed - at > GRACE && !seen(&|look| look.elapsed >= at) => {
@@ -125,12 +125,12 @@ impl Timer {
     }
 
     /// The next due time, UTC epoch ms, if clocks continue as they are.
-    pub fn next_ms(&self, now: Moment) -> Option<i64> {
+    pub fn next_ms(&self, now: Clocks) -> Option<i64> {
         let retry_ms = self.retry.map(|at| wall_ms(at, now));
         self.regular_ms(now).into_iter().chain(retry_ms).min()
     }
 
-    fn regular_ms(&self, now: Moment) -> Option<i64> {
+    fn regular_ms(&self, now: Clocks) -> Option<i64> {
         match self.next {
             Next::Elapsed(at) => Some(wall_ms(at, now)),
             Next::Wall => self.plan.schedule.next_after(self.record.since_ms?, self.plan.zone),
@@ -138,7 +138,7 @@ impl Timer {
     }
 
     /// An attempt begins: the first of a run, which covers the due times up to now, or a retry.
-    pub fn begin(&mut self, why: Due, now: Moment) {
+    pub fn begin(&mut self, why: Due, now: Clocks) {
         self.retry = None;
         if why == Due::Run {
             self.give_up();
@@ -156,7 +156,7 @@ impl Timer {
     /// An attempt ended. A failed one is retried after a backoff, as often as configured, for the `remaining` markets if there
     /// are any; `jitter`, 0 to 1, spreads the retries of many processes. A cancelled one is retried by the process that
     /// continues.
-    pub fn end(&mut self, last: LastRun, remaining: Vec<Market>, now: Moment, jitter: f64) {
+    pub fn end(&mut self, last: LastRun, remaining: Vec<Market>, now: Clocks, jitter: f64) {
         let outcome = last.outcome;
         self.record.last = Some(last);
         self.record.remaining = remaining;
@@ -176,7 +176,7 @@ impl Timer {
 }
 
 /// What the wall clock will show at a time of the other clock.
-fn wall_ms(at: Duration, now: Moment) -> i64 {
+fn wall_ms(at: Duration, now: Clocks) -> i64 {
     now.wall_ms + at.saturating_sub(now.elapsed).as_millis() as i64
 }
 
@@ -193,11 +193,11 @@ mod tests {
         SchedulerConfig::default().merge(map, "test").unwrap().0.plan(task)
     }
 
-    fn at(minutes: u32) -> Moment {
-        Moment { wall_ms: 1_770_000_000_000 + i64::from(minutes) * 60_000, elapsed: MINUTE * (100 + minutes) }
+    fn at(minutes: u32) -> Clocks {
+        Clocks { wall_ms: 1_770_000_000_000 + i64::from(minutes) * 60_000, elapsed: MINUTE * (100 + minutes) }
     }
 
-    fn failed(timer: &mut Timer, now: Moment, symbol: &str) {
+    fn failed(timer: &mut Timer, now: Clocks, symbol: &str) {
         let attempt = timer.record().attempt;
         let (started_ms, ended_ms, outcome) = (now.wall_ms, now.wall_ms, Outcome::Failed);
         let (done, message, failed, error) = (0, String::new(), Vec::new(), None);
@@ -234,7 +234,7 @@ mod tests {
         let mut timer = Timer::resume(plan(Task::Watch, json!({})), Record::default(), at(0));
         let mut runs = 0;
         for second in 0..600 {
-            let now = Moment { elapsed: at(0).elapsed + Duration::from_secs(second), ..at(0) };
+            let now = Clocks { elapsed: at(0).elapsed + Duration::from_secs(second), ..at(0) };
             if let Some(why) = timer.due(now) {
                 assert_eq!(why, Due::Run);
                 timer.begin(why, now);

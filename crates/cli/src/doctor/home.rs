@@ -63,7 +63,7 @@ fn writable(folder: &Path) -> Result<()> {
 /// Checks the log of signals.
 pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
     let folder = core.settings().home().join("feedback");
-    let place = core.store().whereabouts();
+    let place = core.store().location();
     if !place.may_hold_signals() {
         return vec![Finding::fine(Check::Signals, "none were recorded yet")];
     }

@@ -4,13 +4,13 @@
 //! Rows are `open`, `taken`, `done` or `failed`. Earlier versions took one market at a time; their rows are `waiting` and
 //! `claimed`. Each version takes only its own rows, so that both can work on one database while instances are upgraded.
 
-use crate::coordination::{DatabaseOffice, Leased, encode};
+use crate::coordination::{Leased, PostgresCoordination, encode};
 use crate::{PATIENCE, Parameter};
 use domain::error::{Error, Resource, Result, because};
 use domain::symbol::Market;
 use domain::time::elapsed;
 use scheduler::Task;
-use scheduler::coordination::{Board, Hold, Job};
+use scheduler::coordination::{Claim, Job, JobQueue};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,18 +119,18 @@ const ENDED: &str = concat!(
 const RESULTS: &str =
     "SELECT symbol, timeframe, result FROM signalloop_jobs WHERE task = $1 AND run = $2 AND result IS NOT NULL";
 
-impl DatabaseOffice {
+impl PostgresCoordination {
     /// Writes the state of some markets of a job, if this instance still holds its lease.
     fn write_of(&self, sql: &'static str, job: &Job, symbols: Parameter, rest: Vec<Parameter>) -> Result<()> {
         let timeframe = Box::new(job.timeframe.to_string());
         let mut parameters: Vec<Parameter> = vec![Box::new(job.task.as_str()), Box::new(job.run), symbols, timeframe];
         parameters.extend(rest);
-        self.write(sql, &*job.hold, parameters).map(drop)
+        self.write(sql, &*job.claim, parameters).map(drop)
     }
 }
 
-impl Board for DatabaseOffice {
-    fn post(&self, hold: &dyn Hold, task: Task, attempt: u32, markets: &[Market], time: Duration) -> Result<i64> {
+impl JobQueue for PostgresCoordination {
+    fn post(&self, claim: &dyn Claim, task: Task, attempt: u32, markets: &[Market], time: Duration) -> Result<i64> {
         let symbols: Vec<String> = markets.iter().map(|market| market.symbol.to_string()).collect();
         let timeframes: Vec<String> = markets.iter().map(|market| market.timeframe.to_string()).collect();
         let parameters: Vec<Parameter> = vec![
@@ -140,7 +140,7 @@ impl Board for DatabaseOffice {
             Box::new(timeframes),
             Box::new(time.as_secs_f64()),
         ];
-        Ok(self.write(POST, hold, parameters)?[0].get(0))
+        Ok(self.write(POST, claim, parameters)?[0].get(0))
     }
 
     fn claim(&self) -> Result<Option<Job>> {
@@ -167,7 +167,7 @@ impl Board for DatabaseOffice {
             run: row.get(3),
             timeframe: markets[0].timeframe,
             markets,
-            hold: Arc::new(Leased(leases.adopt(row.get(4), row.get(5), sent)?)),
+            claim: Arc::new(Leased(leases.adopt(row.get(4), row.get(5), sent)?)),
             time: Duration::try_from_secs_f64(row.get(6)).unwrap_or_default(),
         }))
     }
@@ -182,9 +182,9 @@ impl Board for DatabaseOffice {
         self.write_of(GIVE_BACK, job, Box::new(symbols), Vec::new())
     }
 
-    fn ended(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<Market>> {
+    fn ended(&self, claim: &dyn Claim, task: Task, run: i64) -> Result<Vec<Market>> {
         let parameters: Vec<Parameter> = vec![Box::new(task.as_str()), Box::new(run), Box::new(MOST_CLAIMS)];
-        let rows = self.write(ENDED, hold, parameters)?;
+        let rows = self.write(ENDED, claim, parameters)?;
         rows.iter().filter(|row| row.get(2)).map(market).collect()
     }
 

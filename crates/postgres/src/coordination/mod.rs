@@ -7,8 +7,8 @@ use crate::{Lease, Leases, PATIENCE, Parameter, StoreUrl};
 use domain::error::{Described, Error, Resource, Result};
 use domain::time::format_iso;
 use parking_lot::Mutex;
-use scheduler::coordination::{Board, Hold, Leader, Memo, Office, Place, Seen};
-use scheduler::{Moment, Ran, Record, Task};
+use scheduler::coordination::{Claim, Coordination, JobQueue, Leader, Role, Seen, VersionedCell};
+use scheduler::{Clocks, Ran, Record, Task};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use storage::fence::Fence;
 use tokio_postgres::Row;
 
-/// [`Office::glance`] asks the database again if the last look is older than this.
+/// [`Coordination::glance`] asks the database again if the last look is older than this.
 const FRESH: Duration = Duration::from_secs(1);
 /// Attempts kept in the history: some weeks.
 const HISTORY: i64 = 2_000;
 
 /// Coordination of processes on many machines.
-pub struct DatabaseOffice {
+pub struct PostgresCoordination {
     url: StoreUrl,
     lease: Duration,
     leases: OnceLock<Leases>,
@@ -42,7 +42,7 @@ struct Sight {
     leader: Option<Leader>,
 }
 
-impl DatabaseOffice {
+impl PostgresCoordination {
     /// Uses this database; a lease lasts this long without renewal. Connects on first use.
     pub fn new(url: StoreUrl, lease: Duration) -> Self {
         Self {
@@ -64,9 +64,9 @@ impl DatabaseOffice {
     }
 
     /// Runs a statement whose first two parameters are the required lease, and which returns a row if it wrote.
-    pub(super) fn write(&self, sql: &'static str, hold: &dyn Hold, rest: Vec<Parameter>) -> Result<Vec<Row>> {
+    pub(super) fn write(&self, sql: &'static str, claim: &dyn Claim, rest: Vec<Parameter>) -> Result<Vec<Row>> {
         let no_lease = || Error::Internal("the lock of a folder was used for a database".to_owned());
-        let fence = hold.fence().ok_or_else(no_lease)?;
+        let fence = claim.fence().ok_or_else(no_lease)?;
         let mut parameters: Vec<Parameter> = vec![Box::new(fence.name.clone()), Box::new(fence.token)];
         parameters.extend(rest);
         let written = self.leases()?.ask(sql, parameters, PATIENCE);
@@ -93,7 +93,7 @@ impl DatabaseOffice {
 /// A lease that grants a role.
 pub(super) struct Leased(pub Lease);
 
-impl Hold for Leased {
+impl Claim for Leased {
     fn is_in_place(&self) -> bool {
         self.0.is_held()
     }
@@ -135,11 +135,11 @@ const LOOK: &str = "SELECT task, record, EXISTS (SELECT FROM signalloop_leases \
     UNION ALL SELECT 'leader', '', true, holder, (extract(epoch FROM since) * 1000)::bigint \
       FROM signalloop_leases WHERE name = 'leader' AND until > clock_timestamp()";
 
-impl Office for DatabaseOffice {
-    fn take(&self, place: Place, patience: Duration) -> Result<Arc<dyn Hold>> {
+impl Coordination for PostgresCoordination {
+    fn take(&self, place: Role, patience: Duration) -> Result<Arc<dyn Claim>> {
         let name = match place {
-            Place::Leader => "leader".to_owned(),
-            Place::Task(task) => format!("task/{task}"),
+            Role::Leader => "leader".to_owned(),
+            Role::Task(task) => format!("task/{task}"),
         };
         Ok(Arc::new(Leased(self.leases()?.take(&name, patience)?)))
     }
@@ -152,7 +152,7 @@ impl Office for DatabaseOffice {
         Ok(record)
     }
 
-    fn save(&self, hold: &dyn Hold, task: Task, record: &Record, next_ms: Option<i64>) -> Result<()> {
+    fn save(&self, claim: &dyn Claim, task: Task, record: &Record, next_ms: Option<i64>) -> Result<()> {
         let last = record.last.as_ref();
         let parameters: Vec<Parameter> = vec![
             Box::new(task.as_str()),
@@ -165,12 +165,12 @@ impl Office for DatabaseOffice {
             Box::new(last.map(|last| last.message.replace('\0', ""))),
             Box::new(self.leases()?.holder().to_owned()),
         ];
-        self.write(SAVE, hold, parameters)?;
+        self.write(SAVE, claim, parameters)?;
         self.remember(task, record);
         Ok(())
     }
 
-    fn append(&self, hold: &dyn Hold, ran: &Ran) -> Result<()> {
+    fn append(&self, claim: &dyn Claim, ran: &Ran) -> Result<()> {
         let parameters: Vec<Parameter> = vec![
             Box::new(ran.task.as_str()),
             Box::new(ran.run.started_ms as f64),
@@ -181,7 +181,7 @@ impl Office for DatabaseOffice {
             Box::new(HISTORY),
             Box::new(self.leases()?.holder().to_owned()),
         ];
-        self.write(APPEND, hold, parameters).map(drop)
+        self.write(APPEND, claim, parameters).map(drop)
     }
 
     fn newest(&self, most: usize) -> Result<Vec<Ran>> {
@@ -216,8 +216,8 @@ impl Office for DatabaseOffice {
         self.seen.lock().leader.clone()
     }
 
-    fn moment(&self, own_ms: i64) -> Moment {
-        Moment::now(self.leases.get().and_then(Leases::now_ms).unwrap_or(own_ms))
+    fn clocks(&self, own_ms: i64) -> Clocks {
+        Clocks::now(self.leases.get().and_then(Leases::now_ms).unwrap_or(own_ms))
     }
 
     /// As long as a lease lasts; other processes look more often than that.
@@ -226,11 +226,11 @@ impl Office for DatabaseOffice {
         refused.as_ref().filter(|(at, _)| at.elapsed() < self.lease).map(|(_, error)| error.clone())
     }
 
-    fn board(&self) -> Option<&dyn Board> {
+    fn job_queue(&self) -> Option<&dyn JobQueue> {
         Some(self)
     }
 
-    fn memo(&self) -> Option<&dyn Memo> {
+    fn versioned_cell(&self) -> Option<&dyn VersionedCell> {
         Some(self)
     }
 

@@ -1,8 +1,8 @@
 //! Coordination through the home's folder `scheduler/`: file locks, which end with their process, and small files.
 
-use super::{Board, Hold, Leader, Memo, Office, Place, Seen};
+use super::{Claim, Coordination, JobQueue, Leader, Role, Seen, VersionedCell};
 use crate::history::{append as append_history, newest as newest_history};
-use crate::{Moment, Ran, Record, Task};
+use crate::{Clocks, Ran, Record, Task};
 use domain::error::{Error, Resource, Result};
 use domain::time::{format_iso, now_ms};
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use storage::machine;
 use storage::{create_folder, write_atomically};
 
 /// Coordination of the processes of one machine.
-pub struct FolderOffice(PathBuf);
+pub struct FolderCoordination(PathBuf);
 
-impl FolderOffice {
+impl FolderCoordination {
     /// Uses this folder, which is created on first use.
     pub fn new(folder: PathBuf) -> Self {
         Self(folder)
     }
 }
 
-impl Office for FolderOffice {
-    fn take(&self, place: Place, patience: Duration) -> Result<Arc<dyn Hold>> {
+impl Coordination for FolderCoordination {
+    fn take(&self, place: Role, patience: Duration) -> Result<Arc<dyn Claim>> {
         Ok(Arc::new(take(&self.0, place, patience)?))
     }
 
@@ -34,11 +34,11 @@ impl Office for FolderOffice {
         Record::load(&self.0, task)
     }
 
-    fn save(&self, _hold: &dyn Hold, task: Task, record: &Record, _next_ms: Option<i64>) -> Result<()> {
+    fn save(&self, _hold: &dyn Claim, task: Task, record: &Record, _next_ms: Option<i64>) -> Result<()> {
         record.save(&self.0, task)
     }
 
-    fn append(&self, _hold: &dyn Hold, ran: &Ran) -> Result<()> {
+    fn append(&self, _hold: &dyn Claim, ran: &Ran) -> Result<()> {
         append_history(&self.0, ran)
     }
 
@@ -50,7 +50,7 @@ impl Office for FolderOffice {
         let record = self.record(task);
         // An attempt without an end is still running, or was interrupted; its lock tells which.
         let begun = record.as_ref().is_ok_and(|record| record.attempt > 0) && self.0.is_dir();
-        let taken = || matches!(take(&self.0, Place::Task(task), Duration::ZERO), Err(Error::TaskBusy(_)));
+        let taken = || matches!(take(&self.0, Role::Task(task), Duration::ZERO), Err(Error::TaskBusy(_)));
         Seen { running: begun && taken(), record }
     }
 
@@ -62,21 +62,21 @@ impl Office for FolderOffice {
         // A killed process leaves this file behind, but not the lock. Without the file the lock is not touched, so that a look
         // never gets in the way of a process about to lead.
         let leader = serde_json::from_slice(&std::fs::read(leader_file(&self.0)).ok()?).ok()?;
-        let lock = std::fs::File::open(lock_file(&self.0, Place::Leader)).ok()?;
+        let lock = std::fs::File::open(lock_file(&self.0, Role::Leader)).ok()?;
         // The lock is released with its handle, which is closed here.
         let free = StoredFile::try_lock(&lock, Lock::Shared).unwrap_or(false);
         (!free).then_some(leader)
     }
 
-    fn moment(&self, own_ms: i64) -> Moment {
-        Moment::now(own_ms)
+    fn clocks(&self, own_ms: i64) -> Clocks {
+        Clocks::now(own_ms)
     }
 
-    fn board(&self) -> Option<&dyn Board> {
+    fn job_queue(&self) -> Option<&dyn JobQueue> {
         None
     }
 
-    fn memo(&self) -> Option<&dyn Memo> {
+    fn versioned_cell(&self) -> Option<&dyn VersionedCell> {
         None
     }
 
@@ -101,7 +101,7 @@ impl Drop for Locked {
     }
 }
 
-impl Hold for Locked {
+impl Claim for Locked {
     /// Whether the locked file still has its name; a lock on a deleted file excludes nobody.
     fn is_in_place(&self) -> bool {
         self.file.is_in_place().unwrap_or(false)
@@ -116,20 +116,20 @@ impl Hold for Locked {
     }
 }
 
-fn take(folder: &Path, place: Place, patience: Duration) -> Result<Locked> {
+fn take(folder: &Path, place: Role, patience: Duration) -> Result<Locked> {
     create_folder(folder)?;
     let mut file = FileLock::open(Resource::Scheduler, Arc::new(Disk), &lock_file(folder, place))?;
     match file.lock(Lock::Exclusive, Instant::now(), patience) {
-        Ok(guard) => Ok(Locked { file, says: (place == Place::Leader).then(|| say(folder)), _guard: guard }),
+        Ok(guard) => Ok(Locked { file, says: (place == Role::Leader).then(|| say(folder)), _guard: guard }),
         Err(Error::Busy { source, .. }) => Err(Error::TaskBusy(source.to_string())),
         Err(error) => Err(error),
     }
 }
 
-fn lock_file(folder: &Path, place: Place) -> PathBuf {
+fn lock_file(folder: &Path, place: Role) -> PathBuf {
     let name = match &place {
-        Place::Leader => "leader",
-        Place::Task(task) => task.as_str(),
+        Role::Leader => "leader",
+        Role::Task(task) => task.as_str(),
     };
     folder.join(format!("{name}.lock"))
 }

@@ -3,9 +3,9 @@
 
 mod folder;
 
-pub use folder::FolderOffice;
+pub use folder::FolderCoordination;
 
-use crate::{Moment, Ran, Record, Task};
+use crate::{Clocks, Ran, Record, Task};
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Timeframe};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use storage::fence::Fence;
 
 /// A role that one process holds at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Role {
     /// The role of running whatever is due.
     Leader,
     /// The role of running this task, on schedule or on request.
@@ -24,7 +24,7 @@ pub enum Place {
 }
 
 /// A held role; dropping it releases it.
-pub trait Hold: Send + Sync {
+pub trait Claim: Send + Sync {
     /// Whether the role is certainly still held.
     fn is_in_place(&self) -> bool;
     /// Returns when the role was lost, or may have been: work that requires it must stop.
@@ -56,12 +56,12 @@ pub struct Leader {
 }
 
 /// What the processes of a scheduler share. Calls block the caller's thread, except for [`Self::glance`].
-pub trait Office: Send + Sync {
+pub trait Coordination: Send + Sync {
     /// Takes a role, waiting up to `patience` for its holder.
     ///
     /// # Errors
     /// [`domain::error::Error::TaskBusy`] naming the holder; any error that prevents taking it.
-    fn take(&self, place: Place, patience: Duration) -> Result<Arc<dyn Hold>>;
+    fn take(&self, place: Role, patience: Duration) -> Result<Arc<dyn Claim>>;
 
     /// The stored record of a task; empty if it was never run.
     ///
@@ -73,13 +73,13 @@ pub trait Office: Send + Sync {
     ///
     /// # Errors
     /// [`domain::error::Error::LeaseLost`] if the role was lost, and then nothing was written; any error of writing.
-    fn save(&self, hold: &dyn Hold, task: Task, record: &Record, next_ms: Option<i64>) -> Result<()>;
+    fn save(&self, claim: &dyn Claim, task: Task, record: &Record, next_ms: Option<i64>) -> Result<()>;
 
     /// Appends a finished attempt to the history. Requires the task's role.
     ///
     /// # Errors
     /// As [`Self::save`].
-    fn append(&self, hold: &dyn Hold, ran: &Ran) -> Result<()>;
+    fn append(&self, claim: &dyn Claim, ran: &Ran) -> Result<()>;
 
     /// The newest `most` attempts, newest first.
     ///
@@ -97,7 +97,7 @@ pub trait Office: Send + Sync {
     fn leader(&self) -> Option<Leader>;
 
     /// The current time by the clock that all processes share; `own_ms` is this machine's.
-    fn moment(&self, own_ms: i64) -> Moment;
+    fn clocks(&self, own_ms: i64) -> Clocks;
 
     /// The error that recently kept this process from writing in its role, if another process may have more success. `None` in a
     /// folder, whose processes share one disk.
@@ -106,10 +106,10 @@ pub trait Office: Send + Sync {
     }
 
     /// The queue through which trainings are shared; `None` if trainings are not shared.
-    fn board(&self) -> Option<&dyn Board>;
+    fn job_queue(&self) -> Option<&dyn JobQueue>;
 
     /// The shared state of live results; `None` if it is in the home's own file.
-    fn memo(&self) -> Option<&dyn Memo>;
+    fn versioned_cell(&self) -> Option<&dyn VersionedCell>;
 
     /// Waits, a few seconds at most, until everything that was held is free for others.
     fn close(&self);
@@ -126,19 +126,19 @@ pub struct Job {
     /// In order of name. The timeframe's other markets have results already, or are not in the run.
     pub markets: Vec<Market>,
     /// The job's lease.
-    pub hold: Arc<dyn Hold>,
+    pub claim: Arc<dyn Claim>,
     /// Time limit.
     pub time: Duration,
 }
 
 /// Trainings that instances share: one job for each timeframe, done once. Calls block the caller's thread.
-pub trait Board: Send + Sync {
+pub trait JobQueue: Send + Sync {
     /// Starts a run and returns its number. Requires the task's role. The first attempt starts a new run, and ends what is left
     /// of the previous one. A later attempt continues its run: results stay, and failed markets are done again.
     ///
     /// # Errors
-    /// As [`Office::save`].
-    fn post(&self, hold: &dyn Hold, task: Task, attempt: u32, markets: &[Market], time: Duration) -> Result<i64>;
+    /// As [`Coordination::save`].
+    fn post(&self, claim: &dyn Claim, task: Task, attempt: u32, markets: &[Market], time: Duration) -> Result<i64>;
 
     /// Takes a free job, if there is one: the markets of a timeframe without results.
     ///
@@ -149,21 +149,21 @@ pub trait Board: Send + Sync {
     /// Stores the result of one market of a job. Requires the job's lease.
     ///
     /// # Errors
-    /// As [`Office::save`].
+    /// As [`Coordination::save`].
     fn finish(&self, job: &Job, market: &Market, done: bool, result: &Value) -> Result<()>;
 
     /// Returns markets without results to the queue.
     ///
     /// # Errors
-    /// As [`Office::save`].
+    /// As [`Coordination::save`].
     fn give_back(&self, job: &Job, markets: &[Market]) -> Result<()>;
 
     /// The markets of a run that have a result, success or failure. Requires the task's role. A job whose workers all died is
     /// given up.
     ///
     /// # Errors
-    /// As [`Office::save`].
-    fn ended(&self, hold: &dyn Hold, task: Task, run: i64) -> Result<Vec<Market>>;
+    /// As [`Coordination::save`].
+    fn ended(&self, claim: &dyn Claim, task: Task, run: i64) -> Result<Vec<Market>>;
 
     /// The results of a run's jobs.
     ///
@@ -173,10 +173,10 @@ pub trait Board: Send + Sync {
 }
 
 /// Receives a version and its text.
-pub type Heard = Box<dyn FnOnce(i64, &str) + Send>;
+pub type OnRead = Box<dyn FnOnce(i64, &str) + Send>;
 
 /// One versioned text that instances share. Every change increases the version.
-pub trait Memo: Send + Sync {
+pub trait VersionedCell: Send + Sync {
     /// Version and text; no text before the first change. Blocks the caller's thread.
     ///
     /// # Errors
@@ -190,5 +190,5 @@ pub trait Memo: Send + Sync {
     fn replace(&self, version: i64, text: &str) -> Result<bool>;
 
     /// Reads without blocking; calls `then` on another thread if there is a text.
-    fn read_later(&self, then: Heard);
+    fn read_later(&self, then: OnRead);
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 /// The current time by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moment {
+pub struct Clocks {
     /// Wall clock, UTC epoch ms; it may be set forward and back.
     pub wall_ms: i64,
     /// Time since the machine started, including sleep. It only grows, and is comparable only until the machine restarts.
     pub elapsed: Duration,
 }
 
-impl Moment {
+impl Clocks {
     /// Now, with `wall_ms` as the wall clock's time.
     pub fn now(wall_ms: i64) -> Self {
         Self { wall_ms, elapsed: elapsed() }

@@ -1,7 +1,7 @@
 //! The recent candles of each market: the last stored ones, cached in memory until their file changes, and those that
 //! the backend has given since.
 
-use super::fed::FedCandles;
+use super::fed_candles::FedCandles;
 use super::settings::Settings;
 use candles::{Reading, candle_file, read_candles};
 use domain::calendar::Calendar;

@@ -8,7 +8,7 @@ use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use learning::performance::Performance;
 use parking_lot::Mutex;
-use scheduler::coordination::{Memo, Office};
+use scheduler::coordination::{Coordination, VersionedCell};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,13 +66,13 @@ pub(super) struct PerformanceCache {
 pub struct LivePerformance {
     pub(super) settings: Arc<Settings>,
     events: Arc<Events>,
-    office: Arc<dyn Office>,
+    coordination: Arc<dyn Coordination>,
     cache: PerformanceCache,
 }
 
 impl LivePerformance {
-    pub(super) fn new(settings: Arc<Settings>, events: Arc<Events>, office: Arc<dyn Office>) -> Self {
-        Self { settings, events, office, cache: PerformanceCache::default() }
+    pub(super) fn new(settings: Arc<Settings>, events: Arc<Events>, coordination: Arc<dyn Coordination>) -> Self {
+        Self { settings, events, coordination, cache: PerformanceCache::default() }
     }
 
     /// The current state. Ready unless its file has changed. A damaged file is reported and counts as empty;
@@ -117,7 +117,7 @@ impl LivePerformance {
     /// keeps the lock; those of `next`. Nothing was changed then.
     pub(super) fn change<T>(&self, mut next: impl FnMut(&mut PerformanceState) -> Result<T>) -> Result<T> {
         let _between_processes = self.lock()?;
-        let memo = self.office.memo();
+        let memo = self.coordination.versioned_cell();
         loop {
             let copy = self.state_of_file()?;
             let before = match memo {
@@ -142,7 +142,7 @@ impl LivePerformance {
         }
     }
 
-    fn of_database(&self, memo: &dyn Memo) -> Result<PerformanceState> {
+    fn of_database(&self, memo: &dyn VersionedCell) -> Result<PerformanceState> {
         let (version, text) = memo.read()?;
         let state = text.map(|text| self.decoded(text.as_bytes(), "the row of signalloop_performance"));
         Ok(PerformanceState { version: Some(version), ..state.unwrap_or_default() })
@@ -157,7 +157,7 @@ impl LivePerformance {
 
     /// Refreshes the file from the database, in the background.
     fn copy_soon(&self) {
-        let Some(memo) = self.office.memo() else { return };
+        let Some(memo) = self.coordination.versioned_cell() else { return };
         {
             let mut asked = self.cache.asked.lock();
             if asked.is_some_and(|at| at.elapsed() < FRESH) {

@@ -1,7 +1,7 @@
 //! Candles that a backend gives one by one as they close. They extend the stored candles in memory until a fetch has
 //! stored them.
 
-use super::tails::{MAX_RECENT, RecentCandles, SETTLED};
+use super::recent_candles::{MAX_RECENT, RecentCandles, SETTLED};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
 use std::sync::Arc;

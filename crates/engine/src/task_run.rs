@@ -6,8 +6,8 @@ use domain::cancel::Cancel;
 use domain::error::{Error, Result, panicked};
 use domain::symbol::{Market, Symbol};
 use domain::threads;
-use scheduler::coordination::{Hold, Office, Place};
-use scheduler::{Cause, Due, LastRun, Moment, Outcome, Ran, Record, Task, TaskPlan, Timer};
+use scheduler::coordination::{Claim, Coordination, Role};
+use scheduler::{Cause, Clocks, Due, LastRun, Outcome, Ran, Record, Task, TaskPlan, Timer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const WATCH_WRITTEN_MS: i64 = 60_000;
 const PROBE: Duration = Duration::from_millis(100);
 
 /// What a run holds until its work has ended.
-type Held = Arc<(Call, Arc<dyn Hold>)>;
+type Held = Arc<(Call, Arc<dyn Claim>)>;
 
 /// A task's timer, and its record as it was last saved.
 pub(super) struct TaskState {
@@ -50,7 +50,7 @@ pub(super) struct RunContext {
     /// How long it may take.
     pub time: Duration,
     /// The task's lock.
-    pub hold: Arc<dyn Hold>,
+    pub claim: Arc<dyn Claim>,
 }
 
 /// A request to run a task.
@@ -71,10 +71,10 @@ impl TaskRunner {
     pub(super) async fn run(self: &Arc<Self>, request: RunRequest) -> Result<TaskRun> {
         let RunRequest { task, plan, due, stop } = request;
         let call = self.lifetime.begin()?;
-        let office = self.office.clone();
-        let hold = threads::blocking(move || office.take(Place::Task(task), PROBE)).await?;
-        let held = Arc::new((call, hold.clone()));
-        let (record, now, by_hand) = (self.office.record(task)?, self.moment(), due.is_none());
+        let coordination = self.coordination.clone();
+        let claim = threads::blocking(move || coordination.take(Role::Task(task), PROBE)).await?;
+        let held = Arc::new((call, claim.clone()));
+        let (record, now, by_hand) = (self.coordination.record(task)?, self.clocks(), due.is_none());
         let mut state = match due {
             Some(state) if state.stored == record => state,
             _ => TaskState { timer: Timer::resume(plan.clone(), record.clone(), now), stored: record },
@@ -85,7 +85,7 @@ impl TaskRunner {
         state.timer.begin(why, now);
         let scope = state.timer.record().remaining.clone();
         if task != Task::Watch
-            && let Err(error) = state.save(&*self.office, &*hold, task, now)
+            && let Err(error) = state.save(&*self.coordination, &*claim, task, now)
         {
             let (attempt, now_ms) = (state.timer.record().attempt, now.wall_ms);
             let (failed, _) =
@@ -99,23 +99,23 @@ impl TaskRunner {
             self.events.emit(&Event::TaskStarted { task, attempt });
         }
         let symbols = plan.symbols.clone();
-        let context = RunContext { task, scope, symbols, attempt, time: plan.deadline, hold: hold.clone() };
+        let context = RunContext { task, scope, symbols, attempt, time: plan.deadline, claim: claim.clone() };
         let (ended, stopped) = self.bounded(context, &stop, held.clone()).await;
         let ended = ended.map(|done| self.with_advice(done, task, &plan));
-        let now_after = self.moment();
+        let now_after = self.clocks();
         let (last, remaining) = summed_up(task, ended, stopped, attempt, now.wall_ms, now_after.wall_ms);
         state.timer.end(last.clone(), remaining, now_after, dice(now_after));
         let stored = state.stored.last.as_ref();
         let worth_it = task != Task::Watch || stored.is_none_or(|stored| is_worth_writing(stored, &last));
-        let mut written = worth_it.then(|| state.save(&*self.office, &*hold, task, now_after));
+        let mut written = worth_it.then(|| state.save(&*self.coordination, &*claim, task, now_after));
         // For the watch, only a changed outcome is news.
         let news = task != Task::Watch || before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
         let ran = Ran { task, run: last.clone() };
         if news && written.as_ref().is_none_or(|written| written.is_ok()) {
-            written = Some(self.office.append(&*hold, &ran));
+            written = Some(self.coordination.append(&*claim, &ran));
         }
         // The result is saved, so others may run the task now.
-        drop((active, held, hold));
+        drop((active, held, claim));
         if let Some(Err(error)) = written {
             let refused = |error: &Error| {
                 self.events.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
@@ -139,7 +139,7 @@ impl TaskRunner {
     }
 
     /// Emits the end of a run.
-    fn tell_end(&self, task: Task, last: &LastRun, state: &TaskState, now: Moment) {
+    fn tell_end(&self, task: Task, last: &LastRun, state: &TaskState, now: Clocks) {
         self.events.emit(&match last.outcome {
             Outcome::Finished => Event::TaskFinished { task, run: last.clone() },
             Outcome::Failed | Outcome::Cancelled => {
@@ -152,7 +152,7 @@ impl TaskRunner {
     /// Does the work until it is done, its deadline comes, its lock is lost, or it is stopped. The flag says whether
     /// it was stopped.
     async fn bounded(self: &Arc<Self>, context: RunContext, stop: &Cancel, held: Held) -> (Result<TaskResult>, bool) {
-        let (cancel, deadline, hold) = (Cancel::default(), context.time, context.hold.clone());
+        let (cancel, deadline, claim) = (Cancel::default(), context.time, context.claim.clone());
         let mut work = tokio::spawn({
             let (this, cancel) = (self.clone(), cancel.clone());
             async move {
@@ -167,7 +167,7 @@ impl TaskRunner {
             biased;
             _ = asked => (true, "the scheduler was stopped".to_owned()),
             ended = &mut work => return (joined(ended), false),
-            () = hold.lost() => (false, "its lease ended before it could be renewed".to_owned()),
+            () = claim.lost() => (false, "its lease ended before it could be renewed".to_owned()),
             () = tokio::time::sleep(deadline) => (false, format!("it was cancelled at its deadline of {minutes} minutes")),
         };
         cancel.cancel();
@@ -181,8 +181,8 @@ impl TaskRunner {
 
 impl TaskState {
     /// Saves the record; whoever holds the task's lock may.
-    pub fn save(&mut self, office: &dyn Office, hold: &dyn Hold, task: Task, now: Moment) -> Result<()> {
-        office.save(hold, task, self.timer.record(), self.timer.next_ms(now))?;
+    pub fn save(&mut self, coordination: &dyn Coordination, claim: &dyn Claim, task: Task, now: Clocks) -> Result<()> {
+        coordination.save(claim, task, self.timer.record(), self.timer.next_ms(now))?;
         self.stored = self.timer.record().clone();
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Drop for Active<'_> {
 }
 
 /// A number from 0 to 1 that differs between processes: what the clock shows below a millisecond.
-fn dice(now: Moment) -> f64 {
+fn dice(now: Clocks) -> f64 {
     f64::from(now.elapsed.subsec_micros() % 1000) / 1000.0
 }
 

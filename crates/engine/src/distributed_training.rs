@@ -1,13 +1,13 @@
 //! Trainings that instances share: whoever leads puts up a job a timeframe, everyone takes jobs, and the leader sums up.
 
-use super::attempt::RunContext;
 use super::results;
+use super::task_run::RunContext;
 use super::tasks::{TaskResult, TaskRunner, trained};
 use super::{Event, TrainProgress, TrainResult};
 use domain::cancel::Cancel;
 use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
-use scheduler::coordination::{Board, Job};
+use scheduler::coordination::{Job, JobQueue};
 use scheduler::{Cause, Unfinished};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -21,17 +21,17 @@ const LOOK: Duration = Duration::from_millis(500);
 impl TaskRunner {
     /// Trains the markets of an attempt together with all instances that are there, and sums up once every one has a result.
     pub(super) async fn train_together(self: &Arc<Self>, context: RunContext, cancel: Cancel) -> Result<TaskResult> {
-        let (started_ms, clock) = (self.moment().wall_ms, Instant::now());
+        let (started_ms, clock) = (self.clocks().wall_ms, Instant::now());
         let markets = self.scope(&context);
         if markets.is_empty() {
             return Ok(trained(0, 0, 0, Vec::new()));
         }
-        let run = self.board()?.post(&*context.hold, context.task, context.attempt, &markets, context.time)?;
-        let mut hands = Hands::new(self, &cancel);
-        let ended = self.until_all_ended(&context, run, &markets, &mut hands, &cancel).await;
-        hands.rest().await;
+        let run = self.job_queue()?.post(&*context.claim, context.task, context.attempt, &markets, context.time)?;
+        let mut workers = Workers::new(self, &cancel);
+        let ended = self.until_all_ended(&context, run, &markets, &mut workers, &cancel).await;
+        workers.rest().await;
         ended?;
-        let mut found: BTreeMap<Market, Value> = self.board()?.results(context.task, run)?.into_iter().collect();
+        let mut found: BTreeMap<Market, Value> = self.job_queue()?.results(context.task, run)?.into_iter().collect();
         let lost = |market: &Market| {
             Error::storage(Resource::Scheduler, format!("the result of {market} is gone from signalloop_jobs"))
         };
@@ -60,12 +60,12 @@ impl TaskRunner {
         context: &RunContext,
         run: i64,
         markets: &[Market],
-        hands: &mut Hands,
+        workers: &mut Workers,
         cancel: &Cancel,
     ) -> Result<()> {
         let (total, mut told) = (markets.len(), Vec::new());
         loop {
-            match hands.take().and_then(|()| self.board()?.ended(&*context.hold, context.task, run)) {
+            match workers.take().and_then(|()| self.job_queue()?.ended(&*context.claim, context.task, run)) {
                 Ok(ended) => {
                     for market in ended.into_iter().filter(|market| markets.contains(market)) {
                         if !told.contains(&market) {
@@ -86,7 +86,7 @@ impl TaskRunner {
             if told.len() == total {
                 return Ok(());
             }
-            cancel.unless(hands.one_done()).await?;
+            cancel.unless(workers.one_done()).await?;
         }
     }
 
@@ -97,21 +97,21 @@ impl TaskRunner {
         is_free: &(dyn Fn() -> bool + Sync),
     ) -> Result<()> {
         let _call = self.lifetime.begin()?;
-        let mut hands = Hands::new(self, stop);
+        let mut workers = Workers::new(self, stop);
         let taken = loop {
-            let taken = if is_free() && !stop.is_cancelled() { hands.take() } else { Ok(()) };
-            if hands.at_work.is_empty() {
+            let taken = if is_free() && !stop.is_cancelled() { workers.take() } else { Ok(()) };
+            if workers.at_work.is_empty() {
                 break taken;
             }
             // Whoever is at work ends also when it is stopped.
-            let _ = hands.one_done().await;
+            let _ = workers.one_done().await;
         };
-        hands.rest().await;
+        workers.rest().await;
         taken
     }
 
-    fn board(&self) -> Result<&dyn Board> {
-        self.office.board().ok_or_else(|| Error::Internal("nobody shares these trainings".to_owned()))
+    fn job_queue(&self) -> Result<&dyn JobQueue> {
+        self.coordination.job_queue().ok_or_else(|| Error::Internal("nobody shares these trainings".to_owned()))
     }
 
     /// Trains the markets of a job, and writes down what each came to as it ends.
@@ -128,7 +128,7 @@ impl TaskRunner {
         let mut late = false;
         let results = tokio::select! {
             results = &mut training => results,
-            () = job.hold.lost() => { cancel.cancel(); training.await }
+            () = job.claim.lost() => { cancel.cancel(); training.await }
             _ = stop.unless(std::future::pending::<Result<()>>()) => { cancel.cancel(); training.await }
             () = tokio::time::sleep(job.time) => { late = true; cancel.cancel(); training.await }
         };
@@ -149,7 +149,7 @@ impl TaskRunner {
             }
         } else if !left.is_empty() {
             let left: Vec<Market> = left.into_iter().map(|result| result.market).collect();
-            if let Err(error) = self.board().and_then(|board| board.give_back(&job, &left)) {
+            if let Err(error) = self.job_queue().and_then(|board| board.give_back(&job, &left)) {
                 self.events
                     .emit(&Event::Warning(format!("a training of {} is not given back: {error}", job.timeframe)));
             }
@@ -158,7 +158,7 @@ impl TaskRunner {
 
     fn write_result(&self, job: &Job, result: &TrainResult) {
         let (market, done) = (&result.market, result.trained.is_ok());
-        let written = self.board().and_then(|board| board.finish(job, market, done, &result.to_json()));
+        let written = self.job_queue().and_then(|board| board.finish(job, market, done, &result.to_json()));
         if let Err(error) = written {
             self.events.emit(&Event::Warning(format!("the training of {market} is not written down: {error}")));
         }
@@ -170,13 +170,13 @@ fn was_cancelled(result: &TrainResult) -> bool {
 }
 
 /// The job that one instance works on: one at a time, for each uses all of its threads, and others may take the next.
-struct Hands {
+struct Workers {
     core: Arc<TaskRunner>,
     stop: Cancel,
     at_work: JoinSet<()>,
 }
 
-impl Hands {
+impl Workers {
     /// None yet; raising `stop` ends them.
     fn new(core: &Arc<TaskRunner>, stop: &Cancel) -> Self {
         Self { core: core.clone(), stop: Cancel::default().within(stop), at_work: JoinSet::new() }
@@ -185,7 +185,7 @@ impl Hands {
     /// Takes a job, if none is at work and there is one.
     fn take(&mut self) -> Result<()> {
         if self.at_work.is_empty()
-            && let Some(job) = self.core.board()?.claim()?
+            && let Some(job) = self.core.job_queue()?.claim()?
         {
             self.at_work.spawn(self.core.clone().do_job(Arc::new(job), self.stop.clone()));
         }
