@@ -1,4 +1,4 @@
-//! Benchmarks of the hot paths between a candle and a probability: `cargo bench --bench model`
+//! Benchmarks of the hot paths between a candle and a probability: `cargo bench -p signalloop-benches --bench model`
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use domain::cancel::Cancel;

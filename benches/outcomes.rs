@@ -1,5 +1,5 @@
 //! Benchmarks of the outcome learner with 10 000 closed signals: an assessment, an outcome, and a new model.
-//! cargo bench --bench outcomes
+//! cargo bench -p signalloop-benches --bench outcomes
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use domain::barrier::Direction;

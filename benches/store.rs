@@ -1,4 +1,4 @@
-//! Benchmarks of the store without Node: `cargo bench --bench store`. `SIGNALLOOP_SIGNALS` sets the number of signals
+//! Benchmarks of the store without Node: `cargo bench -p signalloop-benches --bench store`. `SIGNALLOOP_SIGNALS` sets the number of signals
 //! in the large log (default 1 000 000).
 #![allow(clippy::unwrap_used)]
 

@@ -2,7 +2,6 @@
 
 use super::word;
 use domain::time::format_iso;
-use engine;
 use feedback::{self, Figures};
 use napi::bindgen_prelude::{Env, JsObjectValue, Object, ToNapiValue, sys};
 use napi_derive::napi;

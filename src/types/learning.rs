@@ -2,7 +2,6 @@
 
 use super::Interval;
 use domain::time::format_iso;
-use engine;
 use learning::outcomes;
 use napi_derive::napi;
 

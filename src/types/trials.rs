@@ -3,7 +3,6 @@
 use super::models::{Failure, ModelInfo, ModelShape};
 use super::word;
 use domain::time::format_iso;
-use engine;
 use learning::model;
 use napi_derive::napi;
 

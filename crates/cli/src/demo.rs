@@ -13,7 +13,6 @@ use domain::time::{Clock, DAY_MS, HOUR_MS};
 use engine::store_location::FILES;
 use engine::{GeneratedSignal, Options, SignalLoop, TrainMode, TrainRequest, TrainingResults};
 use feedback::{Stats, StatsFilter};
-use report;
 use serde_json::{Map, Value, json};
 use simulator::{Simulator, SimulatorOptions};
 use std::sync::Arc;

@@ -10,7 +10,6 @@ use engine::{Options, SignalLoop};
 use learning::outcomes::Pattern;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use report;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

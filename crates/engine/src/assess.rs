@@ -83,7 +83,7 @@ impl OutcomeLearner {
     /// missing. Nearly always ready; after new outcomes it may have to wait for a model.
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`] for a HOLD, which cannot succeed; [`Error::Store`].
+    /// [`Error::InvalidSignal`] for a HOLD, which cannot succeed; [`Error::Storage`].
     pub fn assess(self: &Arc<Self>, mut signal: Signal) -> Answer<Result<Assessment>> {
         match self.assess_at_once(&mut signal).transpose() {
             Some(assessment) => Answer::Ready(assessment),
@@ -199,7 +199,7 @@ impl OutcomeLearner {
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Storage`].
     pub async fn patterns(
         self: &Arc<Self>,
         symbol: Option<Symbol>,

@@ -11,7 +11,7 @@ impl PerformanceChecks {
     /// Compares the recent half of all closed signals of `market` with the early half.
     ///
     /// # Errors
-    /// [`domain::error::Error::Store`] when the log cannot be read, [`domain::error::Error::Closed`],
+    /// [`domain::error::Error::Storage`] when the log cannot be read, [`domain::error::Error::Closed`],
     /// [`domain::error::Error::Cancelled`].
     pub fn evaluate(&self, market: &Market, cancel: &Cancel) -> Result<Improvement> {
         let fee_bps = self.settings.config().fee_bps;

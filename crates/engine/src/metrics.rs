@@ -20,7 +20,7 @@ impl SignalLoop {
     /// how many pooled models were fitted.
     ///
     /// # Errors
-    /// [`Error::Store`]; [`Error::Io`] and [`Error::InvalidConfig`] where a file of the home cannot be read.
+    /// [`Error::Storage`]; [`Error::Io`] and [`Error::InvalidConfig`] where a file of the home cannot be read.
     pub fn metrics(&self) -> Result<String> {
         let mut metrics = Metrics::default();
         metrics.set("info", "The version of signalloop; always 1.", &["version"], &[env!("CARGO_PKG_VERSION")], 1.0)?;

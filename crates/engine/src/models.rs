@@ -133,7 +133,7 @@ impl Models {
     /// In every case the weighing starts again from here.
     ///
     /// # Errors
-    /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::Store`].
+    /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::Storage`].
     pub fn check_live(&self, market: &Market) -> Result<LiveVerdict> {
         let (version, since_ms) = self.registry().weighed_since(market)?;
         let outcomes = self.live_outcomes(market, since_ms)?;

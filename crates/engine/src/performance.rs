@@ -213,7 +213,7 @@ impl PerformanceChecks {
     /// take a while, so call it on a thread that may block, inside a tokio runtime.
     ///
     /// # Errors
-    /// [`Error::Store`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
+    /// [`Error::Storage`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
     pub fn check(self: &Arc<Self>, now_ms: i64) -> Result<()> {
         let _one_at_a_time = self.state.running.lock();
         // Reset only now: while a check waits for this one, closings need not request a third.

@@ -113,7 +113,7 @@ impl LivePerformance {
     /// the database.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Store`] when it cannot be read or written; [`Error::StoreBusy`] when another process
+    /// [`Error::Io`], [`Error::Storage`] when it cannot be read or written; [`Error::Busy`] when another process
     /// keeps the lock; those of `next`. Nothing was changed then.
     pub(super) fn change<T>(&self, mut next: impl FnMut(&mut PerformanceState) -> Result<T>) -> Result<T> {
         let _between_processes = self.lock()?;

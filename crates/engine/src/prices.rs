@@ -70,7 +70,7 @@ impl Signals {
     /// machine's clock shows. Nearly every price closes nothing, and then the answer is ready.
     ///
     /// # Errors
-    /// [`domain::error::Error::InvalidArgument`] for an impossible price or time; [`domain::error::Error::Store`], [`domain::error::Error::Closed`].
+    /// [`domain::error::Error::InvalidArgument`] for an impossible price or time; [`domain::error::Error::Storage`], [`domain::error::Error::Closed`].
     pub fn on_price(
         self: &Arc<Self>,
         symbol: Symbol,
@@ -126,7 +126,7 @@ impl Signals {
     /// so signals recorded from now on have it in their features.
     ///
     /// # Errors
-    /// [`domain::error::Error::InvalidArgument`] for a candle that has not closed yet; [`domain::error::Error::InvalidCandle`]; [`domain::error::Error::Store`],
+    /// [`domain::error::Error::InvalidArgument`] for a candle that has not closed yet; [`domain::error::Error::InvalidCandle`]; [`domain::error::Error::Storage`],
     /// [`domain::error::Error::Closed`].
     pub fn on_candle(
         self: &Arc<Self>,

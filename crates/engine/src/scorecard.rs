@@ -30,7 +30,7 @@ impl OutcomeLearner {
     /// Compares the forecasts of closed signals, taken or only followed, with their outcomes. Reads the store.
     ///
     /// # Errors
-    /// [`domain::error::Error::Store`] when it cannot be read, [`domain::error::Error::Closed`].
+    /// [`domain::error::Error::Storage`] when it cannot be read, [`domain::error::Error::Closed`].
     pub fn scorecard(&self, filter: &ScorecardFilter) -> Result<Scorecard> {
         let config = self.settings.config();
         let (mut rows, mut judge) = (Vec::new(), Judge::default());

@@ -80,7 +80,7 @@ impl Layers {
     /// Reads the configuration of a home.
     ///
     /// # Errors
-    /// [`domain::error::Error::InvalidConfig`]; [`domain::error::Error::Store`] where the home is a file;
+    /// [`domain::error::Error::InvalidConfig`]; [`domain::error::Error::Storage`] where the home is a file;
     /// [`domain::error::Error::Io`].
     pub fn read(home: &Path, options: &Options) -> Result<Self> {
         if home.is_file() {
@@ -188,7 +188,7 @@ impl Settings {
     /// Reads the configuration of a home.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`]; [`Error::Store`] where the home is a file; [`Error::Io`].
+    /// [`Error::InvalidConfig`]; [`Error::Storage`] where the home is a file; [`Error::Io`].
     pub(super) fn open(home: PathBuf, options: &Options, events: Arc<Events>) -> Result<Self> {
         let layers = RwLock::new(Layers::read(&home, options)?);
         Ok(Self { home, clock: options.clock.clone(), layers, scheduler_runs: AtomicBool::new(false), events })

@@ -70,7 +70,7 @@ impl Signals {
     ///
     /// # Errors
     /// [`Error::InvalidSignal`]; [`Error::SignalConflict`] of the first that contradicts an earlier signal, the others are
-    /// recorded; [`Error::Store`], [`Error::Closed`].
+    /// recorded; [`Error::Storage`], [`Error::Closed`].
     pub fn record<R: Into<Record>>(
         self: &Arc<Self>,
         signals: Vec<R>,

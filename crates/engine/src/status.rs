@@ -156,7 +156,7 @@ impl Scheduler {
     /// The newest `most` runs of its tasks, the newest first, in whichever process they were.
     ///
     /// # Errors
-    /// [`domain::error::Error::Io`]; [`domain::error::Error::Store`] where a database has it.
+    /// [`domain::error::Error::Io`]; [`domain::error::Error::Storage`] where a database has it.
     pub fn history(&self, most: usize) -> Result<Vec<Ran>> {
         self.coordination.newest(most)
     }

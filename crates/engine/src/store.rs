@@ -40,7 +40,7 @@ impl SignalStore {
     /// The feedback store, opened at first use.
     ///
     /// # Errors
-    /// [`Error::Store`], [`Error::StoreBusy`] when it cannot be opened; [`Error::Closed`].
+    /// [`Error::Storage`], [`Error::Busy`] when it cannot be opened; [`Error::Closed`].
     pub fn open(&self) -> Result<FeedbackStore> {
         let mut state = self.state.lock();
         match &*state {

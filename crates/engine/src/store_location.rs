@@ -53,7 +53,7 @@ impl StoreLocation {
     /// Opens the store.
     ///
     /// # Errors
-    /// [`domain::error::Error::Store`] when it cannot be read, written or reached; [`domain::error::Error::StoreBusy`] when someone holds its lock.
+    /// [`domain::error::Error::Storage`] when it cannot be read, written or reached; [`domain::error::Error::Busy`] when someone holds its lock.
     pub fn open(&self, options: StoreOptions) -> Result<FeedbackStore> {
         match self {
             Self::Folder(folder) => FeedbackStore::open(folder, options),

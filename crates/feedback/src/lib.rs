@@ -192,6 +192,9 @@ impl ClosedSignal {
 /// Methods that read, or take a price, first check the log's size, so that they see what other processes wrote. This takes about
 /// a microsecond, plus reading new lines if there are any. They may wait for another process's write to finish. The async methods
 /// need no particular runtime; dropping their future does not undo a write that has begun.
+///
+/// It has more than 25 methods because it is the only handle of the store: each is one question or one change, in the file of its
+/// subject, and they share nothing but the journal and the writer's queue.
 #[derive(Clone)]
 pub struct FeedbackStore {
     inner: Arc<Inner>,

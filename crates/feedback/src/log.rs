@@ -40,6 +40,8 @@ pub struct Recovery {
 }
 
 /// The log of one open store.
+///
+/// It has more than 25 methods because reading, appending, repairing and replacing the file must agree on how much of it is read.
 pub struct Log {
     /// Its files.
     pub paths: Paths,
@@ -372,9 +374,8 @@ impl Log {
         let done = done.and_then(|()| if sync { self.sync(&*file) } else { Ok(()) });
         let done = done.and_then(|()| if sync { self.sync_name() } else { Ok(()) });
         done.map_err(|error| match file.set_len(base) {
-            Err(e) => {
-                error.noting(&format!("nor could the log be cut back ({e}): part of it may be found recorded later"))
-            }
+            Err(e) => error
+                .noting(&format!("and the log could not be truncated ({e}): part of it may turn out to be recorded")),
             // A sync that failed may have dropped what it was to write; what was cut off is written anew next time.
             Ok(()) if !sync => error.noting("nothing of it was recorded"),
             Ok(()) => match file.sync() {

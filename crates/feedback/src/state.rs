@@ -91,6 +91,8 @@ pub struct Lost {
 }
 
 /// The signals of a log.
+///
+/// It has more than 25 methods because all of its tables must change together; most methods read one of them.
 #[derive(Default)]
 pub struct State {
     ids: HashMap<SignalKey, Slot, BuildHasherDefault<SignalKeyHasher>>,

@@ -76,6 +76,8 @@ pub struct Listed {
 }
 
 /// The models under `home/models`, or in a database.
+///
+/// It has more than 25 methods because promotion, rollback and reading follow one set of rules about what serves.
 pub struct Registry {
     store: Box<dyn ModelStore>,
     loaded: RwLock<HashMap<Market, Loaded>>,

@@ -363,7 +363,7 @@ fn told(lessons: &[&Lesson], clusters: &[i64], values: &[(usize, f64)]) -> f64 {
             (clusters[*at], surprise, f64::from(ranks.score(*value as f32)), case.direction.sign())
         })
         .collect();
-    scored.sort_by(|a, b| a.0.cmp(&b.0));
+    scored.sort_by_key(|scored| scored.0);
     let mean = scored.iter().map(|row| row.1).sum::<f64>() / scored.len().max(1) as f64;
     let departure = |of: fn(f64, f64) -> f64| {
         let (mut design, mut sum) = (Design::default(), 0.0);

@@ -299,7 +299,7 @@ impl OutcomeModel {
         if judged.len() > MAX_QUANTITIES {
             judged.sort_by(|a, b| b.4.total_cmp(&a.4).then(a.0.cmp(&b.0)));
             judged.truncate(MAX_QUANTITIES);
-            judged.sort_by(|a, b| a.0.cmp(&b.0));
+            judged.sort_by_key(|judged| judged.0);
         }
         let quantities: Vec<Quantity> = judged.iter().map(|one| one.2.clone()).collect();
         let designs: Vec<f64> = judged.iter().map(|one| one.3).collect();

@@ -22,6 +22,8 @@ const FRESH: Duration = Duration::from_secs(1);
 const HISTORY: i64 = 2_000;
 
 /// Coordination of processes on many machines.
+///
+/// It has more than 25 methods because it implements three ports: coordination, the job queue and the versioned cell.
 pub struct PostgresCoordination {
     url: StoreUrl,
     lease: Duration,
