@@ -69,6 +69,69 @@ fn libraries_stay_where_they_belong() {
     assert_eq!(users("smartcore"), ["learning"]);
 }
 
+/// The Rust files of a folder and of those below it.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The name of the type in `impl … for Name<…> {` or `impl<…> Name<…> {`.
+fn implemented(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("impl")?.strip_suffix('{')?;
+    let name = rest.rsplit(" for ").next()?.split(" where ").next()?.trim();
+    let name = if name.starts_with('<') { name.split_once("> ").map_or(name, |(_, name)| name) } else { name };
+    name.split('<').next()?.rsplit("::").next()
+}
+
+/// The methods of each type in the text of a crate, tests not counted.
+fn count_methods(path: &Path, methods: &mut BTreeMap<String, usize>) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut of = None;
+    for line in text.lines().take_while(|line| *line != "#[cfg(test)]") {
+        if line.starts_with("impl") {
+            of = implemented(line);
+        } else if line == "}" {
+            of = None;
+        } else if let (Some(of), Some(item)) = (of, line.strip_prefix("    ")) {
+            let is_method = !item.starts_with([' ', '/', '#']) && item.contains("fn ");
+            *methods.entry(of.to_owned()).or_default() += usize::from(is_method);
+        }
+    }
+}
+
+/// No type has more than 25 methods but those that say why.
+#[test]
+fn types_with_many_methods_say_why() {
+    let mut checked = 0;
+    for entry in std::fs::read_dir(Path::new(ROOT).join("crates")).unwrap() {
+        let (mut methods, mut text) = (BTreeMap::new(), String::new());
+        for path in sources(&entry.unwrap().path().join("src")) {
+            count_methods(&path, &mut methods);
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+        // Of the type that is declared next after it.
+        let reasons = text.split("It has more than 25 methods because").skip(1);
+        let reasoned: Vec<&str> =
+            reasons.filter_map(|after| after.split_once("pub struct ")?.1.split([' ', '<', '(']).next()).collect();
+        for (name, count) in methods {
+            assert!(
+                count <= 25 || reasoned.contains(&name.as_str()),
+                "{name} has {count} methods and does not say why"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 200, "{checked} types");
+}
+
 /// Each file belongs to the crate in whose folder it is: no crate compiles a file of another.
 #[test]
 fn no_crate_compiles_a_file_of_another() {
