@@ -324,7 +324,7 @@ impl SignalLoop {
     }
 
     /// Closes the loop. The scheduler, trainings and calls that wait for candles stop early. Other running calls
-    /// finish, and everything they acknowledged is on disk. Later calls fail with [`Error::Closed`].
+    /// finish, and everything they acknowledged is safely stored. Later calls fail with [`Error::Closed`].
     pub async fn close(&self) {
         self.lifetime.refuse_calls();
         self.scheduler.stop().await;
