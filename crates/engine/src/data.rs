@@ -1,4 +1,4 @@
-//! Importing candle files, and checking the stored ones.
+//! Imports candle files, and checks the stored ones.
 
 use super::recent_candles::CandleStore;
 use candles::{Checked, Fetched, Reading, candle_file, check_file, import, stored_markets};

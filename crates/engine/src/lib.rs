@@ -3,26 +3,26 @@
 //!
 //! # Parts
 //! [`SignalLoop`] opens and closes a home. Its parts do everything else. Each part owns its state and knows only the
-//! parts that it needs. There are no cycles: in this list, each part comes after those that it knows.
+//! parts that it needs, which are listed after the arrow. There are no cycles: each part comes after those it knows.
 //!
 //! ```text
-//! Events              who listens; passes events on to them
-//! Settings            the home folder, the clock, the configuration        knows Events
-//! Lifetime            which calls are running, and whether the loop is closing
-//! ComputeThreads      the threads that compute                             knows Settings
-//! CandleStore         stored candles, and the newest in memory             knows Settings
-//! CandleFetcher       brings candles up to date                            knows CandleStore, Lifetime
-//! SignalStore         the feedback store, opened at first use              knows Settings
-//! LivePerformance     results of live signals                              knows the scheduler's shared state
-//! Models              which models serve, and what they predict            knows CandleFetcher, SignalStore, LivePerformance
-//! OutcomeLearner      the chances of signals, learned from outcomes        knows Models, SignalStore, LivePerformance, ComputeThreads
-//! TrainingData        the rows that models are trained on                  knows SignalStore, LivePerformance
-//! Trainer             trains models                                        knows TrainingData, Models, CandleFetcher, ComputeThreads
-//! PerformanceChecks   judges live results, requests retraining             knows Trainer, Models, SignalStore, LivePerformance
-//! Signals             takes signals and prices, closes signals             knows OutcomeLearner, PerformanceChecks, CandleStore, SignalStore
-//! SignalWatch         closes signals that missed or current prices hit     knows Signals, PerformanceChecks, CandleFetcher
-//! TaskRunner          runs a task of the scheduler                         knows SignalWatch, Trainer, PerformanceChecks, CandleFetcher
-//! Scheduler           runs tasks when they are due                         knows TaskRunner
+//! Events            who listens; passes events on to them
+//! Settings          the home folder, the clock, the configuration  → Events
+//! Lifetime          which calls are running, and whether the loop is closing
+//! ComputeThreads    the threads that compute                       → Settings
+//! CandleStore       stored candles, and the newest in memory       → Settings
+//! CandleFetcher     brings candles up to date                      → CandleStore, Lifetime
+//! SignalStore       the feedback store, opened at first use        → Settings
+//! LivePerformance   results of live signals                        → shared state of the scheduler
+//! Models            which models serve, and what they predict      → CandleFetcher, SignalStore, LivePerformance
+//! OutcomeLearner    the chances of signals, learned from outcomes  → Models, SignalStore, LivePerformance, ComputeThreads
+//! TrainingData      the rows that models are trained on            → SignalStore, LivePerformance
+//! Trainer           trains models                                  → TrainingData, Models, CandleFetcher, ComputeThreads
+//! PerformanceChecks judges live results, requests retraining       → Trainer, Models, SignalStore, LivePerformance
+//! Signals           takes signals and prices, closes signals       → OutcomeLearner, PerformanceChecks, CandleStore, SignalStore
+//! SignalWatch       closes signals hit by missed or current prices → Signals, PerformanceChecks, CandleFetcher
+//! TaskRunner        runs a task of the scheduler                   → SignalWatch, Trainer, PerformanceChecks, CandleFetcher
+//! Scheduler         runs tasks when they are due                   → TaskRunner
 //! ```
 //!
 //! Nearly every part also knows `Settings` and `Events`, and parts with long-running work know `Lifetime`.

@@ -1,4 +1,4 @@
-//! The state of a home in Prometheus' text format, for a scraper.
+//! The state of a home in Prometheus' text format, to be read by a scraper.
 
 use super::SignalLoop;
 use super::status::TaskStatus;
@@ -16,8 +16,8 @@ const RATE_DAYS: i64 = 30;
 
 impl SignalLoop {
     /// Signals, success rates, models, candles and scheduler tasks in Prometheus' text format (version 0.0.4).
-    /// Everything is read again, so the changes of other processes are included. Ignored prices and the
-    /// number of fitted pooled models are those of this process only.
+    /// Everything is read again, so the changes of other processes are included. Only ignored prices and the number of
+    /// fitted pooled models are those of this process.
     ///
     /// # Errors
     /// [`Error::Storage`]; [`Error::Io`] and [`Error::InvalidConfig`] if a file of the home cannot be read.

@@ -489,7 +489,7 @@ impl Models {
     /// because its entry price would be wrong.
     ///
     /// # Errors
-    /// As [`Self::predict`]; [`Error::Cancelled`] when the loop was closed meanwhile.
+    /// As [`Self::predict`]; [`Error::Cancelled`] if the loop was closed in the meantime.
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Only recent candles are fetched, because the signal should not wait for older ones.
         let stored = candle_file(&self.settings.data_folder(), market).exists();

@@ -1,4 +1,4 @@
-//! Comparing forecasts with outcomes.
+//! Compares forecasts with outcomes.
 
 use super::OutcomeLearner;
 use domain::error::Result;

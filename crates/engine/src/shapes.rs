@@ -1,4 +1,4 @@
-//! Training pools for the shapes of recorded signals, besides the pool of the configured shape.
+//! Trains pools for the shapes of recorded signals, in addition to the pool of the configured shape.
 
 use super::pools::TrainingData;
 use candles::{Reading, candle_file, read_candles};
