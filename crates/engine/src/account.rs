@@ -1,4 +1,4 @@
-//! How far the fetching of several markets is, and how long it will take.
+//! The progress of fetching several markets, and an estimate of the remaining time.
 
 use super::{CandleFetcher, Event};
 use domain::symbol::Market;
@@ -7,25 +7,25 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How often the progress of one fetch is reported at most.
+/// The minimum time between two progress reports of one fetch.
 const NEWS_EVERY: Duration = Duration::from_secs(1);
 
-/// The progress of fetching a market, and the time until all markets of the same call are done.
+/// The progress of fetching a market, and the estimated time until all markets of the same call are done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FetchProgress {
     /// The market.
     pub market: Market,
-    /// Candles of it fetched so far.
+    /// The number of its candles fetched so far.
     pub fetched: usize,
-    /// Candles of it still to come; `None` while it is not known how far back the source has any.
+    /// The number of its candles still to fetch; `None` while it is unknown how far back the source goes.
     pub missing: Option<usize>,
-    /// Seconds until all markets are fetched, at the pace so far; `None` while that cannot be told.
+    /// Estimated seconds until all markets are fetched, from the speed so far; `None` if it cannot be estimated.
     pub remaining_s: Option<f64>,
 }
 
-/// Measures the progress of one fetch of several markets.
+/// Measures the progress of a fetch of several markets.
 pub(super) struct ProgressMeter {
-    /// Markets in all.
+    /// The total number of markets.
     markets: usize,
     began: Instant,
     state: Mutex<FetchState>,
@@ -38,13 +38,12 @@ struct FetchState {
 }
 
 impl ProgressMeter {
-    /// Starts to measure, before the first of so many markets is fetched.
+    /// Starts measuring a fetch of this many markets. Call it before the first one is fetched.
     pub fn of(markets: usize) -> Self {
         Self { markets, began: Instant::now(), state: Mutex::default() }
     }
 
-    /// Notes the progress of a market. Returns what to report, if it is time to report; a fetch of a single page is
-    /// not reported.
+    /// Notes the progress of a market. Returns a report if one is due. A fetch of a single page is never reported.
     pub fn reached(&self, market: &Market, reached: Reached, now: Instant) -> Option<FetchProgress> {
         let state = &mut *self.state.lock();
         state.reached.insert(market.clone(), reached);
@@ -61,13 +60,14 @@ impl ProgressMeter {
         })
     }
 
-    /// Notes that a market has ended, whether it succeeded or not.
+    /// Notes that a market is done, whether it succeeded or not.
     pub fn ended(&self, market: &Market) {
         let reached = &mut self.state.lock().reached;
         reached.entry(market.clone()).or_default().missing = Some(0);
     }
 
-    /// Markets that have not begun are assumed to need as many candles as those that have.
+    /// Estimates the remaining seconds. Markets that have not started are assumed to need as many candles as the
+    /// others.
     fn remaining_s(&self, state: &FetchState, now: Instant) -> Option<f64> {
         let fetched: usize = state.reached.values().map(|reached| reached.fetched).sum();
         let missing = state.reached.values().map(|reached| reached.missing).sum::<Option<usize>>()?;
@@ -79,7 +79,7 @@ impl ProgressMeter {
 }
 
 impl CandleFetcher {
-    /// Reports a page that has arrived, as an event and to `tell`.
+    /// Reports that a page has arrived, as an event and to `tell`.
     pub(super) fn tell_of_page(
         &self,
         market: &Market,
@@ -114,12 +114,12 @@ mod tests {
         let after = |seconds: u32| meter.began + seconds * SECOND;
         let told = meter.reached(&market("BTCUSDT"), reached(1000, 9000), after(1)).unwrap();
         assert_eq!((told.fetched, told.missing), (1000, Some(9000)));
-        // 9000 of it and 10 000 of each other, at 1000 a second.
+        // 9000 candles remain for this market and 10 000 for each of the other three, at 1000 a second.
         assert!((told.remaining_s.unwrap() - 39.0).abs() < 1e-6, "{told:?}");
         assert_eq!(meter.reached(&market("BTCUSDT"), reached(2000, 8000), after(1)), None, "once a second");
         meter.ended(&market("ETHUSDT"));
         let told = meter.reached(&market("BTCUSDT"), reached(4000, 6000), after(4)).unwrap();
-        // One was up to date: the two others are taken to need half as much.
+        // One market was up to date, so the two others are assumed to need half as much.
         assert!((told.remaining_s.unwrap() - 16.0).abs() < 1e-6, "{told:?}");
         let told = meter.reached(&market("SOLUSDT"), reached(1000, None), after(6)).unwrap();
         assert_eq!((told.missing, told.remaining_s), (None, None), "nobody knows how far back it goes");

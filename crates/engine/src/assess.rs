@@ -1,4 +1,4 @@
-//! What a signal's chances are, from the signals that have closed.
+//! Estimates a signal's chances from the signals that have closed.
 
 use super::bet::{BetRules, BetValue};
 use super::compute::ComputeThreads;
@@ -13,58 +13,59 @@ use learning::harm::Served;
 use learning::outcomes::{self, Case, Evidence, Lesson, OutcomeModel, Pattern};
 use std::sync::Arc;
 
-/// What is known of a signal's chances.
+/// The estimated chances of a signal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assessment {
-    /// That it succeeds, 0–1.
+    /// The probability that the signal succeeds, 0–1.
     pub success_probability: f64,
-    /// Its 95 % interval.
+    /// The 95 % interval of that probability.
     pub probability_interval: (f64, f64),
-    /// The same without a look at its candles and indicators, 0–1.
+    /// The probability estimated without the signal's candles and indicators, 0–1.
     pub base_rate: f64,
-    /// What candles alone say, 0–1; `None` where no model of candles knows anything of it.
+    /// The probability estimated from candles alone, 0–1; `None` if no model of candles can judge the signal.
     pub prior: Option<f64>,
-    /// Expected profit after costs, in distances of its stop; `None` without a stop.
+    /// Expected profit after costs, in multiples of the distance to the stop; `None` without a stop.
     pub expected_r: Option<f64>,
-    /// Its 95 % interval.
+    /// The 95 % interval of the expected profit.
     pub expected_r_interval: Option<(f64, f64)>,
-    /// The success probability at which it earns nothing after costs, see [`super::bet::break_even`], and more than that in conservative mode;
-    /// one half where it lacks a stop.
+    /// The success probability at which the signal earns nothing after costs (see [`super::bet::break_even`]), plus a
+    /// margin in conservative mode. One half if the signal has no stop.
     pub threshold: f64,
-    /// Whether it is expected to earn more than it costs, as surely as the configuration asks.
+    /// Whether to take the signal: it is expected to earn more than it costs, with the certainty that the configuration
+    /// asks for.
     pub take: bool,
-    /// The part of the capital to risk, 0–1: see [`super::bet::suggested_risk`].
+    /// The share of the capital to risk, 0–1; see [`super::bet::suggested_risk`].
     pub suggested_risk: f64,
-    /// What it rests on: all that is known, or the base rate alone where that foretold more.
+    /// What the estimate is based on: all evidence, or the base rate alone if that predicted better.
     pub served: Served,
-    /// Why, in words.
+    /// The reasons, in words.
     pub reasons: Vec<String>,
     /// What each source of evidence says.
     pub evidence: Vec<SourceOfEvidence>,
-    /// Closed signals that are known.
+    /// The number of closed signals learned from.
     pub closed: usize,
-    /// For how many independent outcomes they stand.
+    /// How many independent outcomes those signals are worth.
     pub effective_sample_size: f64,
-    /// Indicators of the signal that it was not judged by: those that the model does not know.
+    /// Indicators of the signal that were ignored because the model does not know them.
     pub unused_indicators: Vec<String>,
 }
 
-/// What a source of evidence says of a signal.
+/// What one source of evidence says about a signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SourceOfEvidence {
     /// Its name.
     pub source: &'static str,
-    /// By how much it would move the log odds of success.
+    /// By how much it would change the log odds of success.
     pub says: f64,
-    /// Its weight, learned from which of its earlier forecasts came true: 0 ignores it, 1 takes all that it says.
+    /// Its weight, learned from how often its earlier forecasts came true: 0 ignores it, 1 uses it in full.
     pub weight: f64,
 }
 
-/// The names of the sources.
+/// The names of the sources of evidence.
 const SOURCES: [&str; outcomes::SOURCES] = ["candles", BASE_RATES, "process", "boosting", "forest"];
 const BASE_RATES: &str = "baseRates";
 
-/// Learns from the outcomes of closed signals, and answers what a signal's chances are.
+/// Learns from the outcomes of closed signals, and estimates the chances of new ones.
 pub struct OutcomeLearner {
     pub(super) settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
@@ -79,8 +80,8 @@ pub struct OutcomeLearner {
 }
 
 impl OutcomeLearner {
-    /// The chances of a signal, learned from all signals that have closed. Id, timestamp and confidence may be
-    /// missing. Nearly always ready; after new outcomes it may have to wait for a model.
+    /// Estimates the chances of a signal from all signals that have closed. The id, timestamp and confidence may be
+    /// missing. The answer is nearly always ready at once; after new outcomes it may have to wait for a model.
     ///
     /// # Errors
     /// [`Error::InvalidSignal`] for a HOLD, which cannot succeed; [`Error::Storage`].
@@ -91,7 +92,7 @@ impl OutcomeLearner {
         }
     }
 
-    /// `None` if it has to wait for another thread, a file, or outcomes that were not learned yet.
+    /// `None` if the answer has to wait for another thread, a file, or outcomes that were not learned yet.
     fn assess_at_once(&self, signal: &mut Signal) -> Result<Option<Assessment>> {
         let market = signal.market();
         let incoming = self.learning.incoming.try_lock();
@@ -112,7 +113,7 @@ impl OutcomeLearner {
 
     async fn assess_waiting(self: Arc<Self>, mut signal: Signal) -> Result<Assessment> {
         let market = signal.market();
-        // Features are optional: no signal is refused because candles cannot be read.
+        // Features are optional: a signal is assessed even if its candles cannot be read.
         let recent = self.candles.recent(&market).ok().flatten();
         signal.features = recent.and_then(|recent| recent.entry_features(&signal));
         if !self.models.has_read_candle_model(&market) {
@@ -135,8 +136,8 @@ impl OutcomeLearner {
         self.assessment(learner.model(), &case, learner.lessons().len())
     }
 
-    /// What was known when a past signal was given; `None` for a current one. Outcomes within the candle of the
-    /// signal count as known, because prices come before the candle closes.
+    /// What was known when a past signal was given; `None` for a current one. Outcomes within the signal's own candle
+    /// count as known, because prices arrive before the candle closes.
     fn evidence_before(&self, signal: &Signal) -> Option<Evidence> {
         let learner = self.learning.learner.read();
         let until_ms = signal.timestamp_ms + signal.market().timeframe.millis();
@@ -155,9 +156,9 @@ impl OutcomeLearner {
         Ok(model)
     }
 
-    /// The forecast to store with a signal that is being recorded, whether `assess` would serve it or only the base
-    /// rate. `None` if nothing is known, and for past signals, whose outcome may already have been learned. Never
-    /// waits; what is not in memory yet is prepared for the next recording.
+    /// The forecast to store with a signal that is being recorded. It also notes whether `assess` would use the full
+    /// forecast or only the base rate. `None` if nothing is known, and for past signals, whose outcome may already have
+    /// been learned. Never waits; whatever is not in memory yet is prepared for the next recording.
     pub(super) fn say(&self, signal: &Signal) -> Option<Said> {
         self.preparing.ask(&signal.market());
         let learner = self.learning.learner.try_read()?;
@@ -184,7 +185,7 @@ impl OutcomeLearner {
         })
     }
 
-    /// A signal as a case for the learner, with what the model of candles says about it.
+    /// Converts a signal to a case for the learner, with the estimate of the model of candles.
     fn case(&self, signal: &Signal) -> Result<Case> {
         let mut case = question(signal)?;
         if let (Some(features), Some(stop), Some(ratio)) = (&case.features, case.stop_percent, case.reward_risk) {
@@ -196,7 +197,7 @@ impl OutcomeLearner {
         Ok(case)
     }
 
-    /// The rules found in the closed signals of a symbol, of a timeframe, or of all.
+    /// The rules found in the closed signals of a symbol, of a timeframe, or of all signals.
     ///
     /// # Errors
     /// [`Error::Storage`].

@@ -1,15 +1,16 @@
-//! What a signal's chances are worth in money: whether to take it, and how much to risk.
+//! What a signal's chances mean in money: whether to take it, and how much to risk.
 
 use domain::config::Config;
 use domain::proportions::Z_95;
 use learning::outcomes::{self, Case, Chances, OutcomeModel};
 
-/// How much two open signals of one direction share, as markets move together: the correlation of large coins' outcomes, measured
-/// at 0.5 to 0.8.
+/// The assumed correlation between the outcomes of two open signals of the same direction, because markets move
+/// together. For large coins it was measured at 0.5 to 0.8.
 const TOGETHER: f64 = 0.7;
 
-/// The success probability at which a bet earns nothing that wins and loses so much, see [`outcomes::Chances::payoffs`], with costs of
-/// `fee`, in distances of its stop: 0 where even a failure earns, as with a stop that was trailed; 1 or more where nothing earns.
+/// The success probability at which a bet with these payoffs earns nothing (see [`outcomes::Chances::payoffs`]). The
+/// payoffs and the costs (`fee`) are multiples of the distance to the stop. The result is 0 if even a failure earns, as
+/// with a trailing stop, and 1 or more if nothing earns.
 fn break_even((win, lose): (f64, f64), fee: f64) -> f64 {
     if lose > fee {
         0.0
@@ -20,10 +21,12 @@ fn break_even((win, lose): (f64, f64), fee: f64) -> f64 {
     }
 }
 
-/// What part of the capital to risk on a bet that wins `win` and loses `loss` times what is risked, after costs, when the least
-/// probability of success that is plausible is `least`, and `open` bets of the same direction are under way, all of them taken: `fraction` of
-/// Kelly's (p · win − (1 − p) · loss) / (win · loss), divided by 1 + 0.7 · open; 0 where that is negative. However little failures have
-/// lost on the mean, the next one may lose all that is risked: the divisor takes the loss for 1 at least.
+/// The share of the capital to risk on a bet.
+///
+/// After costs, the bet wins `win` or loses `loss` times the risked amount. `least` is the lowest plausible probability
+/// of success, and `open` is the number of open bets of the same direction that were taken. The result is `fraction` of
+/// Kelly's (p · win − (1 − p) · loss) / (win · loss), divided by 1 + 0.7 · open, and never negative. In the divisor,
+/// `loss` counts as at least 1: even if past failures lost less on average, the next one may lose all that is risked.
 ///
 /// Source: J. L. Kelly, *A New Interpretation of Information Rate*, 1956.
 pub fn suggested_risk(least: f64, win: f64, loss: f64, fraction: f64, open: usize) -> f64 {
@@ -34,26 +37,26 @@ pub fn suggested_risk(least: f64, win: f64, loss: f64, fraction: f64, open: usiz
     (fraction * kelly.clamp(0.0, 1.0)) / (1.0 + TOGETHER * open as f64)
 }
 
-/// The rules by which a signal is judged.
+/// The rules for judging a signal.
 pub(super) struct BetRules<'a> {
     pub config: &'a Config,
-    /// More than break-even that conservative mode asks for, as a probability.
+    /// The margin above break-even that conservative mode requires, as a probability.
     pub margin: f64,
-    /// Open signals of the same direction that were taken.
+    /// The number of open signals of the same direction that were taken.
     pub open: usize,
 }
 
-/// What a signal's chances are worth in money.
+/// What a signal's chances mean in money.
 pub(super) struct BetValue {
     pub chances: Chances,
-    /// Costs in distances of the stop; `None` without one: then nothing is known of what it earns.
+    /// Costs, in multiples of the distance to the stop. `None` without a stop; the profit is then unknown.
     fee: Option<f64>,
-    /// The success probability at which it earns nothing.
+    /// The success probability at which the signal earns nothing.
     pub break_even: f64,
-    /// Expected profit after costs, in distances of the stop, with its 95 % interval.
+    /// Expected profit after costs, in multiples of the distance to the stop, with its 95 % interval.
     pub expected: Option<(f64, (f64, f64))>,
-    /// The target is so far away that a probability below the lowest one ever reported would be enough. Then the
-    /// reported one proves nothing.
+    /// Whether the target is so far away that a probability below the lowest one ever reported would be enough. The
+    /// reported probability then proves nothing.
     is_beyond: bool,
     pub take: bool,
 }
@@ -81,7 +84,7 @@ impl BetValue {
         }
     }
 
-    /// Why, in words.
+    /// The reasons, in words.
     pub fn reasons(&self, model: &OutcomeModel, case: &Case, margin: f64) -> Vec<String> {
         let percent = |p: f64| format!("{:.1} %", 100.0 * p);
         let Chances { probability, interval, base_rate, .. } = self.chances;
@@ -151,7 +154,7 @@ mod tests {
         assert!((suggested_risk(0.5, 2.0, 1.0, 0.25, 2) - kelly / 4.0 / 2.4).abs() < 1e-12);
         assert_eq!(suggested_risk(0.3, 2.0, 1.0, 0.25, 0), 0.0);
         assert_eq!(suggested_risk(0.5, -0.1, 1.0, 0.25, 0), 0.0);
-        // Failures have earned half a stop each on the mean: (0.1 · 2 + 0.9 · 0.5) / 2.
+        // Failures have earned half a stop distance each on average: (0.1 · 2 + 0.9 · 0.5) / 2.
         assert!((suggested_risk(0.1, 2.0, -0.5, 1.0, 0) - 0.325).abs() < 1e-12);
     }
 }

@@ -1,4 +1,4 @@
-//! The threads that compute for a loop, so that neither Node's event loop nor the runtime's threads are held up.
+//! The threads that compute for a loop. They keep long work off Node's event loop and off the runtime's threads.
 
 use super::settings::Settings;
 use domain::config::ParallelTraining;
@@ -9,30 +9,31 @@ use std::sync::Arc;
 /// Threads for training and other long computations, started at first use.
 pub(super) struct ComputeThreads {
     settings: Arc<Settings>,
-    /// As many as the options ask for.
+    /// The number of threads that the options ask for, if any.
     wanted: Option<usize>,
     pool: Mutex<Option<Arc<rayon::ThreadPool>>>,
 }
 
 impl ComputeThreads {
-    /// None yet. `wanted` is how many to start; by default one less than the machine has cores, at least one.
+    /// Starts no threads yet. `wanted` is their number; the default is one less than the machine has cores, but at
+    /// least one.
     pub fn new(settings: Arc<Settings>, wanted: Option<usize>) -> Self {
         Self { settings, wanted, pool: Mutex::default() }
     }
 
-    /// Runs work on these threads; a panic in it becomes [`Error::Internal`].
+    /// Runs work on these threads. A panic in it becomes [`Error::Internal`].
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        // Boxed, so that rayon's side of it is compiled once.
+        // Boxed, so that rayon's generic code is compiled only once.
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            // The receiver is gone only when the caller stopped waiting.
+            // The receiver is gone only if the caller has stopped waiting.
             let _ = reply.send(guard(work));
         });
         self.pool()?.spawn(work);
         answer.await.map_err(|_| Error::Internal("a training thread ended early".to_owned()))?
     }
 
-    /// How many markets are trained at once.
+    /// The number of markets trained at the same time.
     pub fn trainings_at_once(&self) -> usize {
         match self.settings.config().parallel_training {
             ParallelTraining::Threads => self.threads(),
@@ -40,7 +41,7 @@ impl ComputeThreads {
         }
     }
 
-    /// Ends the threads once they have done what they have begun.
+    /// Lets the threads finish their current work, then ends them.
     pub fn close(&self) {
         self.pool.lock().take();
     }
@@ -56,7 +57,7 @@ impl ComputeThreads {
 
     fn pool(&self) -> Result<Arc<rayon::ThreadPool>> {
         let (threads, mut pool) = (self.threads(), self.pool.lock());
-        // A pool of another size ends once it has done what it has begun.
+        // A pool of a different size finishes its current work and then ends.
         if let Some(pool) = pool.as_ref().filter(|pool| pool.current_num_threads() == threads) {
             return Ok(pool.clone());
         }

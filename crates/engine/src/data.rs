@@ -1,4 +1,4 @@
-//! Importing candle files, and checking the stored ones.
+//! Imports candle files, and checks the stored ones.
 
 use super::recent_candles::CandleStore;
 use candles::{Checked, Fetched, Reading, candle_file, check_file, import, stored_markets};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub struct CheckedFile {
     /// The file.
     pub path: PathBuf,
-    /// What is in it, or why it cannot be used.
+    /// The result of the check, or why the file cannot be used.
     pub checked: Result<Checked>,
 }
 
@@ -19,7 +19,7 @@ impl CandleStore {
     /// Adds the candles of a file to those stored for `market`.
     ///
     /// # Errors
-    /// As [`import`]; nothing is changed then.
+    /// As [`import`]. After an error, nothing was changed.
     pub fn import(&self, market: &Market, file: &Path, reading: &Reading) -> Result<Fetched> {
         import(&self.settings.data_folder(), market, file, reading, self.settings.now_ms())
     }
@@ -32,7 +32,7 @@ impl CandleStore {
     /// Checks all candle files of the home. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder cannot be read. A file's failure is in its result.
+    /// [`Error::Io`] if the folder cannot be read. The failure of a single file is in its result.
     pub fn check_stored(&self) -> Result<Vec<CheckedFile>> {
         let (markets, others) = stored_markets(&self.settings.data_folder())?;
         let known = markets.iter().map(|market| {

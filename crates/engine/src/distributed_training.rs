@@ -1,4 +1,5 @@
-//! Trainings that instances share: whoever leads puts up a job a timeframe, everyone takes jobs, and the leader sums up.
+//! Trainings that several instances share. The leader posts one job for each timeframe, every instance takes jobs, and
+//! the leader sums up the results.
 
 use super::results;
 use super::task_run::RunContext;
@@ -15,11 +16,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// How often it is looked whether others have ended, or left, a job.
+/// How often to check whether other instances have finished or abandoned a job.
 const LOOK: Duration = Duration::from_millis(500);
 
 impl TaskRunner {
-    /// Trains the markets of an attempt together with all instances that are there, and sums up once every one has a result.
+    /// Trains the markets of an attempt together with all running instances. Sums up once every market has a result.
     pub(super) async fn train_together(self: &Arc<Self>, context: RunContext, cancel: Cancel) -> Result<TaskResult> {
         let (started_ms, clock) = (self.clocks().wall_ms, Instant::now());
         let markets = self.scope(&context);
@@ -54,7 +55,7 @@ impl TaskRunner {
         Ok(done)
     }
 
-    /// Works on jobs, and looks at what others do, until all of the markets have a result.
+    /// Works on jobs, and watches the jobs of other instances, until all markets have a result.
     async fn until_all_ended(
         self: &Arc<Self>,
         context: &RunContext,
@@ -79,7 +80,7 @@ impl TaskRunner {
                         }
                     }
                 }
-                // The database is away: those at work go on, and the lease says how long.
+                // The database is unreachable. Running jobs go on; their leases decide for how long.
                 Err(Error::Storage { .. } | Error::Busy { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -90,7 +91,7 @@ impl TaskRunner {
         }
     }
 
-    /// Takes jobs of trainings that were begun elsewhere, as long as there are some and this process is free for them.
+    /// Takes jobs of trainings that another instance started, as long as there are jobs and this process is free.
     pub(super) async fn work_for_others(
         self: &Arc<Self>,
         stop: &Cancel,
@@ -103,7 +104,7 @@ impl TaskRunner {
             if workers.at_work.is_empty() {
                 break taken;
             }
-            // Whoever is at work ends also when it is stopped.
+            // A running job also ends when it is stopped.
             let _ = workers.one_done().await;
         };
         workers.rest().await;
@@ -114,7 +115,7 @@ impl TaskRunner {
         self.coordination.job_queue().ok_or_else(|| Error::Internal("nobody shares these trainings".to_owned()))
     }
 
-    /// Trains the markets of a job, and writes down what each came to as it ends.
+    /// Trains the markets of a job, and saves the result of each as it ends.
     async fn do_job(self: Arc<Self>, job: Arc<Job>, stop: Cancel) {
         let cancel = Cancel::default();
         let (this, of) = (self.clone(), job.clone());
@@ -169,7 +170,8 @@ fn was_cancelled(result: &TrainResult) -> bool {
     matches!(result.trained, Err(Error::Cancelled(_)))
 }
 
-/// The job that one instance works on: one at a time, for each uses all of its threads, and others may take the next.
+/// The job that this instance works on. It takes one at a time, because each uses all threads; other instances may take
+/// the next.
 struct Workers {
     core: Arc<TaskRunner>,
     stop: Cancel,
@@ -177,12 +179,12 @@ struct Workers {
 }
 
 impl Workers {
-    /// None yet; raising `stop` ends them.
+    /// Starts without a job. Raising `stop` ends the running job.
     fn new(core: &Arc<TaskRunner>, stop: &Cancel) -> Self {
         Self { core: core.clone(), stop: Cancel::default().within(stop), at_work: JoinSet::new() }
     }
 
-    /// Takes a job, if none is at work and there is one.
+    /// Takes a job, if none is running and one is available.
     fn take(&mut self) -> Result<()> {
         if self.at_work.is_empty()
             && let Some(job) = self.core.job_queue()?.claim()?
@@ -192,7 +194,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Waits for one to be done, or for the time to look again.
+    /// Waits until a job is done, or until it is time to check again.
     async fn one_done(&mut self) -> Result<()> {
         if self.at_work.is_empty() {
             tokio::time::sleep(LOOK).await;
@@ -202,7 +204,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Ends what is at work, and waits for it.
+    /// Stops the running job, and waits for its end.
     async fn rest(&mut self) {
         self.stop.cancel();
         while self.at_work.join_next().await.is_some() {}

@@ -1,4 +1,4 @@
-//! Whether the signals of a market got better.
+//! Whether the signals of a market have improved.
 
 use super::PerformanceChecks;
 use domain::cancel::Cancel;
@@ -8,10 +8,10 @@ use feedback::StatsFilter;
 use learning::improvement::{Closed, Improvement, improvement};
 
 impl PerformanceChecks {
-    /// Compares the recent half of all closed signals of `market` with the early half.
+    /// Compares the newer half of all closed signals of `market` with the older half.
     ///
     /// # Errors
-    /// [`domain::error::Error::Storage`] when the log cannot be read, [`domain::error::Error::Closed`],
+    /// [`domain::error::Error::Storage`] if the log cannot be read; [`domain::error::Error::Closed`];
     /// [`domain::error::Error::Cancelled`].
     pub fn evaluate(&self, market: &Market, cancel: &Cancel) -> Result<Improvement> {
         let fee_bps = self.settings.config().fee_bps;
@@ -22,7 +22,7 @@ impl PerformanceChecks {
         };
         let mut closed = Vec::new();
         self.store.open()?.closed_records(&filter, |record| {
-            // What was only followed is none of the backend's results.
+            // Signals that were followed but not taken are not results of the backend.
             if record.signal.taken {
                 closed.extend(Closed::of(&record, fee_bps));
             }

@@ -1,4 +1,4 @@
-//! The events of a loop, and who listens to them.
+//! The events of a loop, and its listeners.
 
 use super::FetchProgress;
 use domain::symbol::Market;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A signal closed, by price or by hand, through this loop.
+    /// A signal was closed through this loop, by price or by hand.
     SignalClosed(ClosedSignal),
     /// A model went into service.
     ModelPromoted(ModelChange),
@@ -22,94 +22,94 @@ pub enum Event {
     ModelRefused(ModelChange),
     /// An earlier model went back into service.
     ModelRolledBack(ModelChange),
-    /// The success rate of a market fell by more than chance explains.
+    /// The success rate of a market fell by more than chance can explain.
     OutcomeDrift(Market, OutcomeDrift),
-    /// The distribution of indicators or features at entry has changed.
+    /// The distribution of the indicators or features at entry has changed.
     EntryDrift {
-        /// Of which market.
+        /// The market.
         market: Market,
         /// When the first of the recent signals closed, UTC epoch ms.
         since_ms: i64,
-        /// What changed, the clearest first; not empty.
+        /// What changed, the clearest change first. Never empty.
         quantities: Vec<EntryDrift>,
     },
     /// Conservative mode began or ended.
     ConservativeMode {
-        /// Of which market; `None` is the whole home.
+        /// The market; `None` means the whole home.
         scope: Option<Market>,
-        /// Began, or how it ended.
+        /// Whether it began, or how it ended.
         turn: Turn,
-        /// The results that led to it.
+        /// The results that caused it.
         evidence: Evidence,
-        /// The same in words.
+        /// The reason, in words.
         reason: String,
     },
     /// An emergency training began.
     EmergencyTrainingStarted(Vec<Market>),
     /// An emergency training ended.
     EmergencyTrainingFinished {
-        /// What was to be trained.
+        /// The markets that were to be trained.
         markets: Vec<Market>,
-        /// Those whose new model came into service.
+        /// The markets whose new model went into service.
         trained: Vec<Market>,
     },
-    /// A task of the scheduler began, in this process.
+    /// A scheduler task began in this process.
     TaskStarted {
-        /// Which.
+        /// The task.
         task: Task,
-        /// From 1; above, it had failed before.
+        /// The number of the attempt, from 1. If it is higher, the earlier attempts failed.
         attempt: u32,
     },
-    /// A market of a task is dealt with.
+    /// A task has finished one of its markets.
     TaskProgress {
-        /// Which.
+        /// The task.
         task: Task,
         /// The market.
         market: Market,
-        /// Markets dealt with.
+        /// The number of markets finished.
         done: usize,
-        /// Markets in all.
+        /// The total number of markets.
         total: usize,
     },
-    /// The candles of a market take more than a page to fetch, and this is how far it is. Told once a second.
+    /// Progress of fetching a market that needs more than one page. Reported at most once a second.
     FetchProgress(FetchProgress),
-    /// A task did all that it had to.
+    /// A task succeeded.
     TaskFinished {
-        /// Which.
+        /// The task.
         task: Task,
-        /// What it came to.
+        /// Its result.
         run: LastRun,
     },
-    /// A task failed, for some markets or all, or was cancelled.
+    /// A task failed for some or all markets, or was cancelled.
     TaskFailed {
-        /// Which.
+        /// The task.
         task: Task,
-        /// What it came to.
+        /// Its result.
         run: LastRun,
-        /// When it is tried again, UTC epoch ms; `None` when only at its next due time.
+        /// When it is tried again, UTC epoch ms; `None` if not before its next due time.
         retry_ms: Option<i64>,
     },
-    /// Prices or candles of a symbol were ignored, since one of a later time had been seen; or they count again.
+    /// Prices or candles of a symbol were ignored because a later one had been seen, or they are used again.
     PricesIgnored(IgnoredPrices),
-    /// Something went wrong in the background, where no promise could say so.
+    /// Something failed in the background, where no promise could report it.
     Warning(String),
 }
 
-/// A model that went into service, or was refused.
+/// A model that went into service, or that was refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelChange {
     /// Its market.
     pub market: Market,
     /// Its version in the registry.
     pub version: u64,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Whether a listener took an event.
+/// Whether a listener accepted an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// The listener took it.
+    /// The listener accepted it.
     Taken,
     /// The listener's queue is full.
     Full,
@@ -117,14 +117,14 @@ pub enum Told {
     Gone,
 }
 
-/// Listens to events. `tell` must not wait. `dropped` is the number of events before this one that found the queue
-/// full.
+/// A listener for events. `tell` must not wait. `dropped` is the number of earlier events that were lost because the
+/// queue was full.
 pub trait EventListener: Send + Sync {
-    /// Takes an event, which happened at `at_ms`, UTC epoch ms.
+    /// Takes an event that happened at `at_ms`, UTC epoch ms.
     fn tell(&self, event: &Event, at_ms: i64, dropped: u64) -> Told;
 }
 
-/// A listener, and how many events it missed since the last one it took.
+/// A listener, and the number of events it missed since the last one it accepted.
 struct Subscription {
     id: u64,
     listener: Box<dyn EventListener>,
@@ -139,19 +139,19 @@ pub struct Events {
 }
 
 impl Events {
-    /// Without listeners. Events get the time of this clock.
+    /// Starts without listeners. Events get their time from this clock.
     pub(super) fn new(clock: Clock) -> Self {
         Self { clock, subscriptions: RwLock::default(), ids: AtomicU64::new(0) }
     }
 
-    /// Adds a listener; the number is for [`Events::unsubscribe`].
+    /// Adds a listener. The returned number is for [`Events::unsubscribe`].
     pub fn subscribe(&self, listener: Box<dyn EventListener>) -> u64 {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         self.subscriptions.write().push(Arc::new(Subscription { id, listener, dropped: AtomicU64::new(0) }));
         id
     }
 
-    /// Removes a listener; nothing happens when it is gone already.
+    /// Removes a listener. Does nothing if it is already gone.
     pub fn unsubscribe(&self, id: u64) {
         self.subscriptions.write().retain(|subscription| subscription.id != id);
     }
@@ -161,15 +161,15 @@ impl Events {
         self.subscriptions.write().clear();
     }
 
-    /// Whether nobody listens. Then events need not be created.
+    /// Whether there are no listeners. Then events need not be created.
     pub fn is_empty(&self) -> bool {
         self.subscriptions.read().is_empty()
     }
 
-    /// Passes an event that happened now to all listeners, without waiting for any.
+    /// Sends an event, which happened now, to all listeners, without waiting for them.
     pub fn emit(&self, event: &Event) {
         let at_ms = self.clock.now_ms();
-        // Called without the lock, because a listener may subscribe or unsubscribe.
+        // Listeners are called without the lock, because they may subscribe or unsubscribe.
         let subscriptions = self.subscriptions.read().clone();
         for subscription in subscriptions {
             let dropped = subscription.dropped.swap(0, Ordering::Relaxed);
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use parking_lot::Mutex;
 
-    /// Takes `room` events, then is full; with no room at all it is gone.
+    /// Accepts `room` events and is full after that. Without any room it counts as gone.
     struct Slow {
         room: Arc<Mutex<usize>>,
         heard: Arc<Mutex<Vec<(String, u64)>>>,

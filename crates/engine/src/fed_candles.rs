@@ -7,20 +7,20 @@ use domain::candle::Candle;
 use std::sync::Arc;
 use storage::Stamp;
 
-/// The newest candles given of a market.
+/// The newest given candles of a market.
 #[derive(Debug, Default)]
 pub(super) struct FedCandles {
-    /// By open time, each once, [`MAX_RECENT`] at most.
+    /// The candles, sorted by open time without duplicates, at most [`MAX_RECENT`].
     candles: Vec<Candle>,
-    /// Older ones were dropped.
+    /// Whether older ones were dropped.
     is_cut: bool,
-    /// Cache: the stored candles extended by these, with the stamp of the stored file. Cleared when another candle
-    /// comes.
+    /// A cache of the stored candles extended by these, with the stamp of the stored file. Cleared when another candle
+    /// arrives.
     grown: Option<(Option<Stamp>, Option<Arc<RecentCandles>>)>,
 }
 
 impl FedCandles {
-    /// Takes a closed candle. It replaces one of the same time.
+    /// Takes a closed candle. It replaces an earlier one with the same time.
     pub fn give(&mut self, candle: Candle) {
         let at = self.candles.partition_point(|known| known.open_ms < candle.open_ms);
         match self.candles.get_mut(at).filter(|known| known.open_ms == candle.open_ms) {
@@ -35,7 +35,7 @@ impl FedCandles {
         self.grown = None;
     }
 
-    /// The stored candles, whose file has this stamp, extended by the given ones that follow.
+    /// The stored candles, extended by the given ones that follow. The file of the stored candles has the given stamp.
     pub fn grown(&mut self, stored: Option<(Stamp, Arc<RecentCandles>)>, step_ms: i64) -> Option<Arc<RecentCandles>> {
         let (stamp, stored) = stored.unzip();
         match &self.grown {
@@ -47,9 +47,9 @@ impl FedCandles {
         }
     }
 
-    /// The stored candles extended by the given ones that follow without a gap; a missing candle would change the
-    /// features. After a gap the given ones are used alone, once there are enough of them. `None` if they add
-    /// nothing.
+    /// The stored candles, extended by the given ones that follow without a gap. A missing candle would change the
+    /// features, so after a gap only the given ones are used, once there are enough of them. `None` if the given ones
+    /// add nothing.
     fn after(&self, stored: Option<&RecentCandles>, step_ms: i64) -> Option<RecentCandles> {
         let newer = match stored.and_then(|stored| stored.last()) {
             Some(last) => &self.candles[self.candles.partition_point(|candle| candle.open_ms <= last.open_ms)..],
@@ -115,7 +115,7 @@ mod tests {
     }
 
     impl Backend {
-        /// With so many candles stored.
+        /// A backend with this many stored candles.
         fn of(stored: usize) -> Self {
             let (home, clock) = (tempfile::tempdir().unwrap(), Clock::standing(FIRST + stored as i64 * HOUR));
             let options = Options { home: Some(home.path().to_owned()), clock: clock.clone(), ..Options::default() };
@@ -131,20 +131,20 @@ mod tests {
                 .unwrap();
         }
 
-        /// Gives the candle of this number as it closes.
+        /// Gives candle `number` as it closes.
         async fn give(&self, number: usize) {
             self.clock.set(FIRST + (number as i64 + 1) * HOUR);
             let (core, Market { symbol, timeframe }) = (&self.core, market());
             core.signals().on_candle(symbol, candle(number), timeframe).await.unwrap();
         }
 
-        /// The features of a signal that is recorded a second later.
+        /// The features of a signal recorded a second later.
         async fn features(&self, id: &str) -> Option<Vec<f64>> {
             let timestamp = self.clock.now_ms() + 1000;
             self.clock.set(timestamp);
             let signal = json!({ "id": id, "pair": "BTCUSDT", "signalType": "BUY", "entryPrice": 100, "confidence": 60, "timestamp": timestamp });
             let signal = Signal::from_value(signal, Source::Caller, Tz::UTC).unwrap();
-            // At once, and when it is waited for.
+            // Computed from memory without waiting, and by a recording, which may wait.
             let at_once = self
                 .core
                 .candles()
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// What all candles up to the one of this number give.
+    /// The features computed from all candles up to candle `number`.
     fn expected(number: usize) -> Option<Vec<f64>> {
         let all = candles(0..number + 1);
         features::latest(&all[all.len() - MAX_RECENT.min(all.len())..], HOUR).ok().map(|(row, _)| row.to_vec())
@@ -172,7 +172,7 @@ mod tests {
             backend.give(number).await;
             assert_eq!(backend.features(&format!("s{number}")).await, expected(number));
         }
-        // Once they are stored, the file alone knows as much.
+        // Once the candles are stored, the file alone gives the same features.
         backend.store(503);
         assert_eq!(backend.features("fetched").await, expected(502));
         backend.store(504);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     impl Backend {
-        /// Whether a signal has no features while the candle of this number is missing.
+        /// Lets candle `number` close without giving it. Returns whether a signal then has no features.
         async fn give_and_miss(&self, number: usize) -> bool {
             self.clock.set(FIRST + (number as i64 + 1) * HOUR);
             self.features(&format!("m{number}")).await.is_none()
@@ -198,12 +198,12 @@ mod tests {
         }
         backend.store(502);
         assert_eq!(backend.features("filled").await, expected(503));
-        // One that has not closed is none yet.
+        // A candle that has not closed yet is refused.
         let (core, Market { symbol, timeframe }) = (&backend.core, market());
         let early = core.signals().on_candle(symbol.clone(), candle(504), timeframe).await;
         assert_eq!(early.unwrap_err().code(), "ERR_INVALID_ARGUMENT");
         assert_eq!(core.candles().recent(&market()).unwrap().unwrap().last(), Some(&candle(503)));
-        // The last word on a candle counts.
+        // The last version of a candle counts.
         backend.give(504).await;
         let corrected = Candle { close: 100.05, ..candle(504) };
         core.signals().on_candle(symbol, corrected, timeframe).await.unwrap();
@@ -222,7 +222,7 @@ mod tests {
                 assert_eq!(found, due, "{number}");
             }
         }
-        // After a hole they begin anew.
+        // After a gap the given candles start anew.
         backend.give(SETTLED + 201).await;
         assert_eq!(backend.features("hole").await, None);
         backend.core.close().await;

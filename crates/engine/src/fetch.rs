@@ -1,4 +1,4 @@
-//! Bringing candle files up to date.
+//! Brings candle files up to date.
 
 use super::account::{FetchProgress, ProgressMeter};
 use super::{CandleStore, Event, Events, Lifetime, Settings};
@@ -19,12 +19,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// After this time without a candle, the exchange is asked whether the market is still traded.
+/// If a market has had no candle for this long, the exchange is asked whether it is still traded.
 const QUIET_MS: i64 = 2 * DAY_MS;
-/// A history of fewer days gets a warning. Models trained on 700 days had a third of the skill of those trained on
-/// all years; on 180 days they had none.
+/// A history of fewer days than this gets a warning. Models trained on 700 days had a third of the skill of those
+/// trained on the full history; models trained on 180 days had none.
 const LONG_DAYS: u32 = 700;
-/// Markets fetched at once.
+/// The number of markets fetched at once.
 pub(super) const PARALLEL: usize = 4;
 
 /// The result of fetching one market.
@@ -32,11 +32,12 @@ pub(super) const PARALLEL: usize = 4;
 pub struct FetchResult {
     /// The market.
     pub market: Market,
-    /// What is stored now, or why nothing was fetched. A failure of one market does not affect the others.
+    /// What is stored now, or why the fetch failed. If one market fails, the others are not affected.
     pub fetched: Result<Fetched>,
 }
 
-/// A source of candles that ends when the loop closes: requests are cancelled, and what has arrived is still stored.
+/// A source of candles that stops when the loop closes: requests are cancelled, and candles that have arrived are
+/// stored.
 pub(super) struct UntilClosed {
     pub source: Arc<dyn CandleSource>,
     pub closing: Cancel,
@@ -56,24 +57,24 @@ impl CandleSource for UntilClosed {
     }
 }
 
-/// News of a fetch.
+/// A progress report of a fetch.
 #[derive(Debug, Clone)]
 pub enum FetchNews<'a> {
     /// Progress of a market that needs more than one page.
     Page(&'a FetchProgress),
-    /// A market has ended.
+    /// A market is done.
     Ended(&'a FetchResult),
 }
 
-/// Brings the stored candles of a home up to date, from the exchange or from a source of the user's own.
+/// Brings the stored candles of a home up to date, from the exchange or from the user's own source.
 pub struct CandleFetcher {
     settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
     lifetime: Arc<Lifetime>,
     candles: Arc<CandleStore>,
-    /// The user's own source of candles, instead of the exchange.
+    /// The user's own source of candles, used instead of the exchange.
     own_source: Option<Arc<dyn CandleSource>>,
-    /// The client of the exchange and its URL. All requests share it, and with it its connections and its budget.
+    /// The client of the exchange, and its URL. All requests share the client, its connections and its request budget.
     exchange: Mutex<Option<(String, Arc<Exchange>)>>,
     /// The timeframes for which it was reported that they need a longer history than is configured.
     told_of_history: Mutex<HashSet<Timeframe>>,
@@ -93,7 +94,7 @@ impl CandleFetcher {
         Self { settings, events, lifetime, candles, own_source, exchange, told_of_history, told_of_cost }
     }
 
-    /// The candles that it brings up to date.
+    /// The store of the candles that it brings up to date.
     pub(super) fn candles(&self) -> &Arc<CandleStore> {
         &self.candles
     }
@@ -112,7 +113,7 @@ impl CandleFetcher {
         Ok(Arc::new(UntilClosed { source, closing: self.lifetime.closing().clone() }))
     }
 
-    /// The client of the exchange that is configured.
+    /// The client of the configured exchange.
     pub(super) fn exchange(&self) -> Result<Arc<Exchange>> {
         let url = &self.settings.config().exchange_url;
         let mut kept = self.exchange.lock();
@@ -124,12 +125,13 @@ impl CandleFetcher {
         Ok(exchange)
     }
 
-    /// Fetches the missing candles of `markets`, several markets at once. The results are in the order of `markets`.
-    /// With `since_ms` the stored candles begin there from now on, instead of as far back as is configured. `news`
+    /// Fetches the missing candles of `markets`, several markets at once. The results are in the order of `markets`. If
+    /// `since_ms` is given, the stored candles begin there from now on, instead of as far back as is configured. `news`
     /// receives the progress.
     ///
     /// # Errors
-    /// [`domain::error::Error::Cancelled`] when the loop was closed meanwhile. A market's failure is in its result, not here.
+    /// [`domain::error::Error::Cancelled`] if the loop was closed in the meantime. The failure of a single market is in
+    /// its result instead.
     pub async fn fetch(
         self: &Arc<Self>,
         markets: Vec<Market>,
@@ -163,8 +165,8 @@ impl CandleFetcher {
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
-    /// How far back to fetch: as configured, but at least as far as a model needs; without a configuration, all there
-    /// is.
+    /// How far back to fetch: as configured, but at least as far as a model needs. If nothing is configured,
+    /// everything.
     pub(super) fn history(&self, timeframe: Timeframe) -> Begin {
         match self.settings.config().history_days {
             Some(days) => Begin::Days(days.max(self.days_needed(timeframe))),
@@ -172,15 +174,15 @@ impl CandleFetcher {
         }
     }
 
-    /// How many days of candles a training needs.
+    /// The number of days of candles that a training needs.
     fn days_needed(&self, timeframe: Timeframe) -> u32 {
         let candles = candles_needed(self.settings.config().signal.expiry_bars) as i64;
         let days = (candles * timeframe.millis() + DAY_MS - 1) / DAY_MS;
         u32::try_from(days).unwrap_or(u32::MAX)
     }
 
-    /// A sentence that names the timeframes of `markets` for which more is fetched than `history_days` says; `None`
-    /// if there are none.
+    /// A sentence that names the timeframes of `markets` for which more than `history_days` is fetched; `None` if there
+    /// are none.
     pub fn longer_history(&self, markets: &[Market]) -> Option<String> {
         self.history_of(&self.longer_timeframes(markets))
     }
@@ -204,7 +206,7 @@ impl CandleFetcher {
         (!all.is_empty()).then(|| format!("{days} days of history are too few to train on: fetched are {all}"))
     }
 
-    /// A sentence that says what a short configured history costs; `None` if the history is long, or not limited.
+    /// A sentence that says how a short configured history harms models; `None` if the history is long or unlimited.
     pub fn cost_of_history(&self) -> Option<String> {
         let days = self.settings.config().history_days.filter(|days| *days < LONG_DAYS)?;
         Some(format!(
@@ -240,7 +242,7 @@ impl CandleFetcher {
         fetched
     }
 
-    /// Fails if `market` has had no candles for long because it is no longer traded.
+    /// Fails if `market` has had no candles for a long time because it is no longer traded.
     pub(super) async fn is_alive(&self, source: &dyn CandleSource, fetched: &Fetched) -> Result<()> {
         let step = fetched.market.timeframe.millis();
         let silent_ms = self.settings.now_ms() - fetched.last_ms - step;

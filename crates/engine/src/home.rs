@@ -1,30 +1,30 @@
-//! Where a home is, and what it holds of signalloop's own, so that nothing else is written over it.
+//! The location of a home, and which of its files belong to signalloop, so that no output overwrites them.
 
 use domain::error::{Error, Result};
 use feedback;
 use std::path::{Component, Path, PathBuf};
 
-/// Folders of a home in which every file is signalloop's.
+/// The folders of a home in which every file belongs to signalloop.
 const FOLDERS: [&str; 5] = ["feedback", "models", "data", "scheduler", "cache"];
-/// Files of a home that are signalloop's, or are read by it.
+/// The files of a home that signalloop writes or reads.
 const FILES: [&str; 4] = ["training_config.json", "scheduler_config.json", "performance.json", "performance.lock"];
 
-/// A path with the user's home folder for a leading `~`. A shell writes it so on a command line; in an environment file, a
-/// service's unit or an option nobody does.
+/// Replaces a leading `~` by the user's home folder. On a command line the shell does this; in an environment file, a
+/// service's unit or an option, nothing else does.
 pub fn expanded(path: &Path) -> PathBuf {
     let beyond = path.strip_prefix("~").ok().zip(std::env::home_dir());
     beyond.map_or_else(|| path.to_owned(), |(rest, user)| user.join(rest))
 }
 
-/// Refuses to write to a path that a caller named where that is, or leads through links to, a file that is kept in `home`
-/// or in the store that its links lead to.
+/// Refuses an output path that is, or leads through links to, a file that signalloop keeps in `home` or in the store
+/// that the home links to.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] naming the path and what it is.
+/// [`Error::InvalidArgument`], which names the path and the file it leads to.
 pub fn check_output(home: &Path, argument: &'static str, path: &Path) -> Result<()> {
     let (folders, files) = (FOLDERS.map(|name| home.join(name)), FILES.map(|name| home.join(name)));
     let store = feedback::files_in(&home.join("feedback"));
-    // A file that is replaced, and the one that a link in its place leads to.
+    // Checks both the file at the path itself and the file that a link at the path leads to.
     let replaced = path.parent().zip(path.file_name()).map(|(folder, name)| resolved(folder).join(name));
     for target in replaced.into_iter().chain([resolved(path)]) {
         let kept_in = folders.iter().find(|folder| target.starts_with(resolved(folder)));
@@ -37,7 +37,7 @@ pub fn check_output(home: &Path, argument: &'static str, path: &Path) -> Result<
     Ok(())
 }
 
-/// An absolute path without links and `..`, as far as it exists.
+/// Makes a path absolute and resolves links and `..` in the part of it that exists.
 fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.components().fold(PathBuf::new(), |mut resolved, component| {

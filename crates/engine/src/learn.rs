@@ -1,5 +1,5 @@
-//! Learning from closed signals: keeping the learner up to date, training its models, and saving what it learned for
-//! the next start.
+//! Learns from closed signals: keeps the learner up to date, trains its models, and saves what it learned for the next
+//! start.
 
 use super::{Event, OutcomeLearner};
 use domain::error::{Error, Result};
@@ -13,42 +13,42 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use storage::write_atomically;
 
-/// With up to this many closed signals, callers wait for a model that is due; training it takes a tenth of a second,
-/// off the event loop. With more, the current model answers while the next one is trained in the background, unless
-/// it is late.
+/// With up to this many closed signals, callers wait for a model that is due. Training it takes a tenth of a second,
+/// off the event loop. With more, the current model answers while the next one is trained in the background, unless the
+/// next one is late.
 const WORTH_WAITING: usize = 300;
-/// With at least this many closed signals, what was learned is saved for the next start. With fewer, learning again
-/// takes a moment.
+/// With at least this many closed signals, what was learned is saved for the next start. With fewer, learning
+/// everything again takes only a moment.
 const WORTH_KEEPING: usize = 1_000;
-/// A process that starts skips the oldest closings in steps of this size.
+/// A starting process skips the oldest closings in steps of this size.
 const STEP: usize = 1_000;
 
-/// What the learner knows, and what it has not learned yet.
+/// What the learner has learned, and what it has not learned yet.
 #[derive(Debug, Default)]
 pub(super) struct LearnerState {
     pub(super) learner: RwLock<Learner>,
     /// Locked while the learner is brought up to date.
     pub(super) incoming: Mutex<NewClosings>,
-    /// Held while a model grows: one at a time.
+    /// Held while a model is trained. Only one is trained at a time.
     growing: tokio::sync::Mutex<()>,
-    /// Held while everything is learned once more for the next start.
+    /// Held while everything is learned again for the next start.
     relearning: tokio::sync::Mutex<()>,
     /// By how much the forecasts did worse than base rates, if they did.
     pub(super) harm: RwLock<Option<Harm>>,
-    /// The last model trained for signals of the past.
+    /// The last model trained for past signals.
     pub(super) past: Mutex<Option<Arc<OutcomeModel>>>,
     /// What was saved for the next start.
     saved: Mutex<Option<SavedLearning>>,
-    /// This learner only prepares the next start.
+    /// Whether this learner only prepares the file for the next start.
     aside: bool,
 }
 
-/// What the saved file contains.
+/// What the saved file covers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct SavedLearning {
-    /// The index of the oldest closing it was learned from.
+    /// The index of the oldest closing in it.
     first: usize,
-    /// How many closed signals it was learned from.
+    /// The number of closed signals it was learned from.
     lessons: usize,
 }
 
@@ -57,7 +57,7 @@ struct SavedLearning {
 pub(super) struct NewClosings {
     /// The position in the store's closings up to which they were read.
     pub(super) given: FeedCursor,
-    /// Those read and not learned from yet: the current model must forecast them first.
+    /// Signals that were read but not learned from yet. The current model must forecast them first.
     pub(super) backlog: VecDeque<Lesson>,
     /// The index of the oldest closing that was read.
     first: usize,
@@ -78,15 +78,16 @@ impl LearnerState {
 }
 
 impl OutcomeLearner {
-    /// Learns from what has closed since the last call, in this and in other processes.
+    /// Learns from the signals that have closed since the last call, in this and in other processes.
     pub(super) async fn learn_closings(self: &Arc<Self>) -> Result<()> {
         self.learn_backlog(&self.learning).await?;
-        // A model that is already being trained may be all that is needed.
+        // If a model is already being trained, that may be all that is needed.
         self.grow(&self.learning, LearnerState::waits).await?;
         if !self.learning.is_ready(&self.learning.learner.read()) {
             let this = self.clone();
             tokio::spawn(async move {
-                // The current model stays, and the next call tries again. Not reported when the loop closes.
+                // On failure the current model stays, and the next call tries again. This is not reported if the loop
+                // is closing.
                 let grown = async {
                     this.grow(&this.learning, Learner::is_overdue).await?;
                     this.learn_for_the_next_start().await
@@ -102,8 +103,8 @@ impl OutcomeLearner {
         Ok(())
     }
 
-    /// Learns from what has closed. A long backlog, as after a restart, is learned in stages; the model of the
-    /// earlier stages forecasts each stage first. If an earlier process has saved what it learned, learning continues
+    /// Learns from closed signals. A long backlog, as after a restart, is learned in stages, and before each stage the
+    /// model of the earlier stages forecasts it. If an earlier process has saved what it learned, learning continues
     /// from there.
     async fn learn_backlog(&self, learning: &LearnerState) -> Result<()> {
         let (mut reached, mut total) = (None, None);
@@ -114,7 +115,7 @@ impl OutcomeLearner {
                 self.lifetime.closing().check()?;
             }
             let learner = learning.learner.read();
-            // Do not count signals that closed after the first look.
+            // Ignore signals that closed after the first look.
             let all = learner.lessons().len() + waiting;
             let as_begun = *total.get_or_insert(all) == all;
             reached = learner.checkpoint(waiting, seed).filter(|_| as_begun && all >= WORTH_KEEPING);
@@ -123,7 +124,7 @@ impl OutcomeLearner {
             let first = learning.incoming.lock().first;
             *learning.saved.lock() = Some(SavedLearning { first, lessons: checkpoint.lessons() });
             if let Err(error) = write_atomically(&self.learned_path(), &checkpoint.encode()?) {
-                // This only costs time at the next start.
+                // A failed save only costs time at the next start.
                 self.events.emit(&Event::Warning(format!(
                     "what was learned of outcomes is not kept for the next start: {error}"
                 )));
@@ -132,8 +133,8 @@ impl OutcomeLearner {
         Ok(())
     }
 
-    /// Learns from closed signals as far as the current model may forecast them. Returns how many wait for the next
-    /// model, if any do.
+    /// Learns from closed signals up to where the current model may forecast them. Returns how many must wait for the
+    /// next model, or `None` if none must.
     fn count_closings(&self, learning: &LearnerState) -> Result<Option<usize>> {
         let mut incoming = learning.incoming.lock();
         let NewClosings { given, backlog, first, judge } = &mut *incoming;
@@ -143,7 +144,8 @@ impl OutcomeLearner {
             *first = first_of(store.extent().1);
         }
         let most = if begins { store.extent().1 - *first } else { MAX_LESSONS };
-        // A learner that prepares the next start takes only what had closed when it began, so that it can be saved.
+        // A learner that prepares the next start takes only the signals that had closed when it began. Otherwise it
+        // might never be ready to be saved.
         let records = if learning.aside && !begins { Vec::new() } else { store.new_closings(given, most)? };
         backlog.extend(records.iter().filter_map(lesson));
         if !records.is_empty() {
@@ -159,7 +161,7 @@ impl OutcomeLearner {
         Ok(Some(backlog.len()).filter(|waiting| *waiting > 0))
     }
 
-    /// Removes from a backlog what an earlier process has learned already.
+    /// Removes from a backlog the signals that an earlier process has already learned.
     fn resume(&self, learning: &LearnerState, backlog: &mut VecDeque<Lesson>, open: &[Open], first: usize) {
         // Without a readable file, everything is learned again.
         let Ok(bytes) = std::fs::read(self.learned_path()) else { return };
@@ -171,14 +173,14 @@ impl OutcomeLearner {
         }
     }
 
-    /// Learns everything once more and saves it, if a process that starts now would need long for it.
+    /// Learns everything again and saves it, if a process that starts now would otherwise take long to learn it.
     async fn learn_for_the_next_start(&self) -> Result<()> {
         let Ok(_one_at_a_time) = self.learning.relearning.try_lock() else { return Ok(()) };
-        // Twice, because signals may close while this runs.
+        // Up to two rounds, because signals may close during the first.
         for _ in 0..2 {
             let closed = self.store.open()?.extent().1;
             let soon = self.learning.saved.lock().is_some_and(|saved| {
-                // Up to twice the saved number, callers do not wait for the next model.
+                // Up to twice the saved number, callers of a new process do not have to wait for the next model.
                 saved.first == first_of(closed) && closed - saved.first < 2 * saved.lessons
             });
             if soon {
@@ -186,7 +188,7 @@ impl OutcomeLearner {
             }
             let aside = LearnerState { aside: true, ..LearnerState::default() };
             self.learn_backlog(&aside).await?;
-            // If nothing could be saved, do not try again and again.
+            // Counts as saved even if saving failed, so that it is not tried again and again.
             let lessons = aside.learner.read().lessons().len();
             let kept = aside.saved.lock().unwrap_or(SavedLearning { first: first_of(closed), lessons });
             *self.learning.saved.lock() = Some(kept);
@@ -205,7 +207,7 @@ impl OutcomeLearner {
         }
         let _one_at_a_time = learning.growing.lock().await;
         let evidence = {
-            // Locked in the same order as where the backlog is learned.
+            // The locks are taken in the same order as where the backlog is learned.
             let incoming = learning.incoming.lock();
             let learner = learning.learner.read();
             if !is_due(&learner) {
@@ -220,8 +222,8 @@ impl OutcomeLearner {
     }
 }
 
-/// The index of the oldest closing that a new process learns from when `closed` signals have closed. It moves in
-/// steps, so that what was saved stays usable for a while.
+/// The index of the oldest closing that a new process learns from when `closed` signals have closed. It moves in steps,
+/// so that a saved file stays usable for a while.
 fn first_of(closed: usize) -> usize {
     closed.saturating_sub(MAX_LESSONS).div_ceil(STEP) * STEP
 }

@@ -1,30 +1,31 @@
-//! The loop of one home: candles, models and feedback together. What the binding and the command line call.
+//! The engine of one home: it brings candles, models and feedback together. The Node binding and the command line call
+//! it.
 //!
 //! # Parts
-//! [`SignalLoop`] opens and closes a home. Everything else is done by its parts, each of which owns its state and knows only the
-//! parts that it needs. The graph has no cycles; each part stands below those that it knows:
+//! [`SignalLoop`] opens and closes a home. Its parts do everything else. Each part owns its state and knows only the
+//! parts that it needs, which are listed after the arrow. There are no cycles: each part comes after those it knows.
 //!
 //! ```text
-//! Events              who listens, and what is told
-//! Settings            the home folder, the clock, the configuration        knows Events
-//! Lifetime            which calls are under way, and that the loop closes
-//! ComputeThreads      the threads that compute                             knows Settings
-//! CandleStore         stored candles, and the newest in memory             knows Settings
-//! CandleFetcher       brings candles up to date                            knows CandleStore, Lifetime
-//! SignalStore         the feedback store, opened at first use              knows Settings
-//! LivePerformance     what is known of live results                        knows the scheduler's shared state
-//! Models              which models serve, and what they say                knows CandleFetcher, SignalStore, LivePerformance
-//! OutcomeLearner      the chances of signals, learned from outcomes        knows Models, SignalStore, LivePerformance, ComputeThreads
-//! TrainingData        what models are trained on                           knows SignalStore, LivePerformance
-//! Trainer             trains models                                        knows TrainingData, Models, CandleFetcher, ComputeThreads
-//! PerformanceChecks   judges live results, has models trained anew         knows Trainer, Models, SignalStore, LivePerformance
-//! Signals             signals in, prices in, closings out                  knows OutcomeLearner, PerformanceChecks, CandleStore, SignalStore
-//! SignalWatch         closes what missed candles and prices hit            knows Signals, PerformanceChecks, CandleFetcher
-//! TaskRunner          runs a task of the scheduler                         knows SignalWatch, Trainer, PerformanceChecks, CandleFetcher
-//! Scheduler           runs tasks when they are due                         knows TaskRunner
+//! Events            who listens; passes events on to them
+//! Settings          the home folder, the clock, the configuration  → Events
+//! Lifetime          which calls are running, and whether the loop is closing
+//! ComputeThreads    the threads that compute                       → Settings
+//! CandleStore       stored candles, and the newest in memory       → Settings
+//! CandleFetcher     brings candles up to date                      → CandleStore, Lifetime
+//! SignalStore       the feedback store, opened at first use        → Settings
+//! LivePerformance   results of live signals                        → shared state of the scheduler
+//! Models            which models serve, and what they predict      → CandleFetcher, SignalStore, LivePerformance
+//! OutcomeLearner    the chances of signals, learned from outcomes  → Models, SignalStore, LivePerformance, ComputeThreads
+//! TrainingData      the rows that models are trained on            → SignalStore, LivePerformance
+//! Trainer           trains models                                  → TrainingData, Models, CandleFetcher, ComputeThreads
+//! PerformanceChecks judges live results, requests retraining       → Trainer, Models, SignalStore, LivePerformance
+//! Signals           takes signals and prices, closes signals       → OutcomeLearner, PerformanceChecks, CandleStore, SignalStore
+//! SignalWatch       closes signals hit by missed or current prices → Signals, PerformanceChecks, CandleFetcher
+//! TaskRunner        runs a task of the scheduler                   → SignalWatch, Trainer, PerformanceChecks, CandleFetcher
+//! Scheduler         runs tasks when they are due                   → TaskRunner
 //! ```
 //!
-//! Nearly every part knows `Settings` and `Events`, and those that work long know `Lifetime`.
+//! Nearly every part also knows `Settings` and `Events`, and parts with long-running work know `Lifetime`.
 
 mod account;
 mod assess;
@@ -98,40 +99,40 @@ use std::time::Duration;
 use tasks::TaskRunner;
 use watch::SignalWatch;
 
-/// How long a lease of the scheduler lasts: long enough to survive a pause or a failover of some seconds, and no longer than the
-/// watch waits between two looks.
+/// The default duration of a scheduler lease. It is long enough to survive a pause or a failover of some seconds, and
+/// no longer than the time between two runs of the watch.
 const LEASE: Duration = Duration::from_secs(10);
 
 /// The environment variable that names the default home.
 pub const HOME_VARIABLE: &str = "SIGNALLOOP_HOME";
-/// The environment variable that names the exchange, before `training_config.json` and after an option.
+/// The environment variable that names the exchange. It overrides `training_config.json`; an option overrides both.
 pub const EXCHANGE_VARIABLE: &str = "SIGNALLOOP_EXCHANGE_URL";
 
-/// The environment variable that names where the signals are kept, after an option.
+/// The environment variable that says where the signals are stored. An option overrides it.
 pub const STORE_VARIABLE: &str = "SIGNALLOOP_STORE";
 
-/// How to open a loop. `Default` is the default home with everything as configured there.
+/// How to open a loop. `Default` opens the default home with its own configuration.
 #[derive(Default, Clone)]
 pub struct Options {
-    /// The home folder; a leading `~` is that of the user. Default: `SIGNALLOOP_HOME`, else `./ml`.
+    /// The home folder; a leading `~` stands for the user's home. Default: `SIGNALLOOP_HOME`, else `./ml`.
     pub home: Option<PathBuf>,
-    /// Where the signals are kept: `postgres://…` for a database that several machines share, [`crate::store_location::FILES`] for
-    /// the home. Default: `SIGNALLOOP_STORE`, else the home.
+    /// Where the signals are stored: `postgres://…` for a database that several machines share, or
+    /// [`crate::store_location::FILES`] for files in the home. Default: `SIGNALLOOP_STORE`, else files in the home.
     pub store: Option<String>,
-    /// Threads that train, and more where `parallel_training` is a higher number. Default: one less than the machine has cores,
-    /// at least one, so that Node keeps its own.
+    /// The number of threads that train. If `parallel_training` is higher, that many are used. Default: one less than
+    /// the machine has cores, but at least one, so that one core is left for Node.
     pub threads: Option<usize>,
     /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else Binance.
     pub exchange_url: Option<String>,
-    /// The user's own source of candles, instead of the exchange.
+    /// The user's own source of candles, used instead of the exchange.
     pub source: Option<Arc<dyn CandleSource>>,
     /// The clock. Default: the system's.
     pub clock: Clock,
-    /// How long a lease of the scheduler lasts without being renewed, where a database keeps them. Default: 10 seconds.
+    /// How long a scheduler lease in a database lasts without being renewed. Default: 10 seconds.
     pub lease: Option<Duration>,
 }
 
-/// The loop of one home. Cheap to open: folders, threads and the store come with first use.
+/// The loop of one home. Opening it is cheap: folders, threads and the store are created at first use.
 pub struct SignalLoop {
     settings: Arc<Settings>,
     events: Arc<Events>,
@@ -146,7 +147,7 @@ pub struct SignalLoop {
 }
 
 impl SignalLoop {
-    /// Opens a home and reads its configuration; nothing is written.
+    /// Opens a home and reads its configuration. Writes nothing.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for a wrong value in `training_config.json`; [`Error::InvalidArgument`] for wrong options.
@@ -155,7 +156,7 @@ impl SignalLoop {
             return Err(Error::argument("threads", "must be a whole number, 1 or more", 0));
         }
         let home = expanded(&options.home.clone().unwrap_or_else(default_home));
-        // What a loop writes stays in one place, wherever its process goes afterwards.
+        // Made absolute, so that the home stays the same if the process changes its working directory.
         let home = std::path::absolute(&home).map_err(|e| Error::io("find", &home, e))?;
         let events = Arc::new(Events::new(options.clock.clone()));
         let settings = Arc::new(Settings::open(home.clone(), &options, events.clone())?);
@@ -165,7 +166,7 @@ impl SignalLoop {
         Ok(Self::assembled(settings, events, location, options))
     }
 
-    /// Makes the parts, each after those that it needs. Nothing is opened or read.
+    /// Creates the parts, each after those that it needs. Opens and reads nothing.
     fn assembled(settings: Arc<Settings>, events: Arc<Events>, location: StoreLocation, options: Options) -> Self {
         let lease = options.lease.unwrap_or(LEASE);
         let coordination = location.coordination(settings.home().join("scheduler"), lease);
@@ -267,12 +268,12 @@ impl SignalLoop {
         &self.settings
     }
 
-    /// Those who listen to this loop, until it closes.
+    /// The listeners of this loop, until it closes.
     pub fn events(&self) -> &Events {
         &self.events
     }
 
-    /// Which calls are under way, and that the loop closes.
+    /// Which calls are running, and whether the loop is closing.
     pub fn lifetime(&self) -> &Lifetime {
         &self.lifetime
     }
@@ -292,12 +293,12 @@ impl SignalLoop {
         self.signals.store()
     }
 
-    /// Signals in, prices in, closings out.
+    /// Takes signals and prices, and closes signals.
     pub fn signals(&self) -> &Arc<Signals> {
         &self.signals
     }
 
-    /// What is learned from the outcomes of closed signals.
+    /// Learns from the outcomes of closed signals.
     pub fn outcomes(&self) -> &Arc<OutcomeLearner> {
         &self.outcomes
     }
@@ -312,7 +313,7 @@ impl SignalLoop {
         &self.trainer
     }
 
-    /// Whether live results are good enough.
+    /// Checks whether live results are good enough.
     pub fn performance(&self) -> &Arc<PerformanceChecks> {
         &self.performance
     }
@@ -322,8 +323,8 @@ impl SignalLoop {
         &self.scheduler
     }
 
-    /// Ends the loop: its scheduler, trainings and whatever waits for candles stop early, other calls begun before are finished,
-    /// and what they acknowledged is safe; later calls fail with [`Error::Closed`].
+    /// Closes the loop. The scheduler, trainings and calls that wait for candles stop early. Other running calls
+    /// finish, and everything they acknowledged is safely stored. Later calls fail with [`Error::Closed`].
     pub async fn close(&self) {
         self.lifetime.refuse_calls();
         self.scheduler.stop().await;
@@ -336,7 +337,7 @@ impl SignalLoop {
     }
 }
 
-/// `SIGNALLOOP_HOME`, else `./ml`.
+/// The default home: `SIGNALLOOP_HOME`, else `./ml`.
 pub fn default_home() -> PathBuf {
     std::env::var_os(HOME_VARIABLE).filter(|home| !home.is_empty()).map_or_else(|| PathBuf::from("ml"), PathBuf::from)
 }

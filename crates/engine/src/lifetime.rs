@@ -1,24 +1,24 @@
-//! How long a loop is open: which calls are under way, and that it closes.
+//! The lifetime of a loop: which calls are running, and whether the loop is closing.
 
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use std::sync::Arc;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-/// A call under way. Closing the loop waits until it is dropped.
+/// A running call. Closing the loop waits until this is dropped.
 pub type Call = OwnedRwLockReadGuard<()>;
 
-/// From opening to closing a loop.
+/// The lifetime of a loop, from opening to closing.
 #[derive(Default)]
 pub struct Lifetime {
-    /// Held for reading by every call under way.
+    /// Every running call holds a read lock on it.
     calls: Arc<RwLock<()>>,
-    /// Raised when the loop closes: long work, and waiting for candles, ends early.
+    /// Raised when the loop closes, so that long work and waits for candles end early.
     closing: Cancel,
 }
 
 impl Lifetime {
-    /// Marks the beginning of a call that closing waits for.
+    /// Marks the start of a call. Closing the loop waits for its end.
     ///
     /// # Errors
     /// [`Error::Closed`] once closing has begun.
@@ -29,12 +29,12 @@ impl Lifetime {
         self.calls.clone().try_read_owned().map_err(|_| Error::Closed)
     }
 
-    /// Begins to close: long work stops early, and later calls fail with [`Error::Closed`].
+    /// Starts closing: long work stops early, and later calls fail with [`Error::Closed`].
     pub fn refuse_calls(&self) {
         self.closing.cancel();
     }
 
-    /// Waits until no call is under way, and refuses calls as long as the guard is kept.
+    /// Waits until no call is running. New calls are refused while the guard is kept.
     pub(super) async fn no_more_calls(&self) -> OwnedRwLockWriteGuard<()> {
         self.refuse_calls();
         self.calls.clone().write_owned().await

@@ -1,4 +1,4 @@
-//! The state of a home in Prometheus' text format, for a scraper.
+//! The state of a home in Prometheus' text format, to be read by a scraper.
 
 use super::SignalLoop;
 use super::status::TaskStatus;
@@ -11,16 +11,16 @@ use scheduler::Outcome;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// The span of the rates, in days; that of `getStats` by default.
+/// The period that the rates cover, in days; it is also the default of `getStats`.
 const RATE_DAYS: i64 = 30;
 
 impl SignalLoop {
-    /// Signals, success, models, candles and the scheduler's tasks in Prometheus' text format (version 0.0.4). Everything
-    /// is read anew, so that what other processes did is in it; of this process alone it says which prices were ignored, and
-    /// how many pooled models were fitted.
+    /// Signals, success rates, models, candles and scheduler tasks in Prometheus' text format (version 0.0.4).
+    /// Everything is read again, so the changes of other processes are included. Only ignored prices and the number of
+    /// fitted pooled models are those of this process.
     ///
     /// # Errors
-    /// [`Error::Storage`]; [`Error::Io`] and [`Error::InvalidConfig`] where a file of the home cannot be read.
+    /// [`Error::Storage`]; [`Error::Io`] and [`Error::InvalidConfig`] if a file of the home cannot be read.
     pub fn metrics(&self) -> Result<String> {
         let mut metrics = Metrics::default();
         metrics.set("info", "The version of signalloop; always 1.", &["version"], &[env!("CARGO_PKG_VERSION")], 1.0)?;
@@ -106,7 +106,7 @@ impl SignalLoop {
     fn candle_metrics(&self, metrics: &mut Metrics, market: &Market) -> Result<()> {
         let of = [market.symbol.as_str(), market.timeframe.as_str()];
         let recent = match self.candles().stored(market) {
-            // A file that must be put right has a metric of its own: `doctor` says what is wrong with it.
+            // Files that need repair have a metric of their own; `doctor` says what is wrong with them.
             Err(Error::BadCandle { .. } | Error::InvalidCandle { .. }) => None,
             recent => Some(recent?),
         };
@@ -141,7 +141,7 @@ fn task_metrics(metrics: &mut Metrics, status: &TaskStatus) -> Result<()> {
     Ok(())
 }
 
-/// The closed, by outcome; closed by price, or else by expiry or by hand.
+/// The number of closed signals by outcome, and by whether they closed by price, by expiry or by hand.
 fn closings(figures: &Figures) -> [(&'static str, u64); 5] {
     [
         ("TOOK_PROFIT", figures.took_profit),
@@ -156,7 +156,7 @@ fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// Metrics named `signalloop_…`, filled once and written out.
+/// The metrics, named `signalloop_…`. They are filled once and written out.
 #[derive(Default)]
 struct Metrics {
     registry: Registry,
@@ -165,7 +165,7 @@ struct Metrics {
 }
 
 impl Metrics {
-    /// Sets the gauge `signalloop_{name}` at these labels.
+    /// Sets the gauge `signalloop_{name}` for these labels.
     fn set(&mut self, name: &'static str, help: &str, labels: &[&str], at: &[&str], value: f64) -> Result<()> {
         let gauge = match self.gauges.entry(name) {
             Entry::Occupied(known) => known.into_mut(),
@@ -179,7 +179,7 @@ impl Metrics {
         Ok(())
     }
 
-    /// Sets the counter `signalloop_{name}` at these labels, once.
+    /// Sets the counter `signalloop_{name}` for these labels. Call it only once for each.
     fn count(&mut self, name: &'static str, help: &str, labels: &[&str], at: &[&str], value: u64) -> Result<()> {
         let counter = match self.counters.entry(name) {
             Entry::Occupied(known) => known.into_mut(),
@@ -202,7 +202,7 @@ fn options(name: &str, help: &str) -> Opts {
     Opts::new(format!("signalloop_{name}"), help)
 }
 
-/// Names and labels are ours: that they are refused is a defect.
+/// The names and labels are fixed in the code, so an error here is a bug.
 fn defect(error: prometheus::Error) -> Error {
     Error::Internal(format!("metrics: {error}"))
 }

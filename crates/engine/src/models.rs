@@ -1,4 +1,4 @@
-//! The models of a home: listing them, rolling back, and comparing their promises with live results.
+//! The models of a home: lists them, rolls them back, and compares their promises with live results.
 
 use super::{CandleFetcher, Event, Events, Lifetime, LivePerformance, ModelChange, Settings, SignalStore};
 use crate::store_location::StoreLocation;
@@ -17,38 +17,38 @@ use std::sync::Arc;
 /// The models of one market.
 #[derive(Debug, Clone)]
 pub struct MarketModels {
-    /// The one in service.
+    /// The model in service.
     pub champion: Listed,
-    /// Every training there was, oldest first: promoted or refused, and why.
+    /// All trainings, oldest first: whether the model was promoted or refused, and why.
     pub trials: Vec<Trial>,
-    /// Every rollback, oldest first.
+    /// All rollbacks, oldest first.
     pub rollbacks: Vec<Rollback>,
 }
 
 /// All models of a home.
 #[derive(Debug, Clone)]
 pub struct ModelList {
-    /// By market.
+    /// The models of each market.
     pub markets: Vec<MarketModels>,
-    /// Lines of the ledger that cannot be read: a crash tore them.
+    /// The number of ledger lines that cannot be read because a crash cut them short.
     pub damaged_lines: usize,
 }
 
-/// What the closed signals of a market's models say of them.
+/// What closed signals say about the models of a market.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveVerdict {
     /// The symbol and timeframe.
     pub market: Market,
     /// The version that was in service.
     pub version: u64,
-    /// What its signals came to, and those of the versions that led to it.
+    /// The results of its signals, and of the signals of the versions before it.
     pub record: LiveRecord,
-    /// The rollback that followed. `None` when promises are kept, and also when they are broken but there is no model to go
-    /// back to, or another one went into service meanwhile.
+    /// The rollback that followed. `None` if the model's promises are kept. Also `None` if they are broken but there is
+    /// no model to go back to, or another model went into service in the meantime.
     pub rollback: Option<Rollback>,
 }
 
-/// The models of a home, or of the database that holds its signals: which serve, and what they predict.
+/// The models of a home, or of the database that stores its signals: which models serve, and what they predict.
 pub struct Models {
     pub(super) settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
@@ -59,12 +59,12 @@ pub struct Models {
     pub(super) registry: Registry,
     /// The markets for which the database is being asked in the background.
     pub(super) asking: Mutex<HashSet<Market>>,
-    /// The reported reasons why models in service cannot be used.
+    /// Why models in service cannot be used, as reported before.
     pub(super) unusable: Mutex<HashMap<Market, String>>,
 }
 
 impl Models {
-    /// The registry that belongs to a store of signals: in the home, or in the same database.
+    /// Opens the registry that belongs to a store of signals: in the home, or in the same database.
     #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
     pub(super) fn registry_at(place: &StoreLocation, settings: &Settings, events: &Arc<Events>) -> Registry {
         let home = settings.home();
@@ -79,7 +79,7 @@ impl Models {
         }
     }
 
-    /// The registry: which version of each market serves.
+    /// The registry, which knows which version of each market serves.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -89,7 +89,7 @@ impl Models {
         Self::registry_at(place, &self.settings, &self.events)
     }
 
-    /// The models in service of this home, with their history; damaged files come as errors.
+    /// The models in service in this home, with their history. Damaged files are returned as errors.
     pub fn list(&self) -> Result<ModelList> {
         let ledger = self.registry().ledger()?;
         let history = |champion: Listed| {
@@ -106,10 +106,10 @@ impl Models {
         Ok(ModelList { markets, damaged_lines: ledger.damaged })
     }
 
-    /// Puts the model before the one in service back into service.
+    /// Puts the previous model back into service.
     ///
     /// # Errors
-    /// [`Error::NoModel`]; [`Error::NoPredecessor`]; [`Error::ModelFile`] when it cannot be told which is in service.
+    /// [`Error::NoModel`]; [`Error::NoPredecessor`]; [`Error::ModelFile`] if it is unknown which model is in service.
     pub fn rollback(&self, market: &Market, reason: Option<&str>) -> Result<Rollback> {
         loop {
             let from = self.registry().champion_version(market)?;
@@ -123,14 +123,15 @@ impl Models {
         }
     }
 
-    /// Weighs closed signals against the probabilities that models gave them, and rolls back when those promises are broken
-    /// ([`weigh`] says when that is). Weighed are the signals of all versions given since the last rollback, or since a model
-    /// was put into service without a comparison with the one before: a version trained every night has too few of its own. A
-    /// signal counts for the version that its `mlPrediction` names, as those of `generateSignal` do.
+    /// Compares the results of closed signals with the probabilities that the models promised, and rolls back if the
+    /// promises are broken ([`weigh`] defines when). It counts the signals of all versions since the last rollback, or
+    /// since a model went into service without being compared with its predecessor. One version alone has too few
+    /// signals if it is retrained every night. A signal counts for the version named in its `mlPrediction`, which
+    /// `generateSignal` fills in.
     ///
-    /// The newest version from before the run of broken promises goes back into service. If none of those can be
-    /// read, the newest of all does, but only if the signals of the model in service alone prove its promise broken.
-    /// In every case the weighing starts again from here.
+    /// The newest version from before the run of broken promises goes back into service. If no such version can be
+    /// read, the newest readable version does, but only if the signals of the model in service alone prove its promise
+    /// broken. In every case, counting starts again from here.
     ///
     /// # Errors
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::Storage`].
@@ -142,10 +143,10 @@ impl Models {
         Ok(LiveVerdict { market: market.clone(), version, record, rollback })
     }
 
-    /// The outcomes of a market's bets that were given after a time, in order of closing.
+    /// The outcomes of the bets of a market that were given after a time, in order of closing.
     fn live_outcomes(&self, market: &Market, since_ms: i64) -> Result<Vec<LiveOutcome>> {
         let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
-        // What was given later closed later.
+        // A signal given after that time also closed after it.
         let filter = StatsFilter { symbol, timeframe, since_ms: Some(since_ms), until_ms: None };
         let mut outcomes = Vec::new();
         self.store.open()?.closed_records(&filter, |record| {
@@ -190,7 +191,7 @@ impl Models {
         }
     }
 
-    /// Emits that a trained model went into service, or that it was refused.
+    /// Emits that a trained model went into service or was refused.
     pub(super) fn tell_of(&self, trial: &Trial) {
         let change = ModelChange { market: trial.market.clone(), version: trial.version, reason: trial.reason.clone() };
         self.events.emit(&if trial.promoted { Event::ModelPromoted(change) } else { Event::ModelRefused(change) });
@@ -206,7 +207,7 @@ impl Models {
     }
 }
 
-/// Broken promises in words.
+/// Describes broken promises in words.
 fn broken(run: &[LiveOutcome], record: &LiveRecord) -> String {
     let versions = || run.iter().map(|outcome| outcome.version);
     let whose = match (versions().min(), versions().max()) {
@@ -223,11 +224,11 @@ fn broken(run: &[LiveOutcome], record: &LiveRecord) -> String {
     )
 }
 
-/// The outcome of a closed signal if it is a model's bet.
+/// The outcome of a closed signal; `None` if the signal is not a model's bet.
 fn live_outcome(record: &Record) -> Option<LiveOutcome> {
     let prediction = [PREDICTION_KEY, "ml_prediction"].iter().find_map(|key| record.signal.extra.get(*key))?;
     if prediction.get(LEVELS_KEY).and_then(Value::as_f64).is_some_and(|scale| scale != 1.0) {
-        // The model made no promise about other levels.
+        // The model promised nothing about other levels.
         return None;
     }
     let version = prediction.get("modelVersion").and_then(Value::as_u64)?;
@@ -240,8 +241,8 @@ fn live_outcome(record: &Record) -> Option<LiveOutcome> {
     (prediction.get("signal") == Some(&direction)).then_some(outcome)
 }
 
-/// Under which key a signal carries the prediction that it was made of.
+/// The key under which a signal carries its prediction.
 pub(super) const PREDICTION_KEY: &str = "mlPrediction";
 
-/// Under which key a prediction says that the levels of its signal are others than those it is about.
+/// The key in a prediction for the distance of the signal's levels, relative to those that the model was trained on.
 pub(super) const LEVELS_KEY: &str = "levelsScale";

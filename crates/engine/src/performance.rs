@@ -1,9 +1,8 @@
-//! Judging live results: conservative mode, emergency training, drift. The rules are in
-//! [`learning::performance`] and [`learning::drift`]; this module applies them to the store and reports
-//! the result.
+//! Judges live results: conservative mode, emergency training, drift. The rules are in [`learning::performance`] and
+//! [`learning::drift`]; this module applies them to the store and reports the result.
 //!
-//! No caller waits for this. A closing requests a check, which runs in the background half a second later, once for
-//! all closings of that time.
+//! Callers never wait for a check. A closing requests one, which runs in the background half a second later and covers
+//! all closings up to then.
 
 use super::performance_state::{DriftState, LivePerformance, PerformanceState, is_new};
 use super::{Event, Events, Lifetime, Models, Settings, SignalStore, TrainMode, TrainRequest, Trainer};
@@ -29,10 +28,10 @@ use std::time::Duration;
 
 /// Closings within this time share one check.
 const DEBOUNCE: Duration = Duration::from_millis(500);
-/// Recent signals that the entry test compares, and how many before them it compares with at most.
+/// The entry test compares this many recent signals with at most `BEFORE` earlier ones.
 const RECENT: usize = 50;
 const BEFORE: usize = 200;
-/// The chance of a false alarm of one entry test; small, for there are many of them.
+/// The probability that one entry test raises a false alarm. It is small because there are many tests.
 const ALPHA: f64 = 0.001;
 
 /// Judges live results in the background: conservative mode, emergency training, drift.
@@ -60,20 +59,20 @@ pub(super) struct CheckState {
     problem: Mutex<Option<String>>,
 }
 
-/// Conservative mode as statistics tell it.
+/// Conservative mode, as the statistics report it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConservativeMode {
-    /// Some of what was asked for is in it.
+    /// Whether it is on for at least one of the requested scopes.
     pub active: bool,
-    /// Since when, UTC epoch ms, the first of them.
+    /// When it began in the first of these scopes, UTC epoch ms.
     pub since_ms: Option<i64>,
-    /// The results that led to it, in words, of the first of them.
+    /// The results that caused it in the first of these scopes, in words.
     pub reason: Option<String>,
-    /// What is in it: `home`, or a market, `BTCUSDT 1h`.
+    /// The scopes where it is on: `home`, or a market such as `BTCUSDT 1h`.
     pub scopes: Vec<String>,
 }
 
-/// Evidence in words.
+/// Describes evidence in words.
 pub fn in_words(evidence: &Evidence, rule: PoorRule) -> String {
     let Evidence { closed, effective, successes, mean_profit, .. } = evidence;
     let results = match rule {
@@ -82,7 +81,7 @@ pub fn in_words(evidence: &Evidence, rule: PoorRule) -> String {
         }
         PoorRule::Expectancy => format!("{closed} closed signals earned {mean_profit:+.3} % on average after costs"),
     };
-    // A file of an earlier version does not say what they are worth.
+    // Files of an earlier version lack the effective number.
     if *effective > 0.0 && *effective < *closed as f64 {
         format!("{results}; they overlap, and are worth {effective:.0} independent ones")
     } else {
@@ -91,7 +90,7 @@ pub fn in_words(evidence: &Evidence, rule: PoorRule) -> String {
 }
 
 impl LivePerformance {
-    /// Percentage points, as a probability, that a bet on `market` needs above break-even: 0, but in conservative mode.
+    /// By how much the probability of a bet on `market` must exceed break-even: 0, except in conservative mode.
     pub(super) fn conservative_margin<'a>(
         &'a self,
         market: &'a Market,
@@ -109,7 +108,7 @@ impl LivePerformance {
         }
     }
 
-    /// How strongly feedback weighs in a training of `market`: 0.3, and 0.5 in conservative mode.
+    /// How strongly live feedback weighs in a training of `market`: 0.3, or 0.5 in conservative mode.
     ///
     /// # Errors
     /// [`Error::Io`] when `performance.json` cannot be read.
@@ -117,7 +116,7 @@ impl LivePerformance {
         Ok(self.state().wait()?.performance.feedback_strength(market))
     }
 
-    /// Conservative mode of what a filter asks for.
+    /// The conservative mode of the scopes that a filter selects.
     ///
     /// # Errors
     /// [`Error::Io`] when `performance.json` cannot be read.
@@ -152,14 +151,14 @@ impl LivePerformance {
 }
 
 impl PerformanceChecks {
-    /// What is known of live results.
+    /// The state of live results.
     pub fn live(&self) -> &Arc<LivePerformance> {
         &self.performance
     }
 
-    /// Emits a manual close, and requests a check.
+    /// Emits that a signal was closed by hand, and requests a check.
     pub(super) fn after_closing_by_hand(self: &Arc<Self>, store: &FeedbackStore, id: &str) -> Result<()> {
-        // The record is read again only if somebody listens.
+        // The record is read again only if there are listeners.
         if !self.events.is_empty()
             && let Some(signal) = store.get(id)?.as_ref().and_then(ClosedSignal::of)
         {
@@ -169,7 +168,7 @@ impl PerformanceChecks {
         Ok(())
     }
 
-    /// Emits closings by price, and requests a check.
+    /// Emits that prices closed signals, and requests a check.
     pub(super) fn after_closing(self: &Arc<Self>, closed: &[ClosedSignal]) {
         if closed.is_empty() {
             return;
@@ -190,7 +189,7 @@ impl PerformanceChecks {
                 tokio::time::sleep(DEBOUNCE).await;
                 Ok(())
             };
-            // A loop that closes needs no check any more.
+            // No check is needed once the loop is closing.
             if this.lifetime.closing().unless(wait).await.is_err() {
                 return;
             }
@@ -209,14 +208,14 @@ impl PerformanceChecks {
     }
 
     /// Judges the live results up to `now_ms`: turns conservative mode on and off, starts emergency trainings in the
-    /// background, and reports drift. When it returns, `performance.json` has the changes. It reads the store and may
-    /// take a while, so call it on a thread that may block, inside a tokio runtime.
+    /// background, and reports drift. When it returns, `performance.json` contains the changes. It reads the store and
+    /// may take a while, so call it on a thread that may block, inside a tokio runtime.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Io`] when files cannot be read or written, [`Error::Closed`].
     pub fn check(self: &Arc<Self>, now_ms: i64) -> Result<()> {
         let _one_at_a_time = self.state.running.lock();
-        // Reset only now: while a check waits for this one, closings need not request a third.
+        // Reset only after the lock is taken: a check that waits for the lock covers all closings until then.
         self.state.asked.store(false, Ordering::Release);
         let config = self.settings.config();
         let rule = &config.poor_performance;
@@ -233,7 +232,7 @@ impl PerformanceChecks {
         let markets: BTreeSet<&Market> = outcomes.iter().map(|outcome| &outcome.market).collect();
         for market in markets {
             match self.models.check_live(market) {
-                // Signals from another source need no model.
+                // Signals that no model generated have no model to check.
                 Ok(_) | Err(Error::NoModel { .. }) => {}
                 Err(error) => {
                     self.events.emit(&Event::Warning(format!("the model of {market} could not be checked: {error}")))
@@ -252,7 +251,7 @@ impl PerformanceChecks {
         Ok(())
     }
 
-    /// Continues the models of markets that drift, in the background. Not needed beside an emergency training, which
+    /// Continues the models of markets with drift, in the background. Not needed during an emergency training, which
     /// does more.
     fn update_what_drifts(self: &Arc<Self>, news: &[Event]) {
         let drifting = news.iter().filter_map(|event| match event {
@@ -272,7 +271,8 @@ impl PerformanceChecks {
         });
     }
 
-    /// The markets to retrain now, noted as started; `None` if there are none, or while such a training runs.
+    /// Returns the markets to retrain now, and notes that their training has started. `None` if there are none, or if
+    /// such a training is running.
     fn begin_emergency(
         &self,
         performance: &mut Performance,
@@ -283,7 +283,7 @@ impl PerformanceChecks {
             return None;
         }
         let mut markets = performance.due(&config.poor_performance, now_ms);
-        // Only markets with a model are retrained; signals from another source need none.
+        // Only markets with a model are retrained. Signals from other sources have none.
         markets.retain(|market| self.models.registry().champion_version(market).is_ok());
         if markets.is_empty() {
             return None;
@@ -294,7 +294,7 @@ impl PerformanceChecks {
     }
 
     async fn emergency_training(self: &Arc<Self>, markets: Vec<Market>) {
-        // Closing cancels a training and then waits for its end, as for any other call.
+        // Closing the loop cancels this training and waits for its end, as for any other call.
         let Ok(_call) = self.lifetime.begin() else { return };
         self.events.emit(&Event::EmergencyTrainingStarted(markets.clone()));
         let trained = self.train_in_background(&markets, TrainMode::Symbol).await;
@@ -313,7 +313,7 @@ impl PerformanceChecks {
         self.events.emit(&Event::EmergencyTrainingFinished { markets, trained });
     }
 
-    /// Trains these markets and reports what fails. Returns those that were trained.
+    /// Trains these markets and reports failures. Returns the markets that were trained.
     async fn train_in_background(self: &Arc<Self>, markets: &[Market], mode: TrainMode) -> Vec<Market> {
         let mut trained = Vec::new();
         for (timeframe, symbols) in by_timeframe(markets) {
@@ -344,12 +344,12 @@ impl PerformanceChecks {
         trained
     }
 
-    /// Drift that was not reported yet, of the markets with closings in the window.
+    /// Finds drift that was not reported yet, in markets with closings in the window.
     fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
         let mut found = Vec::new();
         let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
         markets.sort();
-        // The first closing in the window of each market.
+        // Keeps the first closing in the window of each market.
         markets.dedup_by_key(|(market, _)| *market);
         for (market, first_ms) in markets {
             let place = known.iter().position(|state| state.market == *market).unwrap_or_else(|| {
@@ -364,7 +364,8 @@ impl PerformanceChecks {
         Ok(found)
     }
 
-    /// Tests once [`RECENT`] signals have closed since the last test, so no signal is tested twice as recent.
+    /// Tests for drift once [`RECENT`] signals have closed since the last test, so each signal is tested as recent only
+    /// once.
     fn entry_drift(&self, state: &mut DriftState, ended: &[Ended]) -> Result<Option<Event>> {
         let split = ended.partition_point(|one| one.closed_ms <= state.entries_ms);
         let Some(last) = ended.last().filter(|_| ended.len() - split >= RECENT) else { return Ok(None) };
@@ -395,12 +396,12 @@ fn of_market(market: &Market) -> StatsFilter {
     StatsFilter { symbol: Some(market.symbol.clone()), timeframe: Some(market.timeframe), ..StatsFilter::default() }
 }
 
-/// Alarms of a market that were not reported yet. The monitor is fed with all outcomes of the market each time, so a
-/// restart loses nothing.
+/// The drift alarms of a market that were not reported yet. The monitor processes all outcomes of the market each time,
+/// so a restart loses nothing.
 fn outcome_drift(state: &mut DriftState, ended: &[Ended]) -> Vec<Event> {
     let mut monitor = OutcomeMonitor::default();
     let alarms = ended.iter().filter_map(|one| monitor.next(one.succeeded, one.given_ms, one.closed_ms));
-    // The closings of one candle have the same time, and some may become known later.
+    // All closings of one candle have the same time, and some of them may become known later.
     let is_new = |drift: &OutcomeDrift| drift.at_ms >= state.outcomes_ms && Some(drift.at_ms) != state.alarm_ms;
     let found: Vec<OutcomeDrift> = alarms.filter(is_new).collect();
     state.alarm_ms = found.last().map(|drift| drift.at_ms).or(state.alarm_ms);
@@ -408,7 +409,7 @@ fn outcome_drift(state: &mut DriftState, ended: &[Ended]) -> Vec<Event> {
     found.into_iter().map(|drift| Event::OutcomeDrift(state.market.clone(), drift)).collect()
 }
 
-/// The numbers that were known when a signal was given, by name.
+/// The numbers known when a signal was given, with their names.
 fn known_at_entry(record: &Record) -> Vec<(String, f64)> {
     let mut known = record.signal.indicators.numbers();
     known.iter_mut().for_each(|(name, _)| name.insert_str(0, "indicators."));

@@ -1,6 +1,6 @@
-//! The performance state: what the loop knows of its own live results. It is kept in `performance.json` of the home.
-//! With a database, the state is a row that one instance changes at a time, and the file is a copy of it, so that
-//! readers never wait for another machine.
+//! The performance state: what the loop knows about its own live results. It is stored in `performance.json` in the
+//! home. With a database, the state is a row that one instance changes at a time. The file is then a copy of the row,
+//! so that readers never wait for another machine.
 
 use super::{Event, Events, Settings};
 use domain::answer::Answer;
@@ -17,32 +17,32 @@ use storage::disk::Lock;
 use storage::lock::{FileLock, Guard};
 use storage::{Stamp, create_folder, write_atomically};
 
-/// The age after which the copy is refreshed from the database.
+/// The copy is refreshed from the database when it is older than this.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long to wait for other processes, which read signals while they hold the lock.
+/// How long to wait for the lock. Other processes read signals while they hold it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `performance.json`: what the loop knows of its own live results.
+/// The content of `performance.json`: what the loop knows about its own live results.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct PerformanceState {
-    /// The version of the row that this is a copy of; missing without a database.
+    /// The version of the database row that this is a copy of; missing without a database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<i64>,
     pub performance: Performance,
-    /// The drift that was reported, by market.
+    /// How far each market was checked for drift, and what was reported.
     pub drift: Vec<DriftState>,
 }
 
-/// Up to where a market was checked for drift.
+/// How far a market was checked for drift.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct DriftState {
     #[serde(flatten)]
     pub market: Market,
     /// The outcome test has seen closings before this time.
     pub outcomes_ms: i64,
-    /// The closing time of the outcome that raised the last reported alarm. Others of the same millisecond may come
-    /// later.
+    /// The closing time of the outcome that raised the last reported alarm. Other outcomes of the same millisecond may
+    /// become known later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alarm_ms: Option<i64>,
     /// Closings after this time are new to the entry test.
@@ -62,7 +62,7 @@ pub(super) struct PerformanceCache {
     problem: Arc<Mutex<Option<String>>>,
 }
 
-/// What is known of the loop's own live results: conservative mode, and which drift was reported.
+/// What the loop knows about its own live results: conservative mode, and which drift was reported.
 pub struct LivePerformance {
     pub(super) settings: Arc<Settings>,
     events: Arc<Events>,
@@ -75,8 +75,8 @@ impl LivePerformance {
         Self { settings, events, coordination, cache: PerformanceCache::default() }
     }
 
-    /// The current state. Ready unless its file has changed. A damaged file is reported and counts as empty;
-    /// everything in it can be derived from the signals again.
+    /// The current state. Ready at once unless its file has changed. A damaged file is reported and counts as empty,
+    /// because everything in it can be derived from the signals again.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read.
@@ -109,12 +109,12 @@ impl LivePerformance {
         Ok(state)
     }
 
-    /// Changes the state. `next` is called again if another instance was faster. Waits for other processes and for
-    /// the database.
+    /// Changes the state. If another instance changes it first, `next` is called again on the new state. Waits for
+    /// other processes and for the database.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Storage`] when it cannot be read or written; [`Error::Busy`] when another process
-    /// keeps the lock; those of `next`. Nothing was changed then.
+    /// [`Error::Io`], [`Error::Storage`] if it cannot be read or written; [`Error::Busy`] if another process keeps the
+    /// lock; the errors of `next`. After an error, nothing was changed.
     pub(super) fn change<T>(&self, mut next: impl FnMut(&mut PerformanceState) -> Result<T>) -> Result<T> {
         let _between_processes = self.lock()?;
         let memo = self.coordination.versioned_cell();
@@ -181,7 +181,7 @@ impl LivePerformance {
         self.settings.home().join("performance.json")
     }
 
-    /// Locks the state against changes of other processes, until dropped.
+    /// Locks the state against changes by other processes. The lock is released when the guard is dropped.
     fn lock(&self) -> Result<Guard> {
         create_folder(self.settings.home())?;
         let path = self.settings.home().join("performance.lock");
@@ -189,7 +189,7 @@ impl LivePerformance {
     }
 }
 
-/// Notes the current problem, or that there is none. Returns the problem if it was not known before.
+/// Remembers the current problem, or that there is none. Returns the problem if it is new.
 pub(super) fn is_new(known: &Mutex<Option<String>>, problem: Option<String>) -> Option<String> {
     let before = std::mem::replace(&mut *known.lock(), problem.clone());
     problem.filter(|problem| before.as_ref() != Some(problem))
@@ -205,7 +205,7 @@ fn encode(state: &PerformanceState) -> Result<String> {
         .map_err(|e| Error::Internal(format!("cannot encode the state of performance: {e}")))
 }
 
-/// Makes the file a copy of the row. If this process changed it meanwhile, it is copied again a second later.
+/// Copies the row to the file. If this process changed the file in the meantime, it is copied again a second later.
 fn copy(path: &Path, version: i64, text: &str) -> Result<()> {
     let there: Option<PerformanceState> = std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
     if there.is_some_and(|there| there.version == Some(version)) {

@@ -1,5 +1,5 @@
-//! The pooled models of one training, one for each timeframe. The market that needs it first trains it, and the
-//! others share it.
+//! The pooled models of one training, one for each timeframe. The first market that needs one trains it, and the others
+//! share it.
 
 use super::performance_state::LivePerformance;
 use super::train::{Phase, TrainingRun};
@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OnceCell;
 
-/// A training uses at most so many live signals, the newest.
+/// A training uses at most this many live signals, the newest ones.
 const MAX_LIVE_ROWS: usize = 10_000;
 
-/// The rows of a market, and what was found in its candle file.
+/// The rows of a market, and the problems found in its candle file.
 #[derive(Clone)]
 pub(super) struct LoadedMarket {
     pub data: Arc<Dataset>,
@@ -31,17 +31,18 @@ pub(super) struct LoadedMarket {
 /// The markets of a timeframe, each with its rows or the reason why it has none.
 type LoadedMarkets = Arc<HashMap<Market, Result<LoadedMarket>>>;
 
-/// A trained pool, and how long the training took.
+/// A trained pooled model, and how long its training took.
 #[derive(Clone)]
 pub(super) struct FittedPool {
     pub training: Continued<Arc<PoolTraining>>,
     pub duration_ms: u64,
 }
 
-/// Which pool: of candles with or without volume, and the name of the one that it continues; `None` for a training in full.
+/// The key of a pool: whether its candles lack volume, and the name of the pool that it continues (`None` if it is
+/// trained in full).
 type PoolKey = (bool, Option<String>);
 
-/// The pools of a training.
+/// The pools of one training.
 #[derive(Default)]
 pub(super) struct Pools {
     timeframes: Mutex<HashMap<Timeframe, Arc<TimeframePools>>>,
@@ -66,7 +67,7 @@ impl Trainer {
         markets.get(market).cloned().unwrap_or_else(|| Err(self.fetcher.candles().none_stored(market)))
     }
 
-    /// The pool that `loaded` belongs to: trained in full, or `champion`'s continued.
+    /// The pooled model for `loaded`: trained in full, or continued from that of `champion`.
     pub(super) async fn built(
         self: &Arc<Self>,
         loaded: &LoadedMarket,
@@ -86,7 +87,7 @@ impl Trainer {
         let old = champion.map(|champion| champion.pool.clone());
         let built = cell.get_or_init(|| self.build(timeframe, together, old, run)).await.clone();
         match built {
-            // The error names the market that has too few rows, not the pool.
+            // The error names the market that has too few rows, instead of the pool.
             Err(Error::NoData(_)) => Err(loaded.data.shortage()),
             built => built,
         }
@@ -117,7 +118,7 @@ impl Trainer {
             .await
     }
 
-    /// The rows of all markets that share a pool: those asked for, and those configured, as far as they have candles.
+    /// The rows of all markets that share a pool: the requested ones and the configured ones, if they have candles.
     async fn pooled_markets(self: &Arc<Self>, timeframe: Timeframe, run: &Arc<TrainingRun>) -> Result<LoadedMarkets> {
         let of = run.pools.of(timeframe);
         let load = || async {
@@ -142,7 +143,7 @@ impl Trainer {
     }
 }
 
-/// What models are trained on: stored candles, and what became of live signals.
+/// The data that models are trained on: stored candles, and the outcomes of live signals.
 pub(super) struct TrainingData {
     pub(super) settings: Arc<Settings>,
     pub(super) store: Arc<SignalStore>,
@@ -154,7 +155,7 @@ impl TrainingData {
         Self { settings, store, performance }
     }
 
-    /// The rows of a market; `None` where it has no candle file.
+    /// The rows of a market; `None` if it has no candle file.
     fn load(&self, market: &Market) -> Result<Option<LoadedMarket>> {
         let path = candle_file(&self.settings.data_folder(), market);
         if !path.exists() {
@@ -181,7 +182,7 @@ impl TrainingData {
     }
 }
 
-/// A closed signal as a row; `None` without a direction or a result.
+/// Converts a closed signal to a row; `None` if it has no direction or no result.
 fn live_row(record: Record) -> Option<LiveRow> {
     let closing = record.closing?;
     closing.outcome.succeeded()?;

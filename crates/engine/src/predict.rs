@@ -1,4 +1,4 @@
-//! What to do next: predictions and generated signals.
+//! Predictions, and the signals generated from them.
 
 use super::Models;
 use super::account::ProgressMeter;
@@ -23,21 +23,22 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-/// Candles that a signal of a market without any begins with: a page, and more than a prediction looks at.
+/// The number of candles fetched first for a market that has none. It is one page, and more than a prediction needs.
 const FIRST_CANDLES: u32 = 1000;
-/// Features of up to so many candles are computed on the caller's thread. It takes a tenth of a millisecond at most.
+/// Up to this many candles, features are computed on the caller's thread. That takes a tenth of a millisecond at most.
 const AT_ONCE: usize = 500;
 
-/// A bet, or why there is none.
+/// The direction to bet on, or the reason not to bet.
 pub type Decision = std::result::Result<Direction, Abstention>;
 
-/// How far stop and target lie from the entry, relative to what the model was trained on; the ratio of the two stays. The model's
-/// probabilities are about the distance that it was trained on: how often others succeed was not measured.
+/// How far stop and target are from the entry, relative to the distance that the model was trained on. Their ratio
+/// stays the same. The model's probabilities hold only for the distance it was trained on; success at other distances
+/// was not measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Risk {
     /// Two thirds of the distance.
     Low,
-    /// The distance that the model's probabilities are about. The default.
+    /// The distance that the model was trained on. The default.
     #[default]
     Medium,
     /// Four thirds of the distance.
@@ -54,22 +55,23 @@ impl Risk {
     }
 }
 
-/// What a model says of the bar after the last candle.
+/// What a model predicts at the close of the last candle.
 #[derive(Debug, Clone)]
 pub struct Prediction {
     /// The market.
     pub market: Market,
-    /// The bet, or why there is none.
+    /// The direction to bet on, or the reason not to bet.
     pub decision: Decision,
-    /// That a BUY, a SELL, neither would succeed.
+    /// The probabilities that a BUY succeeds, that a SELL succeeds, and that neither does.
     pub probabilities: Probabilities,
-    /// What BUY and SELL would have without any knowledge.
+    /// The base rates: how often a BUY and a SELL succeed on average, whatever the features.
     pub base_rates: [f64; 2],
-    /// What the model says of a BUY and a SELL here, and what they win and lose; `None` without features.
+    /// The model's probabilities for a BUY and a SELL here, and what each wins and loses; `None` without features.
     pub bets: Option<([f64; 2], [Costs; 2])>,
-    /// What a bet's probability needs above that: 0, but in conservative mode.
+    /// By how much the probability of a bet must exceed break-even: 0, except in conservative mode.
     pub margin: f64,
-    /// How far the levels lie, relative to those that the probabilities are about; 1 unless a [`Risk`] has them elsewhere.
+    /// How far the levels are from the entry, relative to the distance that the model was trained on. 1 unless a
+    /// [`Risk`] changes it.
     pub levels_scale: f64,
     /// The last close.
     pub price: f64,
@@ -77,16 +79,16 @@ pub struct Prediction {
     pub atr: Option<f64>,
     /// Close time of the last candle, UTC epoch ms.
     pub candle_close_ms: i64,
-    /// A newer candle should have closed since the last one: the market has moved on. While it is closed, none has.
+    /// Whether a newer candle should exist by now, so that the price is out of date. False while the market is closed.
     pub stale: bool,
-    /// When the market trades, as the candles tell: a bet expires by it.
+    /// The trading hours of the market, learned from its candles. The expiry of a bet follows them.
     pub calendar: Arc<Calendar>,
-    /// The model that said so.
+    /// The model that made the prediction.
     pub model: Arc<Model>,
 }
 
 impl Prediction {
-    /// The probability of what the decision says: of its bet, or that neither bet would succeed.
+    /// The probability that the decision is right: that its bet succeeds or, for a HOLD, that neither bet does.
     pub fn confidence(&self) -> f64 {
         match self.decision {
             Ok(Direction::Buy) => self.probabilities.buy,
@@ -95,9 +97,9 @@ impl Prediction {
         }
     }
 
-    /// How sure the model is of its decision, as a share, against what speaks most for another: of a bet against the opposite
-    /// one, of a HOLD against the better bet. `None` where it is of no opinion: without skill, or without anything to judge by. A
-    /// HOLD for want of an edge is an opinion only where the model knows something of both bets.
+    /// The probability of the decision as a share of itself and its strongest alternative: the opposite bet, or for a
+    /// HOLD the better bet. `None` if the model has no opinion, because it has no skill or lacks something it needs. A
+    /// HOLD without an edge counts as an opinion only if the model knows something about both bets.
     pub fn certainty(&self) -> Option<f64> {
         let Probabilities { buy, sell, hold } = self.probabilities;
         let knows_both =
@@ -114,8 +116,8 @@ impl Prediction {
         Some(own / (own + other))
     }
 
-    /// The success probability at which a bet earns nothing after costs: the one decided on, for a HOLD the one that would be
-    /// expected to earn more. `None` without features, and for levels that were not measured.
+    /// The success probability at which a bet earns nothing after costs: of the chosen bet, or for a HOLD of the bet
+    /// with the higher expected profit. `None` without features, and for levels that the model was not trained on.
     pub fn break_even(&self) -> Option<f64> {
         let (_, [buy, sell]) = self.bets.filter(|_| self.is_measured())?;
         let Probabilities { buy: p, sell: q, .. } = self.probabilities;
@@ -123,13 +125,14 @@ impl Prediction {
         Some(if is_buy { buy.break_even() } else { sell.break_even() })
     }
 
-    /// Whether the probabilities are about the levels of the signal.
+    /// Whether the model was trained on levels at the signal's distance.
     pub fn is_measured(&self) -> bool {
         self.levels_scale == 1.0
     }
 
-    /// The same of levels that are as near, or as far, as `risk` has them. Costs weigh more on near ones; far ones, of which nothing
-    /// was measured either, get no bet that the measured ones would not get.
+    /// The same prediction with levels as near or as far as `risk` says. Near levels make costs weigh more. Far levels
+    /// do not make costs weigh less, because they were not measured: they never get a bet that medium levels would not
+    /// get.
     pub fn at(mut self, risk: Risk) -> Self {
         self.levels_scale = risk.scale();
         if let Some((stated, costs)) = self.bets {
@@ -140,8 +143,8 @@ impl Prediction {
         self
     }
 
-    /// Why there is no signal, in words; for a bet, what speaks for it. Where the levels are others than those that were measured, it
-    /// says so.
+    /// Explains in words why there is no signal or, for a bet, what supports it. Mentions levels that the model was not
+    /// trained on.
     pub fn rationale(&self) -> String {
         let names_probabilities =
             matches!(self.decision, Ok(_) | Err(Abstention::NoEdge | Abstention::ConservativeMode));
@@ -195,10 +198,10 @@ impl Prediction {
     }
 }
 
-/// A prediction made into a signal.
+/// A signal generated from a prediction.
 #[derive(Debug, Clone)]
 pub struct GeneratedSignal {
-    /// What it rests on; its decision is the signal's.
+    /// The prediction. Its decision is the signal's.
     pub prediction: Prediction,
     /// Stop loss; `None` for a HOLD.
     pub stop_loss: Option<f64>,
@@ -208,12 +211,13 @@ pub struct GeneratedSignal {
     pub timestamp_ms: i64,
     /// When it expires, UTC epoch ms; `None` for a HOLD.
     pub expires_ms: Option<i64>,
-    /// The exchange's words when candles could not be brought up to date.
+    /// The exchange's error message if the candles could not be brought up to date.
     pub warning: Option<String>,
 }
 
 impl GeneratedSignal {
-    /// The signal of a prediction, given at `timestamp_ms`, with levels as near or far as [`Prediction::at`] has them.
+    /// Makes a signal of a prediction at `timestamp_ms`. Its levels are as near or as far as [`Prediction::at`] has set
+    /// them.
     pub fn new(mut prediction: Prediction, timestamp_ms: i64) -> Self {
         let shape = prediction.model.record.shape();
         let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
@@ -234,7 +238,7 @@ impl GeneratedSignal {
         }
     }
 
-    /// The same as the store records it, with what the model promised, and which model it was.
+    /// The signal as the store records it, with the model's version and the probability that it promised.
     pub fn to_signal(&self) -> Signal {
         let prediction = &self.prediction;
         let mut promised = json!({
@@ -264,9 +268,9 @@ impl GeneratedSignal {
         }
     }
 
-    /// A new unique id that tells market and time.
+    /// A new unique id that contains the market and the time.
     pub fn id(&self) -> String {
-        // The standard hasher is seeded anew from the system's randomness.
+        // The standard hasher gets a new random seed from the system each time.
         let random = RandomState::new().build_hasher().finish();
         format!("{}-{}-{:08x}", self.prediction.market.file_stem(), self.timestamp_ms, random as u32)
     }
@@ -276,19 +280,20 @@ impl GeneratedSignal {
 struct Basis<'a> {
     candles: Candles<'a>,
     last: Candle,
-    /// When their market trades.
+    /// The trading hours of the market.
     calendar: Arc<Calendar>,
 }
 
 enum Candles<'a> {
     Given(&'a [Candle]),
-    /// Whose features are kept for whoever asks next.
+    /// The features of these are cached for later callers.
     Stored(Arc<RecentCandles>),
 }
 
 impl<'a> Basis<'a> {
-    /// Of candles that a caller hands over. Their market trades as the stored ones say, which are more. Where none are stored, or
-    /// those say that it never closes, the given ones are asked. `stored` finds those, or `None` where that must not be waited for.
+    /// Uses candles that a caller gives. Their trading hours are those of the stored candles, because there are more of
+    /// them. If none are stored, or if they show no closing hours, the hours are learned from the given candles.
+    /// `stored` returns the stored candles, or `None` if finding them would have to wait.
     fn given(
         market: &Market,
         candles: &'a [Candle],
@@ -325,7 +330,7 @@ impl<'a> Basis<'a> {
         }
     }
 
-    /// The features of the last candle and its average true range.
+    /// The features of the last candle, and the average true range.
     fn latest(&self) -> Latest {
         match &self.candles {
             Candles::Given(candles) => features::latest_within(candles, &self.calendar),
@@ -334,7 +339,7 @@ impl<'a> Basis<'a> {
     }
 }
 
-/// The last of candles that are enough.
+/// The last candle; fails if there are too few candles.
 fn last_of(market: &Market, candles: &[Candle]) -> Result<Candle> {
     let last = candles.last().filter(|_| candles.len() >= MIN_CANDLES);
     last.copied().ok_or_else(|| {
@@ -344,8 +349,8 @@ fn last_of(market: &Market, candles: &[Candle]) -> Result<Candle> {
 }
 
 impl Models {
-    /// Predicts from `candles` (oldest first; a last one that is still open is left out), or from the stored ones.
-    /// Ready if the model and what else it needs is in memory, unless the series is long.
+    /// Predicts from `candles` (oldest first; if the last one is still open, it is left out), or from the stored ones.
+    /// Ready at once if everything it needs is in memory, unless the series is long.
     ///
     /// # Errors
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
@@ -384,7 +389,7 @@ impl Models {
 
     fn predict_reading(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
         let basis = match candles {
-            // Stored candles that cannot be read are no reason to refuse those that are given.
+            // Given candles are used even if the stored ones cannot be read.
             Some(candles) => {
                 let stored = || Some(self.fetcher.candles().recent(market).ok().flatten());
                 let basis = Basis::given(market, candles, self.settings.now_ms(), stored)?;
@@ -401,8 +406,8 @@ impl Models {
     }
 
     /// Whether a usable model is in service; `false` once the loop is closed. A model that cannot be used is reported
-    /// as a warning, once. Never waits for a database: if it was not asked yet, the answer is `false`, and it is
-    /// asked in the background.
+    /// as a warning, once. Never waits for a database: until the database has answered once, the result is `false`, and
+    /// it is asked in the background.
     pub fn has_model(self: &Arc<Self>, market: &Market) -> bool {
         if self.lifetime.begin().is_err() {
             return false;
@@ -480,11 +485,11 @@ impl Models {
         Ok(prediction)
     }
 
-    /// Brings the candles up to date and makes a signal of the prediction. If the candles stay out of date, the
-    /// signal is a HOLD, because its entry price would be wrong.
+    /// Brings the candles up to date and generates a signal. If the candles stay out of date, the signal is a HOLD,
+    /// because its entry price would be wrong.
     ///
     /// # Errors
-    /// As [`Self::predict`]; [`Error::Cancelled`] when the loop was closed meanwhile.
+    /// As [`Self::predict`]; [`Error::Cancelled`] if the loop was closed in the meantime.
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Only recent candles are fetched, because the signal should not wait for older ones.
         let stored = candle_file(&self.settings.data_folder(), market).exists();

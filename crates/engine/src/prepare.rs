@@ -1,4 +1,5 @@
-//! Prepares in the background what a recording needs for its forecast: models of candles, and what has closed before.
+//! Prepares in the background what a recording needs for its forecast: models of candles, and the earlier closed
+//! signals.
 
 use super::{Event, OutcomeLearner};
 use domain::error::Error;
@@ -7,7 +8,7 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// What recordings needed and could not wait for.
+/// What recordings needed but could not wait for.
 #[derive(Debug, Default)]
 pub(super) struct Preparing(Mutex<Wanted>);
 
@@ -15,18 +16,18 @@ pub(super) struct Preparing(Mutex<Wanted>);
 struct Wanted {
     /// Markets whose models of candles were needed.
     known: HashSet<Market>,
-    /// Those whose models were not read yet.
+    /// Markets among them whose models were not read yet.
     unread: Vec<Market>,
-    /// Signals closed before the process started, and were not learned from yet.
+    /// Whether signals closed before the process started and were not learned from yet.
     closings: bool,
-    /// The first price or signal came.
+    /// Whether the first price or signal has arrived.
     begun: bool,
-    /// A task is preparing.
+    /// Whether a task is preparing.
     under_way: bool,
 }
 
 impl Preparing {
-    /// A signal of this market is being recorded.
+    /// Notes that a signal of this market is being recorded.
     pub fn ask(&self, market: &Market) {
         let mut wanted = self.0.lock();
         if !wanted.known.contains(market) {
@@ -35,7 +36,7 @@ impl Preparing {
         }
     }
 
-    /// A price or a signal came. On the first one, `closed` says whether signals have closed before.
+    /// Notes that a price or a signal has arrived. For the first one, `closed` says whether signals have closed before.
     fn begin(&self, closed: impl FnOnce() -> bool) {
         let mut wanted = self.0.lock();
         if !std::mem::replace(&mut wanted.begun, true) {
@@ -43,7 +44,7 @@ impl Preparing {
         }
     }
 
-    /// The models to read, and whether to learn. Whoever gets them calls [`Self::done`] afterwards.
+    /// The models to read, and whether to learn. The caller must call [`Self::done`] afterwards.
     fn take(&self) -> Option<(Vec<Market>, bool)> {
         let mut wanted = self.0.lock();
         if wanted.under_way || !wanted.closings && wanted.unread.is_empty() {
@@ -59,8 +60,8 @@ impl Preparing {
 }
 
 impl OutcomeLearner {
-    /// Starts in the background what is needed: reads models of candles and, once, learns from what has closed. Costs
-    /// nothing if nothing is needed.
+    /// Starts in the background what is needed: reads models of candles and, once, learns from earlier closed signals.
+    /// Does nothing if nothing is needed.
     pub(super) fn prepare(self: &Arc<Self>) {
         self.preparing.begin(|| self.store.if_open().is_some_and(|store| store.extent().1 > 0));
         let Some((markets, learn)) = self.preparing.take() else { return };

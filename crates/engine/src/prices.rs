@@ -1,4 +1,4 @@
-//! Prices, passed to the store in the order in which they were given.
+//! Passes prices to the store in the order in which they were given.
 
 use super::{Event, Signals};
 use domain::answer::Answer;
@@ -13,15 +13,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::oneshot;
 
-/// The order of the prices of a loop.
+/// Keeps the prices of a loop in order.
 ///
-/// A backend need not wait for one price before it gives the next, and tasks may run in any order. But the store must
-/// not see a later price first: it would ignore the earlier one as outdated, and a stop loss that the earlier one
-/// touched would be missed.
+/// A backend may give the next price without waiting for the one before, and async tasks may run in any order. But the
+/// store must not see a later price first: it would ignore the earlier one as outdated, and miss a stop loss that the
+/// earlier one touched.
 #[derive(Debug, Default)]
 pub struct PriceOrder(Mutex<Option<oneshot::Receiver<()>>>);
 
-/// A position in the order. The next one starts when this is dropped.
+/// A price's position in the order. The next position starts when this one is dropped.
 #[derive(Debug)]
 pub struct PriceTurn {
     before: Option<oneshot::Receiver<()>>,
@@ -29,17 +29,17 @@ pub struct PriceTurn {
 }
 
 impl PriceOrder {
-    /// The next position.
+    /// Takes the next position.
     pub fn take(&self) -> PriceTurn {
         let (done, next) = oneshot::channel();
         PriceTurn { before: self.0.lock().replace(next), _done: done }
     }
 
-    /// Whether all earlier prices have been looked at.
+    /// Whether all earlier prices have been processed.
     pub fn are_over(&self) -> bool {
         let mut last = self.0.lock();
-        // Nothing is ever sent. An empty channel means that a position is still held; a closed one is over and must
-        // not be asked again.
+        // Nothing is ever sent on the channel. An empty channel means that its position is still held. A closed channel
+        // means that the position is done; it must not be polled again.
         if last.as_mut().is_some_and(|last| last.try_recv() == Err(oneshot::error::TryRecvError::Closed)) {
             *last = None;
         }
@@ -48,11 +48,12 @@ impl PriceOrder {
 }
 
 impl PriceTurn {
-    /// Starts `work` when all earlier prices have been looked at. The next position starts as soon as the work waits
-    /// for something, such as the disk: what the prices hit is decided by then, and later prices may share the write.
+    /// Starts `work` when all earlier prices have been processed. The next position starts as soon as the work waits
+    /// for something, such as the disk. By then it is decided which signals the prices hit, and later prices may share
+    /// the write.
     async fn run<T>(mut self, work: impl Future<Output = T>) -> T {
         if let Some(before) = self.before.take() {
-            // An error means that the earlier one is done. It never sends anything.
+            // An error means that the earlier position is done. Nothing is ever sent.
             let _ = before.await;
         }
         let mut work = pin!(work);
@@ -66,11 +67,12 @@ impl PriceTurn {
 }
 
 impl Signals {
-    /// Closes what a price hits, after all earlier prices. Without a time it is a current price, whatever this
-    /// machine's clock shows. Nearly every price closes nothing, and then the answer is ready.
+    /// Closes the signals that a price hits, after all earlier prices. Without a time, it is the current price,
+    /// whatever this machine's clock shows. Nearly every price closes nothing; the answer is then ready at once.
     ///
     /// # Errors
-    /// [`domain::error::Error::InvalidArgument`] for an impossible price or time; [`domain::error::Error::Storage`], [`domain::error::Error::Closed`].
+    /// [`domain::error::Error::InvalidArgument`] for an impossible price or time; [`domain::error::Error::Storage`],
+    /// [`domain::error::Error::Closed`].
     pub fn on_price(
         self: &Arc<Self>,
         symbol: Symbol,
@@ -93,7 +95,7 @@ impl Signals {
         })
     }
 
-    /// Whether it is certain, without waiting, that a price closes nothing.
+    /// Whether it is certain, without waiting, that the price closes no signal.
     fn closes_nothing(&self, symbol: &Symbol, price: f64, time_ms: Option<i64>) -> bool {
         self.order.are_over()
             && self.store.if_open().is_some_and(|store| match time_ms {
@@ -102,19 +104,19 @@ impl Signals {
             })
     }
 
-    /// A position in the order of prices. Take it when prices are given, and use it when they are passed on.
+    /// Takes a position in the order of prices. Take it when prices are given, and use it when they are passed on.
     pub fn turn(&self) -> PriceTurn {
         self.order.take()
     }
 
-    /// Closes what prices hit, after all earlier prices.
+    /// Closes the signals that these prices hit, after all earlier prices.
     pub async fn on_prices(self: &Arc<Self>, turn: PriceTurn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
         let store = self.store.open()?;
         let closed = turn.run(store.on_prices(ticks)).await;
         self.after_prices(&store, closed)
     }
 
-    /// Closes what current prices hit, after all earlier prices, whatever this machine's clock shows: see
+    /// Closes the signals that current prices hit, after all earlier prices, whatever this machine's clock shows; see
     /// [`FeedbackStore::on_prices_now`].
     pub async fn on_prices_now(self: &Arc<Self>, turn: PriceTurn, ticks: &[Tick<'_>]) -> Result<Vec<ClosedSignal>> {
         let store = self.store.open()?;
@@ -122,12 +124,12 @@ impl Signals {
         self.after_prices(&store, closed)
     }
 
-    /// Closes what a closed candle hits, after all earlier prices. The candle is kept in memory until it is stored,
-    /// so signals recorded from now on have it in their features.
+    /// Closes the signals that a closed candle hits, after all earlier prices. The candle is kept in memory until it is
+    /// stored, so the features of signals recorded from now on include it.
     ///
     /// # Errors
-    /// [`domain::error::Error::InvalidArgument`] for a candle that has not closed yet; [`domain::error::Error::InvalidCandle`]; [`domain::error::Error::Storage`],
-    /// [`domain::error::Error::Closed`].
+    /// [`domain::error::Error::InvalidArgument`] for a candle that has not closed yet;
+    /// [`domain::error::Error::InvalidCandle`]; [`domain::error::Error::Storage`], [`domain::error::Error::Closed`].
     pub fn on_candle(
         self: &Arc<Self>,
         symbol: Symbol,
@@ -151,7 +153,7 @@ impl Signals {
         store: &FeedbackStore,
         closed: Result<Vec<ClosedSignal>>,
     ) -> Result<Vec<ClosedSignal>> {
-        // Reported even if the closings could not be written.
+        // Ignored prices are reported even if the closings could not be written.
         store.ignored_news().into_iter().for_each(|ignored| self.events.emit(&Event::PricesIgnored(ignored)));
         let closed = closed?;
         self.checks.after_closing(&closed);
@@ -172,7 +174,7 @@ mod tests {
             let mut tasks = tokio::task::JoinSet::new();
             let places: Vec<PriceTurn> = (0..20).map(|_| turns.take()).collect();
             assert!(!turns.are_over());
-            // Started backwards; each waits for something once it has begun.
+            // The positions are started in reverse order. Each waits for something once it has started.
             for (number, turn) in places.into_iter().enumerate().rev() {
                 let (begun, mut wait) = (begun.clone(), wait.clone());
                 tasks.spawn(turn.run(async move {

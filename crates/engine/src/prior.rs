@@ -1,4 +1,4 @@
-//! What a model of candles says of a signal before any outcome is known.
+//! Estimates a signal's chances from a model of candles, before any outcome is known.
 
 use super::Models;
 use domain::barrier::Direction;
@@ -8,23 +8,23 @@ use domain::symbol::Market;
 use learning::Place;
 use learning::model::{Model, PoolSide, believed};
 
-/// A chance of 0 or 1 has no odds: none is nearer to either than this.
+/// Probabilities are kept at least this far from 0 and 1, where odds are undefined.
 const LEAST: f64 = 1e-6;
 
-/// What candles alone say of a signal.
+/// The chances of a signal, estimated from candles alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CandlePrior {
-    /// That it succeeds, 0–1.
+    /// The probability that the signal succeeds, 0–1.
     pub probability: f64,
-    /// The same without a look at the moment's features, 0–1.
+    /// The probability without the features of the moment, 0–1.
     pub base_rate: f64,
 }
 
 impl Models {
-    /// What the market's model in service says of a signal with such features at entry: of the nearest shape that it knows, moved
-    /// to the signal's own levels. A signal without an expiry is taken to have the configured one. `None` where no model is in
-    /// memory, and for levels or features that are none. Waits for nothing and reads no candles and no model; see
-    /// [`Self::read_candle_model`].
+    /// Asks the market's model in service about a signal with these features at entry. It takes the model's nearest
+    /// known shape and adjusts the answer to the signal's own levels. A signal without an expiry is assumed to have the
+    /// configured one. `None` if no model is in memory, and for invalid levels or features. Never waits and reads no
+    /// files; see [`Self::read_candle_model`].
     pub(super) fn candle_prior(
         &self,
         market: &Market,
@@ -39,7 +39,7 @@ impl Models {
     }
 
     /// Whether [`Self::candle_prior`] can answer without [`Self::read_candle_model`]: the model in service is in
-    /// memory, or there is none. If a database was not asked yet, that counts as none.
+    /// memory, or there is none. A database that was not asked yet counts as having none.
     pub(super) fn has_read_candle_model(&self, market: &Market) -> bool {
         self.registry.has_read(market)
     }
@@ -70,7 +70,7 @@ struct KnownShape<'a> {
 
 fn prior(model: &Model, direction: Direction, features: &[f64], asked: AskedLevels) -> Option<CandlePrior> {
     let known = nearest(model, direction, features, asked)?;
-    // The model counts only if it has skill, and a model trained with volume only on candles with volume.
+    // The model's estimate is used only if it has skill. A model trained with volume also needs candles with volume.
     let is_lacking = !model.pool.record.is_silent && lacks_volume(features);
     let departure = if known.belief > 0.0 && !is_lacking { known.side.departure(features)? } else { 0.0 };
     let said = believed(known.base_rate, known.belief, departure);
@@ -78,7 +78,8 @@ fn prior(model: &Model, direction: Direction, features: &[f64], asked: AskedLeve
     Some(CandlePrior { probability: moved(said), base_rate: moved(known.base_rate) })
 }
 
-/// The shape that is most like the signal's levels; of two as near the configured one, then the more frequent one.
+/// The shape nearest to the signal's levels. If two are equally near, the configured one wins, then the more frequent
+/// one.
 fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: AskedLevels) -> Option<KnownShape<'a>> {
     let configured = model.record.shape();
     let bars = asked.expiry_bars.unwrap_or(configured.expiry_bars as f64);
@@ -105,8 +106,8 @@ fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: 
     std::iter::once(first).chain(others).min_by(|one, other| distance(one).total_cmp(&distance(other)))
 }
 
-/// A chance at levels of one ratio of reward to risk, at levels of another: the log odds move by as much as those of a price without
-/// drift, whose chance is risk / (risk + reward).
+/// Converts a probability from one ratio of reward to risk to another. The log odds change by as much as they would for
+/// a price without drift, which succeeds with probability risk / (risk + reward).
 fn moved(p: f64, from: f64, to: f64) -> f64 {
     if from == to {
         return p;
@@ -131,7 +132,7 @@ mod tests {
         Market::parse("BTCUSDT", "1h").unwrap()
     }
 
-    /// The model of the fixture, believed in full, with a shape beside its own whose sides are exchanged.
+    /// The fixture's model with full belief, and with a second shape whose sides are exchanged.
     fn model() -> Model {
         let fixture = include_bytes!("../../testkit/fixtures/champion.model");
         let mut model = file::decode(fixture, Path::new("fixture"), &market(), 0, None).unwrap();
@@ -183,7 +184,7 @@ mod tests {
         let (model, row) = (model(), features(40.0));
         let at = |reward_risk| prior(&model, Direction::Buy, &row, ask(4.0, reward_risk, Some(60.0))).unwrap();
         let own = at(1.0);
-        // Twice the reward: half the odds.
+        // Twice the reward means half the odds.
         let far = at(1.2);
         let odds = |p: f64| p / (1.0 - p);
         assert!((odds(far.probability) * 1.2 / odds(own.probability) - 1.0).abs() < 1e-12);
@@ -211,13 +212,13 @@ mod tests {
         pool.shapes[0].record.beliefs = [0.0; 2];
         let said = prior(&model, Direction::Sell, &row, ask(4.0, 1.0, Some(60.0))).unwrap();
         assert_eq!((said.probability, said.base_rate), (0.55, 0.55));
-        // What knows volume has nothing to say of candles without.
+        // A model that uses volume has nothing to say about candles without volume.
         for (name, usual) in OF_VOLUME {
             silent[FEATURES.iter().position(|feature| feature.name == name).unwrap()] = usual;
         }
         let own = prior(&model, Direction::Buy, &silent, asked(None)).unwrap();
         assert_eq!(own.probability, own.base_rate);
-        // A symbol that the shape was not trained on has the base rates of all.
+        // A symbol that the shape was not trained on has the base rates of all symbols.
         model.record.market.symbol = Symbol::given("ETHUSDT").unwrap();
         let said = prior(&model, Direction::Sell, &row, ask(4.0, 1.0, Some(60.0))).unwrap();
         assert_eq!(said.base_rate, model.pool.shapes[0].sides[1].base_rate);

@@ -17,35 +17,36 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::Stamp;
 
-/// Candles kept in memory per market: [`SETTLED`], and a hundred more for signals that are some candles old.
+/// Candles kept in memory for each market: [`SETTLED`], and a hundred more for signals that are some candles old.
 pub(super) const MAX_RECENT: usize = 400;
 
-/// After so many candles, the longest moving average no longer depends on where it started.
+/// After this many candles, the longest moving average no longer depends on where it started.
 pub(super) const SETTLED: usize = 300;
 
-/// A market that had no stored candles is looked at again after this time by callers that must not wait.
+/// If a market had no stored candles, callers that must not wait check it again only after this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The last [`MAX_RECENT`] candles of a market, in order.
 #[derive(Debug)]
 pub(super) struct RecentCandles {
     candles: Vec<Candle>,
-    /// The trading hours, learned from all stored candles, as a training learns them.
+    /// The trading hours, learned from all stored candles, just as a training learns them.
     calendar: Arc<Calendar>,
-    /// Older candles exist besides these.
+    /// Whether there are older candles than these.
     is_cut: bool,
-    /// Cache of the features asked for last, and after how many candles. Most callers ask for the latest.
+    /// A cache of the features computed last, and the number of candles they were computed from. Most callers ask for
+    /// the latest.
     latest: Mutex<Option<(usize, Latest)>>,
 }
 
 /// Features and the average true range, or why there are none.
 pub(super) type Latest = std::result::Result<(Row, f64), Missing>;
 
-/// The stored candles of a home, and the newest of each market in memory.
+/// The stored candles of a home, with the newest candles of each market in memory.
 pub struct CandleStore {
     pub(super) settings: Arc<Settings>,
     known: RwLock<HashMap<Market, (Stamp, Arc<RecentCandles>)>>,
-    /// Markets without stored candles, and when that was found.
+    /// Markets found to have no stored candles, and when that was.
     lacking: Mutex<HashMap<Market, Instant>>,
     /// The candles that the backend gave, by market.
     fed: Mutex<HashMap<Market, FedCandles>>,
@@ -64,13 +65,13 @@ impl RecentCandles {
         Self::new(candles, Arc::new(Calendar::learn(candles, candle_ms)), false)
     }
 
-    /// Keeps the last of these candles. `is_cut` says that older ones exist besides.
+    /// Keeps the last of these candles. `is_cut` says whether there are older ones besides.
     pub fn new(candles: &[Candle], calendar: Arc<Calendar>, is_cut: bool) -> Self {
         let cut = candles.len().saturating_sub(MAX_RECENT);
         Self { candles: candles[cut..].to_vec(), calendar, is_cut: is_cut || cut > 0, latest: Mutex::default() }
     }
 
-    /// Whether older candles exist besides these.
+    /// Whether there are older candles than these.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }
@@ -89,7 +90,8 @@ impl RecentCandles {
         }
     }
 
-    /// The features of the last candle closed before the signal; `None` when it is not among these, or has none.
+    /// The features of the last candle closed before the signal; `None` if it is not among these candles, or has no
+    /// features.
     pub fn entry_features(&self, signal: &Signal) -> Option<EntryFeatures> {
         let closed = closed_by(&self.candles, self.calendar.step_ms(), signal.timestamp_ms);
         if !follows(&self.candles[..closed], &self.calendar, signal.timestamp_ms) {
@@ -104,13 +106,13 @@ impl RecentCandles {
     }
 }
 
-/// How many candles had closed by `time_ms`. A signal of that time may use no others.
+/// How many candles had closed by `time_ms`. A signal of that time may use only these.
 fn closed_by(candles: &[Candle], candle_ms: i64, time_ms: i64) -> usize {
     candles.partition_point(|candle| candle.open_ms + candle_ms <= time_ms)
 }
 
-/// Whether the last of these candles is the newest that can have closed by `time_ms`. If later ones are missing, they
-/// say nothing about that time.
+/// Whether the last of these candles is the newest that can have closed by `time_ms`. If newer ones are missing, these
+/// candles say nothing about that time.
 fn follows(closed: &[Candle], calendar: &Calendar, time_ms: i64) -> bool {
     closed.last().is_some_and(|last| !calendar.is_behind(last.open_ms, time_ms))
 }
@@ -119,8 +121,8 @@ fn entry(row: &Row) -> EntryFeatures {
     EntryFeatures { version: features::VERSION, values: row.to_vec() }
 }
 
-/// All stored candles of the markets of one call, each file read once. Signals older than [`RecentCandles`] need
-/// them.
+/// All stored candles of the markets of one call, with each file read once. They are needed for signals older than
+/// [`RecentCandles`].
 #[derive(Debug, Default)]
 pub struct HistoryCache(Mutex<HashMap<Market, Option<Arc<History>>>>);
 
@@ -150,7 +152,8 @@ impl HistoryCache {
     }
 }
 
-/// The features of the last candle closed by each of these times; `None` after a gap, or where that candle has none.
+/// The features of the last candle closed by each of these times; `None` after a gap, or if that candle has no
+/// features.
 fn entries(History { candles, calendar }: &History, times_ms: &[i64]) -> Vec<Option<EntryFeatures>> {
     let candle_ms = calendar.step_ms();
     let closed: Vec<usize> = times_ms.iter().map(|&time_ms| closed_by(candles, candle_ms, time_ms)).collect();
@@ -172,15 +175,15 @@ impl CandleStore {
         Self { settings, known: RwLock::default(), lacking: Mutex::default(), fed: Mutex::default() }
     }
 
-    /// [`Self::recent`] of a market that must have some.
+    /// [`Self::recent`] for a market that must have candles.
     ///
     /// # Errors
-    /// [`Error::NoData`] when none are stored; else as [`Self::recent`].
+    /// [`Error::NoData`] if none are stored; otherwise as [`Self::recent`].
     pub(super) fn require(&self, market: &Market) -> Result<Arc<RecentCandles>> {
         self.recent(market)?.ok_or_else(|| self.none_stored(market))
     }
 
-    /// The error that no candles are stored, with what to do about it.
+    /// The error for a market without stored candles, with advice on what to do.
     pub(super) fn none_stored(&self, market: &Market) -> Error {
         Error::NoData(format!(
             "no candles of {market}: {} does not exist; fetch them with `signalloop fetch --symbol {} --timeframe {}`",
@@ -190,16 +193,16 @@ impl CandleStore {
         ))
     }
 
-    /// The recent candles of a market: the last stored ones and those given since, without a gap; `None` when there
-    /// are none. Reads the file of the stored ones if it has changed.
+    /// The recent candles of a market: the last stored ones and those given since, without a gap. `None` if there are
+    /// none. Reads the file of stored candles if it has changed.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::BadCandle`] when the file has to be repaired first.
+    /// [`Error::Io`]; [`Error::BadCandle`] if the file has to be repaired first.
     pub(super) fn recent(&self, market: &Market) -> Result<Option<Arc<RecentCandles>>> {
         Ok(self.grown(market, self.stored(market)?))
     }
 
-    /// The last stored candles and the stamp of their file; `None` when none are stored.
+    /// The last stored candles and the stamp of their file; `None` if none are stored.
     ///
     /// # Errors
     /// As [`Self::recent`].
@@ -215,12 +218,12 @@ impl CandleStore {
         Ok(Some((stamp, recent)))
     }
 
-    /// Keeps a closed candle that was given.
+    /// Keeps a closed candle that the backend gave.
     pub(super) fn feed(&self, market: Market, candle: Candle) {
         self.fed.lock().entry(market).or_default().give(candle);
     }
 
-    /// Stored candles with those given since.
+    /// The stored candles, extended by those given since.
     fn grown(&self, market: &Market, stored: Option<(Stamp, Arc<RecentCandles>)>) -> Option<Arc<RecentCandles>> {
         match self.fed.lock().get_mut(market) {
             Some(fed) => fed.grown(stored, market.timeframe.millis()),
@@ -228,7 +231,7 @@ impl CandleStore {
         }
     }
 
-    /// All stored candles of `market`, read from their file, and its stamp.
+    /// All stored candles of `market`, read from their file, and the stamp of the file.
     ///
     /// # Errors
     /// As [`Self::recent`].
@@ -237,20 +240,20 @@ impl CandleStore {
         let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
         let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
         if findings.repaired() {
-            // A prediction has no place to say so; a fetch does.
+            // A prediction cannot report what was repaired; a fetch can.
             let problem = format!("it must be put right first: {findings}. `signalloop fetch` does so");
             return Err(Error::BadCandle { place: path.display().to_string(), problem });
         }
         Ok(Some((stamp, candles)))
     }
 
-    /// Looks at the file of a market again at the next call, because it may have candles now.
+    /// Checks the file of a market again at the next call, because it may have candles now.
     pub(super) fn look_again(&self, market: &Market) {
         self.lacking.lock().remove(market);
     }
 
     /// [`Self::recent`] for callers that must not wait; the outer `None` means that a file has to be read. A market
-    /// that had no stored candles a moment ago is taken to have none still.
+    /// that had no stored candles a moment ago is assumed to still have none.
     pub(super) fn recent_in_memory(&self, market: &Market) -> Option<Option<Arc<RecentCandles>>> {
         let mut lacking = self.lacking.lock();
         if lacking.get(market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
@@ -305,7 +308,7 @@ mod tests {
         json!({ "id": id, "pair": "BTCUSDT", "signalType": "BUY", "confidence": 60, "entryPrice": 100, "timestamp": timestamp_ms })
     }
 
-    /// Times of a signal by how many candles have closed then, with the features that these candles give.
+    /// Times of a signal, each with a name, and the features expected at that time.
     fn expected() -> Vec<(String, i64, Option<Vec<f64>>)> {
         let all = candles();
         let row = |closed: usize| {
@@ -316,7 +319,7 @@ mod tests {
             .map(|closed| (format!("c{closed}"), all[closed - 1].open_ms + HOUR + 1, row(closed)))
             .into();
         assert!(times.iter().filter(|(.., row)| row.is_some()).count() == 6);
-        // In the hole, and at the very moment before a candle closes.
+        // In the gap, and in the last millisecond before a candle closes.
         times.push(("hole".to_owned(), all[599].open_ms + 5 * HOUR, None));
         times.push(("before".to_owned(), all[400].open_ms + HOUR - 1, row(400)));
         times
@@ -346,7 +349,7 @@ mod tests {
         for (id, _, row) in expected() {
             check(&core.store().open().unwrap().get(&id).unwrap().unwrap(), row.as_ref());
         }
-        // One for which older candles are needed is not for the event loop.
+        // A signal that needs older candles must not be recorded on the event loop.
         let old = Signal::from_value(signal("old", FIRST + 300 * HOUR), Source::Caller, Tz::UTC).unwrap();
         let new = Signal::from_value(signal("new", FIRST + 1049 * HOUR), Source::Caller, Tz::UTC).unwrap();
         let at_once = |signal: Signal| matches!(core.signals().encoded(vec![signal.into()]), Ok(Answer::Ready(_)));

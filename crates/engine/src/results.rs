@@ -13,12 +13,12 @@ use storage::lock::FileLock;
 use storage::{create_folder, write_atomically};
 
 const NAME: &str = "training_results";
-/// How long to wait for another process that writes the file, which takes a moment.
+/// How long to wait for another process that is writing the file. Writing takes only a moment.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The fields of an entry of `results` that `symbols` leaves out: the key of the market, and long ones.
+/// The fields of an entry in `results` that its entry in `symbols` omits: the market's key, and long fields.
 const ONLY_IN_RESULTS: [&str; 4] = ["symbol", "timeframe", "record", "trial"];
 
-/// The file's content for one training, from one entry for each market.
+/// The content of the file for one training, with one entry for each market.
 pub(super) fn to_json(entries: Vec<Value>, skipped: &[Market], started_ms: i64, duration_ms: u64) -> Value {
     let mut json = counted(entries);
     json["timestamp"] = json!(format_iso(started_ms));
@@ -40,8 +40,8 @@ fn counted(entries: Vec<Value>) -> Value {
     })
 }
 
-/// How many of the models that were trained found something, in words: that a training worked says nothing of it. `None` where none
-/// was trained.
+/// A sentence that says how many of the trained models have skill, because a successful training alone does not mean
+/// that. `None` if no model was trained.
 pub fn found_something(skilled: usize, trained: usize) -> Option<String> {
     match trained {
         0 => None,
@@ -50,14 +50,14 @@ pub fn found_something(skilled: usize, trained: usize) -> Option<String> {
     }
 }
 
-/// Percent of models trained; 100 when there was nothing to do.
+/// The percentage of markets whose training succeeded; 100 if there were none to train.
 pub(super) fn success_rate(successful: usize, of: usize) -> f64 {
     if of == 0 { 100.0 } else { 100.0 * successful as f64 / of as f64 }
 }
 
 impl Trainer {
-    /// Saves the results of a training beside those of other markets. The models serve whether this works or not. A
-    /// failure, or that a damaged file was replaced, is reported as an event and returned.
+    /// Saves the results of a training next to those of other markets. The models serve whether this works or not. If
+    /// it fails, or if a damaged file was replaced, that is reported as an event and returned.
     pub(super) fn write_training_results(&self, training: Value) -> Option<String> {
         let warning = match update(&self.settings.home().join("models"), training) {
             Ok(None) => return None,
@@ -69,8 +69,8 @@ impl Trainer {
     }
 }
 
-/// Replaces the entries of the trained markets. A file that cannot be used is moved aside, and the returned text says
-/// so.
+/// Replaces the entries of the trained markets. If the file cannot be used, it is moved aside, and the returned text
+/// says so.
 fn update(folder: &Path, training: Value) -> Result<Option<String>> {
     create_folder(folder)?;
     let lock = folder.join(format!("{NAME}.lock"));
@@ -93,7 +93,7 @@ struct ResultsFile {
     symbols: Map<String, Value>,
 }
 
-/// The content of the file, or why it cannot be read. Files of the old system have `symbols` only.
+/// The content of the file, or why it cannot be read. Files of the earlier system have only `symbols`.
 fn known(path: &Path) -> Result<std::result::Result<ResultsFile, String>> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
@@ -118,7 +118,7 @@ impl ResultsFile {
         Ok(Self { results, symbols })
     }
 
-    /// The content after a training: the entries of the same markets are replaced, and the totals are counted again.
+    /// The content after a training: entries of the same markets are replaced, and the totals are counted again.
     fn with(mut self, mut training: Value) -> Value {
         let (entries, timestamp) = (training["results"].take(), training["timestamp"].clone());
         for mut entry in entries.as_array().cloned().unwrap_or_default() {
@@ -149,7 +149,7 @@ fn market(entry: &Value) -> Option<(&str, &str)> {
     Some((entry["symbol"].as_str()?, entry["timeframe"].as_str()?))
 }
 
-/// Moves a file that cannot be used aside, and says so.
+/// Moves a file that cannot be used aside, and returns a text that says so.
 fn set_aside(path: &Path, problem: &str) -> Result<String> {
     let aside = path.with_file_name(format!("{NAME}.damaged-{}.json", now_ms()));
     std::fs::rename(path, &aside).map_err(|e| Error::io("move away", path, e))?;

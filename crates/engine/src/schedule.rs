@@ -1,11 +1,13 @@
-//! The scheduler of a loop: runs tasks when they are due, in one process of the home, or of the database, at a time.
+//! The scheduler of a loop. It runs tasks when they are due, in one process of the home or database at a time.
 //!
-//! [`scheduler`] computes when a task is due, without any input or output. This module combines that with the
-//! locks or leases of [`scheduler::coordination`] and with the tasks themselves. Two kinds of locks keep processes apart: one
-//! process is the leader and starts the tasks that are due, and whoever runs a task, also by hand, holds the lock of
-//! that task. So no task runs twice at once, even while the leader changes. The record of a task is read again under
-//! its lock, so nobody repeats what another process has just done. In a folder these are file locks, which end with
-//! their process. In a database they are leases, and writes of a former holder are rejected.
+//! [`scheduler`] computes when a task is due, without any input or output. This module combines that with the locks or
+//! leases of [`scheduler::coordination`] and with the tasks themselves.
+//!
+//! Two kinds of locks coordinate the processes. One process holds the leader's lock; it starts the tasks that are due.
+//! Whoever runs a task, even by hand, holds the lock of that task. So no task runs twice at once, even while the leader
+//! changes. The record of a task is read again under its lock, so nobody repeats what another process has just done. In
+//! a folder these are file locks, which end with their process. In a database they are leases, and writes of a former
+//! holder are rejected.
 
 use super::schedule_loop::ScheduleLoop;
 use super::settings::WatchedFile;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::{RwLock, watch};
 
-/// Runs tasks when they are due, in one process of the home, or of the database, at a time.
+/// Runs tasks when they are due, in one process of the home or database at a time.
 pub struct Scheduler {
     pub(super) settings: Arc<Settings>,
     pub(super) events: Arc<Events>,
@@ -40,13 +42,13 @@ pub struct Scheduler {
 #[derive(Default)]
 pub(super) struct ManualRuns {
     stop: Cancel,
-    /// Every manual run holds it for reading.
+    /// Each manual run holds a read lock on it.
     under_way: Arc<RwLock<()>>,
 }
 
-/// A scheduler that was started and not stopped.
+/// A scheduler that was started and not yet stopped.
 pub(super) struct Running {
-    /// The options it was started with. They override the file.
+    /// The options it was started with. They override the configuration file.
     options: Map<String, Value>,
     pub(super) rules: Mutex<SchedulerRules>,
     pub(super) stop: Cancel,
@@ -55,13 +57,13 @@ pub(super) struct Running {
     pub(super) leader: Mutex<Option<Arc<dyn Claim>>>,
     /// Why this process does not lead; `None` when it does.
     pub(super) standing_by: Mutex<Option<String>>,
-    /// What is wrong with a task.
+    /// The current problem of each task that has one.
     pub(super) problems: Mutex<BTreeMap<Task, TaskProblem>>,
-    /// The reason this process reported when it gave up leading; cleared once a task can be run again.
+    /// The reason that was reported when this process gave up leading; cleared once a task can be run again.
     pub(super) gave_way: Mutex<Option<String>>,
-    /// Why this process cannot help with trainings that another one started.
+    /// Why this process cannot help with trainings that another process started.
     pub(super) cannot_help: Mutex<Option<String>>,
-    /// A task of this process is due and waits until the shared training in hand is done.
+    /// Whether a task of this process is due and waits for the current shared training to end.
     pub(super) wanted: AtomicBool,
 }
 
@@ -75,8 +77,9 @@ pub(super) enum TaskProblem {
 }
 
 impl TaskProblem {
-    /// Whether reporting `before` covers this problem. Each reason that keeps a task from running is reported. That
-    /// records cannot be written is reported once, because the reason may differ with every attempt.
+    /// Whether this problem needs no new report after `before` was reported. Every new reason that prevents a task from
+    /// running is reported. That records cannot be written is reported only once, because its reason may differ each
+    /// time.
     pub(super) fn is_told_by(&self, before: &Self) -> bool {
         self == before || matches!((self, before), (Self::NotWritten(_), Self::NotWritten(_)))
     }
@@ -94,18 +97,18 @@ impl fmt::Display for TaskProblem {
 /// The configuration that a scheduler follows.
 pub(super) struct SchedulerRules {
     pub(super) config: SchedulerConfig,
-    /// Its warnings: unknown keys, or a changed file that cannot be used.
+    /// Warnings about the configuration: unknown keys, or a changed file that cannot be used.
     pub(super) warnings: Vec<String>,
     file: WatchedFile,
 }
 
 impl Running {
-    /// Whether this process leads, for certain.
+    /// Whether this process is certain to be the leader.
     pub(super) fn leads(&self) -> bool {
         self.leader.lock().as_ref().is_some_and(|leader| leader.is_in_place())
     }
 
-    /// Why it does not; `None` when it does.
+    /// Why this process does not lead; `None` if it does.
     pub(super) fn standing_by(&self) -> Option<String> {
         let ended = || "the leader's place was lost; it is about to be asked for again".to_owned();
         let reason = || self.standing_by.lock().clone().unwrap_or_else(ended);
@@ -114,11 +117,11 @@ impl Running {
 }
 
 impl Scheduler {
-    /// Starts the scheduler, inside a tokio runtime, and returns at once. `changes` override `scheduler_config.json`.
-    /// Does nothing if it is running already.
+    /// Starts the scheduler and returns at once. Must be called inside a tokio runtime. `changes` override
+    /// `scheduler_config.json`. Does nothing if the scheduler is already running.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`]; [`Error::InvalidArgument`] when it is running with another configuration;
+    /// [`Error::InvalidConfig`]; [`Error::InvalidArgument`] if it is running with another configuration;
     /// [`Error::Closed`].
     pub fn start(self: &Arc<Self>, changes: Map<String, Value>) -> Result<()> {
         let call = self.lifetime.begin()?;
@@ -163,14 +166,15 @@ impl Scheduler {
                 running.take_if(|current| Arc::ptr_eq(current, &started));
                 this.settings.scheduler_runs(running.is_some());
             }
-            // Nobody may be waiting.
+            // There may be no receiver.
             let _ = end.send(true);
         });
         Ok(())
     }
 
-    /// Stops the scheduler and cancels all tasks that are running, manual runs too; they end at their next step. This
-    /// happens at once, and another scheduler may be started at once. The future resolves when everything has ended.
+    /// Stops the scheduler and cancels all running tasks, including manual runs; they end at their next step. This
+    /// takes effect at once, so another scheduler may be started immediately. The future resolves when everything has
+    /// ended.
     pub fn stop(&self) -> impl Future<Output = ()> + Send + use<> {
         let by_hand = std::mem::take(&mut *self.by_hand.lock());
         by_hand.stop.cancel();
@@ -180,19 +184,19 @@ impl Scheduler {
         }
         async move {
             if let Some(running) = running {
-                // An error means that the runtime it ran in has ended.
+                // An error means that the runtime of the scheduler has ended.
                 let _ = running.ended.clone().wait_for(|ended| *ended).await;
             }
             let _all_ended = by_hand.under_way.write().await;
         }
     }
 
-    /// Runs a task now, whether this process leads or not, and returns the result. Failed markets are part of the
-    /// result.
+    /// Runs a task now, whether this process leads or not, and returns the result. Markets that failed are listed in
+    /// the result.
     ///
     /// # Errors
-    /// [`Error::TaskBusy`] while it runs already, in any process of the home; [`Error::InvalidConfig`]; [`Error::Io`];
-    /// [`Error::Closed`].
+    /// [`Error::TaskBusy`] if it is already running, in any process of the home; [`Error::InvalidConfig`];
+    /// [`Error::Io`]; [`Error::Closed`].
     pub async fn run_once(self: &Arc<Self>, task: Task) -> Result<LastRun> {
         let running = self.running.lock().clone();
         let plan = match running {
@@ -211,7 +215,7 @@ impl Scheduler {
         run.last.ok_or_else(|| Error::Internal(format!("{task} did not run")))
     }
 
-    /// The configuration of the scheduler: that of the file, overridden by `changes`.
+    /// The configuration of the scheduler: the file's settings, overridden by `changes`.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`], [`Error::Io`].
@@ -226,7 +230,7 @@ impl Scheduler {
         self.settings.home().join("scheduler_config.json")
     }
 
-    /// Overrides the thresholds of the files with those that the scheduler is started with.
+    /// Applies the thresholds that the scheduler is started with. They override those of the files.
     fn take_thresholds(&self, options: Map<String, Value>) -> Result<()> {
         let (config, _) = SchedulerConfig::default().merge(options, "startScheduler()")?;
         if config.poor_performance.is_empty() {
@@ -260,7 +264,7 @@ impl Scheduler {
     /// Releases all locks and leases; waits a few seconds at most.
     pub(super) async fn close(&self) {
         let coordination = self.coordination.clone();
-        // If this panics, leases remain that expire by themselves.
+        // If this panics, the leases remain and expire by themselves.
         let _ = tokio::task::spawn_blocking(move || coordination.close()).await;
     }
 }

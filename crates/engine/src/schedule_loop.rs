@@ -1,4 +1,5 @@
-//! The loop of a started scheduler: leads if nobody else does, runs what is due, and helps with trainings of other instances.
+//! The loop of a started scheduler. It leads if no other process does, runs due tasks, and helps other instances with
+//! their trainings.
 
 use super::Event;
 use super::schedule::{Running, Scheduler, TaskProblem};
@@ -12,24 +13,24 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
 
-/// How often the scheduler looks. A dead leader is replaced, and a due task starts, within this time.
+/// How often the scheduler checks what to do. A dead leader is replaced, and a due task starts, within this time.
 const TICK: Duration = Duration::from_millis(500);
 
-/// One started scheduler, and the tasks that it is running.
+/// A started scheduler, and the tasks that it is running.
 pub(super) struct ScheduleLoop {
     scheduler: Arc<Scheduler>,
     running: Arc<Running>,
     states: BTreeMap<Task, TaskState>,
     runs: JoinSet<(Task, Result<TaskRun>)>,
     busy: BTreeSet<Task>,
-    /// The work on trainings that another process started.
+    /// The jobs of trainings that another process started.
     helping: JoinSet<Result<()>>,
-    /// When it last looked for such work.
+    /// When this process last looked for such jobs.
     offered: Option<Instant>,
 }
 
 impl ScheduleLoop {
-    /// Not running any task yet.
+    /// Creates the loop. No task is running yet.
     pub fn new(scheduler: Arc<Scheduler>, running: Arc<Running>) -> Self {
         Self {
             scheduler,
@@ -42,7 +43,7 @@ impl ScheduleLoop {
         }
     }
 
-    /// Leads if nobody else does, and runs what is due, until it is stopped.
+    /// Leads if no other process does, and runs due tasks, until it is stopped.
     pub async fn keep_schedule(mut self) {
         let (scheduler, running) = (self.scheduler.clone(), self.running.clone());
         loop {
@@ -71,13 +72,13 @@ impl ScheduleLoop {
             }
         }
         running.stop.cancel();
-        // They were cancelled and end within their grace period. The leader's lock is released only then.
+        // The running tasks were cancelled and end within their grace period. Only then is the leader's lock released.
         while self.runs.join_next().await.is_some() {}
         while self.helping.join_next().await.is_some() {}
         *running.leader.lock() = None;
     }
 
-    /// Starts what is due, if this process leads. If it has nothing to do, it helps with trainings that another
+    /// Starts the due tasks, if this process leads. If there is nothing to do, it helps with trainings that another
     /// process started.
     fn look(&mut self) {
         self.scheduler.settings.reread();
@@ -88,7 +89,7 @@ impl ScheduleLoop {
             self.states.clear();
         }
         if self.scheduler.coordination.job_queue().is_some() {
-            // Keeps the cache fresh that `status()` answers from without waiting.
+            // Refreshes the cache from which `status()` answers without waiting.
             self.scheduler.coordination.glance(Task::Watch);
             self.help();
         }
@@ -96,7 +97,7 @@ impl ScheduleLoop {
 
     fn begin_what_is_due(&mut self) {
         for task in Task::ALL {
-            // Each task may have to wait for a database.
+            // Checked for each task, because each may have to wait for a database.
             if self.running.stop.is_cancelled() {
                 return;
             }
@@ -109,7 +110,7 @@ impl ScheduleLoop {
             let due = state.timer.due(self.scheduler.runner.clocks()).is_some();
             let waits = due && task != Task::Watch && !self.helping.is_empty();
             if waits {
-                // It starts once the shared training in hand is done.
+                // The task starts once the current shared training is done.
                 self.running.wanted.store(true, Ordering::Relaxed);
             }
             // A due task that has to wait counts as late, not as missed.
@@ -124,13 +125,13 @@ impl ScheduleLoop {
         }
     }
 
-    /// The watch must not wait for a training. The other tasks run one at a time, because they use the same candles
-    /// and threads.
+    /// Whether a task may start now. The watch must not wait for a training. The other tasks run one at a time, because
+    /// they use the same candles and threads.
     fn has_room_for(&self, task: Task) -> bool {
         task == Task::Watch || only_watches(&self.busy)
     }
 
-    /// Takes jobs of trainings that another process started, unless a task of this process is running.
+    /// Takes jobs of trainings that another process started, unless this process is running a task.
     fn help(&mut self) {
         let runner = &self.scheduler.runner;
         let free = self.helping.is_empty() && only_watches(&self.busy) && only_watches(&runner.active.lock());
@@ -147,7 +148,7 @@ impl ScheduleLoop {
         });
     }
 
-    /// Reports what keeps this process from helping, once as long as the reason stays the same.
+    /// Reports what prevents this process from helping. The same reason is reported only once.
     fn after_helping(&self, helped: std::result::Result<Result<()>, JoinError>) {
         let problem = match helped {
             Ok(Ok(()) | Err(Error::Closed)) => None,
@@ -160,7 +161,7 @@ impl ScheduleLoop {
         }
     }
 
-    /// Keeps the leader's lock, or tries to take it. Returns whether this process leads.
+    /// Keeps the leader's lock or tries to take it. Returns whether this process leads.
     fn lead(&self) -> bool {
         let (running, coordination) = (&self.running, &self.scheduler.coordination);
         // Read before the `match`, so that `status()` does not wait while the lock is being taken.
@@ -181,7 +182,7 @@ impl ScheduleLoop {
         leads
     }
 
-    /// The reason why a process that cannot save results does not lead. Reported once, if it was leading.
+    /// Why this process does not lead: it cannot save results. If it was leading, that is reported once.
     fn give_way(&self, error: &Error) -> String {
         let reason =
             format!("what tasks come to cannot be written down here, so that another instance may lead: {error}");
@@ -193,8 +194,8 @@ impl ScheduleLoop {
         reason
     }
 
-    /// The state of a task: read from its record if this process has just become leader, or if the plan has changed.
-    /// `None` if it cannot be read now.
+    /// The state of a task. It is read from the task's record if this process has just become leader, or if the plan
+    /// has changed. `None` if it cannot be read now.
     fn state(&self, task: Task, plan: &TaskPlan, known: Option<TaskState>) -> Option<TaskState> {
         let (coordination, runner) = (&*self.scheduler.coordination, &self.scheduler.runner);
         let read = || -> Result<TaskRun> {
@@ -204,13 +205,13 @@ impl ScheduleLoop {
             let mut state = TaskState { timer, stored: record };
             let changed = *state.timer.record() != state.stored;
             let written = changed.then(|| state.save(coordination, &*nobody_else_writes, task, runner.clocks()));
-            // It could be read, and nothing has to be saved, so earlier problems are over.
+            // The record was read and nothing has to be saved, so earlier problems are over.
             Ok(TaskRun { state, last: None, written: Some(written.unwrap_or(Ok(()))) })
         };
         known.filter(|state| state.timer.plan() == plan).or_else(|| self.settle(task, read()))
     }
 
-    /// The state to go on with. A reason that keeps a task from being run or saved is reported once, as long as it
+    /// The state to continue with. A reason that prevents a task from being run or saved is reported only once while it
     /// stays the same.
     fn settle(&self, task: Task, run: Result<TaskRun>) -> Option<TaskState> {
         let running = &self.running;

@@ -1,4 +1,4 @@
-//! Comparing forecasts with outcomes.
+//! Compares forecasts with outcomes.
 
 use super::OutcomeLearner;
 use domain::error::Result;
@@ -7,7 +7,7 @@ use feedback::StatsFilter;
 use learning::harm::Judge;
 use learning::scorecard::{Foretold, Scorecard};
 
-/// Which signals to count. Empty means all.
+/// Which signals to count. An empty filter counts all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScorecardFilter {
     /// Signals given at this time or later, UTC epoch ms.
@@ -27,15 +27,16 @@ impl ScorecardFilter {
 }
 
 impl OutcomeLearner {
-    /// Compares the forecasts of closed signals, taken or only followed, with their outcomes. Reads the store.
+    /// Compares the forecasts of closed signals with their outcomes, including signals that were not taken. Reads the
+    /// store.
     ///
     /// # Errors
-    /// [`domain::error::Error::Storage`] when it cannot be read, [`domain::error::Error::Closed`].
+    /// [`domain::error::Error::Storage`] if the store cannot be read; [`domain::error::Error::Closed`].
     pub fn scorecard(&self, filter: &ScorecardFilter) -> Result<Scorecard> {
         let config = self.settings.config();
         let (mut rows, mut judge) = (Vec::new(), Judge::default());
         if let Some(store) = self.store.existing()? {
-            // Reads all of them in order of closing, because what is served depends on the newest of all.
+            // Reads all signals in order of closing, because the choice of forecast depends on the newest of all.
             store.closed_records(&StatsFilter::default(), |record| {
                 judge.take(&record);
                 rows.extend(Foretold::of(&record, config.fee_bps).filter(|row| filter.asks_for(row)));

@@ -1,4 +1,4 @@
-//! The configuration of a loop, and how changed files come into force while it runs.
+//! The configuration of a loop, and how changed files take effect while it runs.
 //!
 //! The configuration is composed of layers, where later ones override earlier ones: the defaults,
 //! `training_config.json`, the thresholds of poor performance in `scheduler_config.json`, the exchange of the
@@ -27,7 +27,7 @@ pub(super) struct WatchedFile {
 }
 
 impl WatchedFile {
-    /// Notes the file as it is now, present or missing. Later changes are noticed.
+    /// Remembers the current version of the file, even if it is missing. Later changes are noticed.
     ///
     /// # Errors
     /// [`domain::error::Error::Io`] when it cannot be looked at.
@@ -36,10 +36,10 @@ impl WatchedFile {
         Ok(Self { path, stamp })
     }
 
-    /// The result of `read` if the file has changed since the last call, or a text why the file cannot be used;
-    /// `None` if it has not changed.
+    /// If the file has changed since the last call: the result of `read`, or a text that says why the file cannot be
+    /// used. `None` if it has not changed.
     pub fn read_if_changed<T>(&mut self, read: impl FnOnce() -> Result<T>) -> Option<std::result::Result<T, String>> {
-        // A file that cannot be looked at counts as unchanged.
+        // A file whose metadata cannot be read counts as unchanged.
         let stamp = Stamp::of(&self.path).ok().filter(|stamp| *stamp != self.stamp)?;
         self.stamp = stamp;
         let kept = "what was in force stays so";
@@ -55,7 +55,7 @@ pub struct Settings {
     home: PathBuf,
     clock: Clock,
     layers: RwLock<Layers>,
-    /// The scheduler runs. It then reports problems of `scheduler_config.json` itself.
+    /// Whether the scheduler runs. If so, it reports problems of `scheduler_config.json` itself.
     scheduler_runs: AtomicBool,
     events: Arc<Events>,
 }
@@ -65,8 +65,8 @@ struct Layers {
     file: WatchedFile,
     read: Map<String, Value>,
     scheduler: WatchedFile,
-    /// The keys of `poor_performance` that `scheduler_config.json` overrides. They apply in every process of the
-    /// home, because each judges its own closings.
+    /// The keys of `poor_performance` that `scheduler_config.json` overrides. They apply in every process of the home,
+    /// because each process judges the signals that it closes.
     thresholds: Map<String, Value>,
     /// The exchange, if the environment or an option names it.
     exchange: Option<ExchangeUrl>,
@@ -96,7 +96,8 @@ impl Layers {
         let scheduler = WatchedFile::now(home.join("scheduler_config.json"))?;
         let (thresholds, problem) = match thresholds_in(&scheduler.path) {
             Ok(thresholds) => (thresholds, None),
-            // Starting the scheduler fails with this error. Others only lack its thresholds.
+            // Starting the scheduler fails with this error. Everything else works, only without the scheduler's
+            // thresholds.
             Err(error) => (Map::new(), Some(format!("{error}; until then its thresholds are not in force"))),
         };
         let changes = Map::new();
@@ -146,7 +147,7 @@ impl Layers {
     }
 
     fn change(&mut self, changes: Map<String, Value>, source: &str) -> Result<()> {
-        // Checked by itself first, so that an error names its source.
+        // Checked on its own first, so that an error names its source.
         Config::clone(&self.config).merge(changes.clone(), source)?;
         let mut all = self.changes.clone();
         overlay(&mut all, changes);
@@ -157,14 +158,14 @@ impl Layers {
     }
 }
 
-/// Where the URL of the exchange comes from, and the URL.
+/// The URL of the exchange, and where it comes from.
 type ExchangeUrl = (&'static str, String);
 
 fn thresholds_in(path: &Path) -> Result<Map<String, Value>> {
     Ok(SchedulerConfig::load(path)?.0.poor_performance)
 }
 
-/// Composes the layers.
+/// Combines the layers.
 fn compose(
     path: &Path,
     file: &Map<String, Value>,
@@ -199,7 +200,7 @@ impl Settings {
         &self.home
     }
 
-    /// Where the candle files are.
+    /// The folder of the candle files.
     pub(super) fn data_folder(&self) -> PathBuf {
         self.home.join("data")
     }
@@ -209,13 +210,13 @@ impl Settings {
         self.clock.now_ms()
     }
 
-    /// The latest that it may be now, see [`Clock::latest_ms`].
+    /// The latest time that it may be now; see [`Clock::latest_ms`].
     pub(super) fn latest_ms(&self) -> i64 {
         self.clock.latest_ms()
     }
 
-    /// Refuses a time in the future, such as the close of a candle that is still open. Real prices until then would
-    /// count as outdated, and what they hit would be missed.
+    /// Refuses a time in the future, such as the close of a candle that is still open. Real prices before that time
+    /// would count as outdated, and the signals that they hit would not close.
     pub fn check_not_ahead(&self, argument: &'static str, time_ms: i64) -> Result<()> {
         if time_ms <= self.latest_ms() + CLOCK_TOLERANCE_MS {
             return Ok(());
@@ -230,7 +231,8 @@ impl Settings {
         ))
     }
 
-    /// Every symbol at every timeframe, each once: those given, else the configured ones. Reads changed files first.
+    /// All combinations of the symbols and timeframes without duplicates. Those not given are taken from the
+    /// configuration. Reads changed files first.
     pub fn markets(&self, symbols: Option<Vec<Symbol>>, timeframes: Option<Vec<Timeframe>>) -> Vec<Market> {
         self.reread();
         let mut config = Config::clone(&self.config());
@@ -251,13 +253,13 @@ impl Settings {
         self.layers.read().config.clone()
     }
 
-    /// Warnings about the configuration: unknown keys, by file and name; a changed file that cannot be used.
+    /// Warnings about the configuration: unknown keys, with their file and name, and changed files that cannot be used.
     pub fn warnings(&self) -> Vec<String> {
         self.layers.read().warnings.clone()
     }
 
-    /// Replaces the keys of `changes` in the configuration of this loop, in memory, also when the file changes later; nothing
-    /// changes on an error. Durability and time zone of a store already open stay as they were.
+    /// Sets the keys of `changes` in the configuration of this loop. They stay in memory and survive changes of the
+    /// file. On an error nothing changes. The durability and time zone of an open store stay as they were.
     pub fn configure(&self, changes: Map<String, Value>) -> Result<()> {
         self.change(changes, "configure()")
     }
@@ -267,8 +269,8 @@ impl Settings {
         self.layers.write().change(changes, source)
     }
 
-    /// A sentence that says what to do about symbols that are no longer traded; `None` if there are none. `own` is
-    /// the task that has these symbols for itself: by its own `symbols`, or the watch by its open signals.
+    /// A sentence that says what to do about symbols that are no longer traded; `None` if there are none. `own` is the
+    /// task that chooses these symbols itself: by its own `symbols` or, for the watch, by its open signals.
     pub fn advice_on_not_traded<'a>(
         &self,
         symbols: impl IntoIterator<Item = &'a Symbol>,
@@ -291,8 +293,8 @@ impl Settings {
     }
 
     /// Reads `training_config.json` and the thresholds of `scheduler_config.json` again if they have changed. A file
-    /// that cannot be used is reported once, as an event and in [`Self::warnings`]. The second file is reported by
-    /// the scheduler where it runs.
+    /// that cannot be used is reported once, as an event and in [`Self::warnings`]. If the scheduler runs, it reports
+    /// the second file itself.
     pub(super) fn reread(&self) {
         let problem = self.layers.write().reread();
         problem.into_iter().for_each(|problem| self.events.emit(&Event::Warning(problem)));
@@ -303,7 +305,8 @@ impl Settings {
     }
 }
 
-/// Puts `later` over `earlier`, objects key by key; each setting stays there once, whatever its spellings.
+/// Merges `later` into `earlier`, and objects key by key. Each setting stays there once, even if it is spelled
+/// differently.
 fn overlay(earlier: &mut Map<String, Value>, later: Map<String, Value>) {
     for (key, value) in later {
         let name = setting_name(&key);
@@ -372,7 +375,7 @@ mod tests {
             (vec!["BTCUSDT 15m".to_owned(), "SOLUSDT 15m".to_owned()], 30)
         );
         assert_eq!(settings.warnings(), Vec::<String>::new());
-        // Half of it is there, a value is wrong, it is gone: each is told once, and nothing changes.
+        // The file is incomplete, has a wrong value, or is missing: each problem is reported once, and nothing changes.
         for (text, problem) in [
             (Some(r#"{ "symbols": ["ETHUSDT"#), "must be valid JSON"),
             (Some(r#"{ "symbols": ["ETHUSDT"], "trees": 1 }"#), "`trees` must be a whole number, 10 to 2000; got 1"),

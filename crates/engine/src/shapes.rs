@@ -1,4 +1,4 @@
-//! Training pools for the shapes of recorded signals, besides the pool of the configured shape.
+//! Trains pools for the shapes of recorded signals, in addition to the pool of the configured shape.
 
 use super::pools::TrainingData;
 use candles::{Reading, candle_file, read_candles};
@@ -13,11 +13,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Shapes are looked for in so many of the newest signals, so that shapes no longer used disappear.
+/// Only this many of the newest signals are searched for shapes, so that shapes no longer used disappear.
 const NEWEST: usize = 10_000;
 
 impl TrainingData {
-    /// Trains a pool of `markets` in full, and with it those of the shapes that recorded signals have.
+    /// Trains the pool of `markets` in full, together with the pools for the shapes of recorded signals.
     pub(super) fn train_with_shapes(
         &self,
         markets: Vec<Arc<Dataset>>,
@@ -38,7 +38,7 @@ impl TrainingData {
             };
             match trained {
                 Ok(shaped) => shapes.push(shaped),
-                // With a longer expiry, fewer bets are decided, perhaps too few to train on.
+                // With a longer expiry fewer bets are decided, so there may be too few rows to train on.
                 Err(Error::NoData(_)) => step(Step { done: 1, total: 1 }),
                 Err(error) => return Err(error),
             }
@@ -46,7 +46,7 @@ impl TrainingData {
         Ok(training.with_shapes(shapes))
     }
 
-    /// The shapes of the signals recorded of the timeframe of `markets`, whatever their symbol.
+    /// The shapes of the recorded signals with the timeframe of `markets`, whatever their symbol.
     fn shapes_of_signals(&self, markets: &[Arc<Dataset>]) -> Result<Vec<FoundShape>> {
         let (Some(store), Some(first)) = (self.store.existing()?, markets.first()) else { return Ok(Vec::new()) };
         let timeframe = first.market().timeframe;
@@ -69,7 +69,7 @@ impl TrainingData {
         Ok(find_shapes(&levels, &self.settings.config().signal))
     }
 
-    /// Rows of `markets` labelled by another shape; those of markets that have none are left out.
+    /// The rows of `markets`, labelled for another shape. Markets without any rows for it are left out.
     fn rows_of(&self, markets: &[Arc<Dataset>], found: &FoundShape, cancel: &Cancel) -> Result<Vec<Arc<Dataset>>> {
         let config = found.config(&self.settings.config());
         let load = |data: &Arc<Dataset>| {
@@ -88,14 +88,14 @@ impl TrainingData {
     }
 }
 
-/// The levels of a signal, by its own features at entry, or else by the rows of its market.
+/// The levels of a signal, scaled by its own features at entry or else by the rows of its market.
 fn levels(signal: &Signal, data: Option<&Dataset>) -> Option<SignalLevels> {
     let atr_percent =
         SignalLevels::atr_percent(signal).or_else(|| data.and_then(|data| data.atr_percent_at(signal.timestamp_ms)))?;
     SignalLevels::of(signal, atr_percent, data.map(Dataset::calendar))
 }
 
-/// The progress of several trainings as that of one: each counts as many steps as the first.
+/// Reports the progress of several trainings as one. Each counts as many steps as the first.
 struct Steps<'a> {
     parts: usize,
     of_each: AtomicUsize,

@@ -1,4 +1,4 @@
-//! Recording and closing signals, with what the loop knows about their markets.
+//! Recording and closing signals, with the candles and models of their markets.
 
 use super::prices::PriceOrder;
 use super::recent_candles::{HistoryCache, RecentCandles};
@@ -16,21 +16,22 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// How far in the future a signal may be dated: as much as a wrong clock or time zone can explain.
+/// How far in the future a signal's time may be. A wrong clock or time zone explains no more than this.
 const MOST_AHEAD_MS: i64 = DAY_MS;
 
-/// Whether a price closes a signal, and what it is worth there.
+/// Whether a price closes a signal, and the profit at that price.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EvaluatedPrice {
-    /// It closes.
+    /// Whether the price closes the signal.
     pub should_close: bool,
-    /// As what; `ACTIVE` while it does not.
+    /// The outcome with which it closes; `ACTIVE` if it stays open.
     pub outcome: Outcome,
     /// Profit at this price in percent of the entry, before costs; 0 for a HOLD.
     pub profit_percent: f64,
 }
 
-/// Does `price`, now, close the signal of these levels? Without levels (a HOLD) nothing does.
+/// Whether `price`, as the current price, closes a signal with these levels. A signal without levels (a HOLD) never
+/// closes.
 pub fn should_close(levels: Option<&domain::barrier::Levels>, price: f64, now_ms: i64) -> EvaluatedPrice {
     let exit = levels.and_then(|levels| levels.on_tick_now(price, now_ms));
     EvaluatedPrice {
@@ -43,7 +44,7 @@ pub fn should_close(levels: Option<&domain::barrier::Levels>, price: f64, now_ms
 /// The open store, and signals as lines for it.
 type Encoded = (FeedbackStore, Lines);
 
-/// Takes signals and prices, and closes signals. It combines the feedback store with what the loop knows about the
+/// Takes signals and prices, and closes signals. It combines the feedback store with the candles and models of the
 /// market.
 pub struct Signals {
     pub(super) settings: Arc<Settings>,
@@ -53,7 +54,7 @@ pub struct Signals {
     pub(super) store: Arc<SignalStore>,
     pub(super) outcomes: Arc<OutcomeLearner>,
     pub(super) checks: Arc<PerformanceChecks>,
-    /// The order of prices.
+    /// Keeps prices in the order in which they were given.
     pub(super) order: PriceOrder,
 }
 
@@ -63,14 +64,13 @@ impl Signals {
         &self.store
     }
 
-    /// Records signals, open ones or with their outcomes, each with the features of the last candle that closed
-    /// before it, if that candle is stored. The future never blocks its thread; anything that blocks runs on another
-    /// one. The write starts when the future is first polled, so signals recorded in one turn of the event loop share
-    /// a write.
+    /// Records signals, open ones or ones with their outcomes. Each gets the features of the last candle that closed
+    /// before it, if that candle is stored. The future never blocks its thread; blocking work runs on another one. The
+    /// write starts when the future is first polled, so signals recorded in one turn of the event loop share a write.
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`]; [`Error::SignalConflict`] of the first that contradicts an earlier signal, the others are
-    /// recorded; [`Error::Storage`], [`Error::Closed`].
+    /// [`Error::InvalidSignal`]; [`Error::SignalConflict`] for the first signal that contradicts an earlier one (the
+    /// others are recorded); [`Error::Storage`], [`Error::Closed`].
     pub fn record<R: Into<Record>>(
         self: &Arc<Self>,
         signals: Vec<R>,
@@ -91,8 +91,8 @@ impl Signals {
         }
     }
 
-    /// Signals as lines for the store. Ready for a single signal if the store is open and the candles before the
-    /// signal are in memory, or not stored at all.
+    /// Encodes signals as lines for the store. Ready at once for a single signal if the store is open and the candles
+    /// before the signal are in memory, or none are stored.
     pub(super) fn encoded(
         self: &Arc<Self>,
         mut records: Vec<Record>,
@@ -116,8 +116,8 @@ impl Signals {
         }))
     }
 
-    /// Ends a recording. If signals came with their outcomes, live results are checked soon. What the next recording
-    /// needs is prepared in the background.
+    /// Finishes a recording. If signals came with their outcomes, a check of live results is requested. Whatever the
+    /// next recording needs is prepared in the background.
     fn recorded(self: &Arc<Self>, results: Vec<Result<bool>>, closed: bool) -> Result<()> {
         if closed {
             self.checks.ask_for_check();
@@ -166,10 +166,10 @@ impl Signals {
     }
 
     /// Checks signals, adds their features and encodes them, so that [`Self::record_lines`] can record them together
-    /// with others. `histories` is shared by all signals of one call.
+    /// with others. All signals of one call share `histories`.
     ///
     /// # Errors
-    /// [`Error::InvalidSignal`] of the first that is wrong.
+    /// [`Error::InvalidSignal`] for the first signal that is invalid.
     pub fn write_down(&self, mut records: Vec<Record>, histories: &HistoryCache) -> Result<Lines> {
         self.check_given(&records)?;
         self.complete(&mut records, histories);
@@ -202,15 +202,15 @@ impl Signals {
     /// Writes the closed signals to a CSV file, see [`FeedbackStore::export_csv`].
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] where the path leads to a file of signalloop's own; else as
+    /// [`Error::InvalidArgument`] if the path leads to one of signalloop's own files; otherwise as
     /// [`FeedbackStore::export_csv`].
     pub fn export_training_data(&self, path: &Path) -> Result<u64> {
         home::check_output(self.settings.home(), "path", path)?;
         self.store.open()?.export_csv(path)
     }
 
-    /// Refuses signals and closings of the future, and impossible outcomes. No price would close a signal of the
-    /// future until its time has come.
+    /// Refuses signals and closings with a time in the future, and impossible outcomes. No price would close a signal
+    /// of the future before its time comes.
     fn check_given(&self, records: &[Record]) -> Result<()> {
         let (now_ms, costs_percent) = (self.settings.latest_ms(), self.settings.config().fee_bps / 100.0);
         let ahead = |field, value| Err(Error::InvalidSignal { field, problem: "must not lie in the future", value });
@@ -231,7 +231,7 @@ impl Signals {
         records.iter_mut().for_each(|record| self.add_said(record));
     }
 
-    /// A signal that comes with its outcome gets no forecast, because it would not be a real one.
+    /// Adds the model's forecast. A signal that comes with its outcome gets none, because it was not made in advance.
     fn add_said(&self, record: &mut Record) {
         if record.closing.is_none() {
             record.said = self.outcomes.say(&record.signal).map(Said::rounded);
@@ -244,7 +244,7 @@ impl Signals {
         let mut older: HashMap<Market, Vec<&mut Signal>> = HashMap::new();
         for signal in signals {
             let market = signal.market();
-            // Features are optional: no signal is refused because candles cannot be read.
+            // Features are optional: a signal is recorded even if its candles cannot be read.
             let recent =
                 recents.entry(market.clone()).or_insert_with_key(|market| self.candles.recent(market).ok().flatten());
             match recent {

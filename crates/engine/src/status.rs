@@ -12,25 +12,25 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// The status of the scheduler of a home.
 #[derive(Debug, Clone)]
 pub struct SchedulerStatus {
-    /// It was started in this loop and not stopped.
+    /// Whether the scheduler was started in this loop and not stopped.
     pub running: bool,
-    /// This loop runs the tasks of the home.
+    /// Whether this loop runs the tasks of the home.
     pub leader: bool,
-    /// Why this loop does not run them, for example because another process does; `None` when it does, or was not
-    /// started.
+    /// Why this loop does not run them, for example because another process does. `None` if it does, or if the
+    /// scheduler was not started.
     pub standing_by: Option<String>,
-    /// The process that runs the tasks, this one or another. `None` while none does; then no task runs by itself.
+    /// The process that runs the tasks, this one or another. `None` if there is none; then no task runs by itself.
     pub led_by: Option<Leader>,
     /// The configuration in force.
     pub config: SchedulerConfig,
-    /// Unknown keys of the configuration; a changed file that cannot be used.
+    /// Unknown keys of the configuration, and changed files that cannot be used.
     pub warnings: Vec<String>,
-    /// Every task.
+    /// The status of each task.
     pub tasks: Vec<TaskStatus>,
 }
 
-/// Fingerprints of what no file shows: the content of a database, and who leads. A different state has a different
-/// number; 0 means nothing.
+/// Fingerprints of state that no file shows: the content of a database, and which process leads. They differ when the
+/// state differs; 0 means that there is no such state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Elsewhere {
     /// Fingerprint of the signals.
@@ -42,22 +42,22 @@ pub struct Elsewhere {
 /// The status of a task.
 #[derive(Debug, Clone)]
 pub struct TaskStatus {
-    /// Which.
+    /// The task.
     pub task: Task,
-    /// When and how it is run.
+    /// When and how it runs.
     pub plan: TaskPlan,
-    /// It is running, in this process or another.
+    /// Whether it is running, in this process or another.
     pub running: bool,
-    /// When it is due next, UTC epoch ms; `None` when it does not run by itself.
+    /// When it is due next, UTC epoch ms; `None` if it does not run by itself.
     pub next_ms: Option<i64>,
     /// Its record.
     pub record: Record,
-    /// What keeps it from being run, or its result from being saved.
+    /// What prevents it from running, or its result from being saved.
     pub problem: Option<String>,
 }
 
 impl SchedulerStatus {
-    /// As JSON for JavaScript and `--json`. Fields without a value are left out.
+    /// The status as JSON for JavaScript and `--json`. Fields without a value are left out.
     pub fn to_json(&self) -> Value {
         present(json!({
             "running": self.running,
@@ -88,7 +88,7 @@ impl TaskStatus {
     }
 }
 
-/// A run that ended, as JSON for JavaScript and `--json`.
+/// A finished run as JSON for JavaScript and `--json`.
 pub fn run_to_json(run: &LastRun) -> Value {
     present(json!({
         "startedAt": format_iso(run.started_ms),
@@ -110,7 +110,7 @@ fn present(mut object: Value) -> Value {
 }
 
 impl Scheduler {
-    /// The status of the scheduler, also when another process runs it. May wait for a database.
+    /// The status of the scheduler, even if another process runs it. May wait for a database.
     ///
     /// # Errors
     /// [`domain::error::Error::InvalidConfig`], [`domain::error::Error::Io`].
@@ -118,8 +118,8 @@ impl Scheduler {
         self.status_by(&|task| self.coordination.look(task))
     }
 
-    /// [`Self::status`] that never waits for a database. It answers with what the database said last, and asks again
-    /// in the background.
+    /// [`Self::status`] without ever waiting for a database. It uses the database's last answer, and asks again in the
+    /// background.
     ///
     /// # Errors
     /// As [`Self::status`].
@@ -145,7 +145,7 @@ impl Scheduler {
             running: running.is_some(),
             leader: running.is_some() && standing_by.is_none(),
             standing_by,
-            // Read after the tasks, which refreshed it.
+            // Read after the tasks, because reading them refreshes it.
             led_by: self.coordination.leader(),
             warnings,
             tasks,
@@ -153,10 +153,10 @@ impl Scheduler {
         })
     }
 
-    /// The newest `most` runs of its tasks, the newest first, in whichever process they were.
+    /// The newest `most` runs of its tasks, newest first, from all processes.
     ///
     /// # Errors
-    /// [`domain::error::Error::Io`]; [`domain::error::Error::Storage`] where a database has it.
+    /// [`domain::error::Error::Io`]; [`domain::error::Error::Storage`] if a database keeps the history.
     pub fn history(&self, most: usize) -> Result<Vec<Ran>> {
         self.coordination.newest(most)
     }
@@ -175,10 +175,10 @@ impl Scheduler {
 }
 
 impl SignalLoop {
-    /// Fingerprints of what is known of a database, without asking it.
+    /// Fingerprints of what is known about a database, without asking it.
     pub fn elsewhere(&self) -> Elsewhere {
         let (coordination, mut records) = (&self.scheduler.coordination, DefaultHasher::new());
-        // A leader that was killed changes no file.
+        // A killed leader changes no file.
         format!("{:?}", coordination.leader()).hash(&mut records);
         if coordination.job_queue().is_none() {
             return Elsewhere { signals: 0, scheduler: records.finish() };

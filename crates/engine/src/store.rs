@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// For so long after a slow attempt to open the store failed, others fail with the same error instead of trying again. An attempt
-/// is slow when it took at least this long.
+/// After a slow attempt to open the store has failed, other attempts fail with the same error for this long instead of
+/// trying again. An attempt counts as slow if it took at least this long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Where the signals of a loop are kept, and the store itself once it is open.
+/// Where the signals of a loop are stored, and the store itself once it is open.
 pub struct SignalStore {
     settings: Arc<Settings>,
     location: StoreLocation,
@@ -21,7 +21,7 @@ pub struct SignalStore {
 
 enum StoreState {
     Unopened,
-    /// It could not be opened, after so long that others waited for it meanwhile.
+    /// The store could not be opened, and the attempt took so long that other callers were waiting for it.
     Failed(Instant, Error),
     Open(FeedbackStore),
     Closed,
@@ -32,7 +32,7 @@ impl SignalStore {
         Self { settings, location, state: Mutex::new(StoreState::Unopened) }
     }
 
-    /// Where the signals are kept.
+    /// Where the signals are stored.
     pub fn location(&self) -> &StoreLocation {
         &self.location
     }
@@ -40,7 +40,7 @@ impl SignalStore {
     /// The feedback store, opened at first use.
     ///
     /// # Errors
-    /// [`Error::Storage`], [`Error::Busy`] when it cannot be opened; [`Error::Closed`].
+    /// [`Error::Storage`], [`Error::Busy`] if it cannot be opened; [`Error::Closed`].
     pub fn open(&self) -> Result<FeedbackStore> {
         let mut state = self.state.lock();
         match &*state {
@@ -52,7 +52,7 @@ impl SignalStore {
                 let opened = self.location.open(StoreOptions::from(&*self.settings.config()));
                 match &opened {
                     Ok(store) => *state = StoreState::Open(store.clone()),
-                    // Those that queued up behind this one waited as long as it did.
+                    // Callers that queued up behind this attempt have already waited as long as it took.
                     Err(error) if begun.elapsed() >= RETRY_AFTER => {
                         *state = StoreState::Failed(Instant::now(), error.clone())
                     }
@@ -63,7 +63,7 @@ impl SignalStore {
         }
     }
 
-    /// The store, or `None` when nothing was ever recorded here: reading is no reason to create one.
+    /// The store, or `None` if nothing was ever recorded here. Reading alone does not create a store.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -74,7 +74,7 @@ impl SignalStore {
         self.open().map(Some)
     }
 
-    /// The store if it is open already, without opening it or waiting.
+    /// The store if it is already open. Does not open it and never waits.
     pub(super) fn if_open(&self) -> Option<FeedbackStore> {
         self.state.try_lock().and_then(|state| match &*state {
             StoreState::Open(store) => Some(store.clone()),
@@ -82,7 +82,7 @@ impl SignalStore {
         })
     }
 
-    /// Closes the store once what it has acknowledged is safe.
+    /// Closes the store after everything it acknowledged is safely stored.
     pub(super) async fn close(&self) {
         let before = std::mem::replace(&mut *self.state.lock(), StoreState::Closed);
         if let StoreState::Open(store) = before {

@@ -1,4 +1,4 @@
-//! Where a loop keeps its signals: in its home, or in a database that it shares with loops of other machines.
+//! Where a loop stores its signals: in its home, or in a database that it shares with loops on other machines.
 
 use domain::error::Result;
 use feedback::{FeedbackStore, StoreOptions};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The word that means the home's own files, where the environment says otherwise.
+/// The value that selects the home's own files, even if the environment variable names a database.
 pub const FILES: &str = "files";
 
-/// Where the signals are. Shows itself without any password.
+/// Where the signals are stored. Its text form never contains a password.
 #[derive(Debug, Clone)]
 pub enum StoreLocation {
     /// In a folder.
@@ -24,10 +24,11 @@ pub enum StoreLocation {
 }
 
 impl StoreLocation {
-    /// What a text means: [`FILES`], or no text, this folder; anything else the URL of a database.
+    /// Parses a location: [`FILES`] or no text means this folder; anything else is the URL of a database.
     ///
     /// # Errors
-    /// [`domain::error::Error::InvalidArgument`], never with the password of a URL; [`domain::error::Error::Io`] when a file that it names cannot be read.
+    /// [`domain::error::Error::InvalidArgument`], which never contains the password of a URL;
+    /// [`domain::error::Error::Io`] if a file that the URL names cannot be read.
     pub fn of(text: Option<&str>, folder: PathBuf) -> Result<Self> {
         match text {
             None | Some(FILES) => Ok(Self::Folder(folder)),
@@ -53,7 +54,8 @@ impl StoreLocation {
     /// Opens the store.
     ///
     /// # Errors
-    /// [`domain::error::Error::Storage`] when it cannot be read, written or reached; [`domain::error::Error::Busy`] when someone holds its lock.
+    /// [`domain::error::Error::Storage`] if it cannot be read, written or reached; [`domain::error::Error::Busy`] if
+    /// another process holds its lock.
     pub fn open(&self, options: StoreOptions) -> Result<FeedbackStore> {
         match self {
             Self::Folder(folder) => FeedbackStore::open(folder, options),
@@ -62,8 +64,8 @@ impl StoreLocation {
         }
     }
 
-    /// Where the processes that share these signals claim roles and jobs: in the same database, else in `folder`. A lease of a
-    /// database lasts for `lease`.
+    /// How the processes that share these signals claim roles and jobs: in the same database, or else in `folder`. A
+    /// lease in a database lasts for `lease`.
     #[cfg_attr(not(feature = "postgres"), expect(unused_variables))]
     pub fn coordination(&self, folder: PathBuf, lease: Duration) -> Arc<dyn Coordination> {
         match self {
@@ -73,7 +75,7 @@ impl StoreLocation {
         }
     }
 
-    /// Was anything ever kept there, as far as can be told without opening it?
+    /// Whether anything may ever have been stored there, as far as this is known without opening it.
     pub fn may_hold_signals(&self) -> bool {
         match self {
             Self::Folder(folder) => log(folder).exists(),

@@ -1,4 +1,4 @@
-//! One run of a task: take its lock, do the work within its deadline, save the result.
+//! One run of a task: take the task's lock, do the work within its deadline, save the result.
 
 use super::tasks::{TaskResult, TaskRunner};
 use super::{Call, Event};
@@ -11,16 +11,15 @@ use scheduler::{Cause, Clocks, Due, LastRun, Outcome, Ran, Record, Task, TaskPla
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long cancelled work may take to end. After that nobody waits for it any more, and it keeps the task's lock
+/// How long cancelled work may take to end. After that nothing waits for it any more, but it keeps the task's lock
 /// until it ends.
 const GRACE: Duration = Duration::from_secs(30);
-/// The watch runs every few seconds. Its result is saved this often, and whenever its outcome differs from the last
-/// one.
+/// How often the watch's result is saved. The watch runs every few seconds; a changed outcome is saved at once.
 const WATCH_WRITTEN_MS: i64 = 60_000;
-/// How long to wait for another process that only tests whether the lock is held.
+/// How long to wait for another process that holds the lock only to test whether it is free.
 const PROBE: Duration = Duration::from_millis(100);
 
-/// What a run holds until its work has ended.
+/// The call and the lock that a run keeps until its work has ended.
 type Held = Arc<(Call, Arc<dyn Claim>)>;
 
 /// A task's timer, and its record as it was last saved.
@@ -29,23 +28,23 @@ pub(super) struct TaskState {
     pub stored: Record,
 }
 
-/// How a run went.
+/// What happened in a run.
 pub(super) struct TaskRun {
     pub state: TaskState,
-    /// The result. `None` if another process had already done what was due, or if the start could not be saved.
+    /// The result. `None` if another process had already done the work, or if the start could not be saved.
     pub last: Option<LastRun>,
-    /// Whether it could be saved; `None` if nothing had to be.
+    /// Whether the result could be saved; `None` if there was nothing to save.
     pub written: Option<Result<()>>,
 }
 
-/// What a run works on.
+/// What a run needs to do its work.
 pub(super) struct RunContext {
     pub task: Task,
-    /// The markets that an earlier run of this attempt left to do; empty means all of `symbols`.
+    /// The markets that an earlier run of this attempt did not finish; if empty, all markets of `symbols`.
     pub scope: Vec<Market>,
     /// The symbols of the task; `None` means all that are configured.
     pub symbols: Option<Vec<Symbol>>,
-    /// The number of the attempt, from 1; above 1, the earlier ones failed.
+    /// The number of the attempt, from 1. If it is higher, the earlier attempts failed.
     pub attempt: u32,
     /// How long it may take.
     pub time: Duration,
@@ -64,10 +63,10 @@ pub(super) struct RunRequest {
 
 impl TaskRunner {
     /// Runs a task once: takes its lock, does the work, saves the result. If the result cannot be saved, the timer
-    /// moves on all the same; otherwise the task would be due again at once, for ever.
+    /// advances anyway; otherwise the task would be due again at once, forever.
     ///
     /// # Errors
-    /// Whatever keeps it from being run; for a manual run, also whatever keeps the result from being saved.
+    /// Whatever prevents the run; for a manual run, also whatever prevents saving the result.
     pub(super) async fn run(self: &Arc<Self>, request: RunRequest) -> Result<TaskRun> {
         let RunRequest { task, plan, due, stop } = request;
         let call = self.lifetime.begin()?;
@@ -108,13 +107,13 @@ impl TaskRunner {
         let stored = state.stored.last.as_ref();
         let worth_it = task != Task::Watch || stored.is_none_or(|stored| is_worth_writing(stored, &last));
         let mut written = worth_it.then(|| state.save(&*self.coordination, &*claim, task, now_after));
-        // For the watch, only a changed outcome is news.
+        // For the watch, only a changed outcome is added to the history.
         let news = task != Task::Watch || before.map_or(Outcome::Finished, |before| before.outcome) != last.outcome;
         let ran = Ran { task, run: last.clone() };
         if news && written.as_ref().is_none_or(|written| written.is_ok()) {
             written = Some(self.coordination.append(&*claim, &ran));
         }
-        // The result is saved, so others may run the task now.
+        // The result is saved, so other processes may run the task now.
         drop((active, held, claim));
         if let Some(Err(error)) = written {
             let refused = |error: &Error| {
@@ -128,7 +127,7 @@ impl TaskRunner {
         Ok(TaskRun { state, last: Some(last), written })
     }
 
-    /// Adds advice to the result about symbols that are no longer traded.
+    /// Adds advice about symbols that are no longer traded to the result.
     fn with_advice(&self, mut done: TaskResult, task: Task, plan: &TaskPlan) -> TaskResult {
         let symbols = done.failed.iter().filter(|one| one.not_traded).map(|one| &one.market.symbol);
         let own = plan.symbols.as_ref().map(|_| task).or_else(|| Some(task).filter(|task| *task == Task::Watch));
@@ -138,7 +137,7 @@ impl TaskRunner {
         done
     }
 
-    /// Emits the end of a run.
+    /// Emits an event for the end of a run.
     fn tell_end(&self, task: Task, last: &LastRun, state: &TaskState, now: Clocks) {
         self.events.emit(&match last.outcome {
             Outcome::Finished => Event::TaskFinished { task, run: last.clone() },
@@ -149,8 +148,8 @@ impl TaskRunner {
         });
     }
 
-    /// Does the work until it is done, its deadline comes, its lock is lost, or it is stopped. The flag says whether
-    /// it was stopped.
+    /// Does the work until it is done, its deadline passes, its lock is lost, or it is stopped. The returned flag says
+    /// whether it was stopped.
     async fn bounded(self: &Arc<Self>, context: RunContext, stop: &Cancel, held: Held) -> (Result<TaskResult>, bool) {
         let (cancel, deadline, claim) = (Cancel::default(), context.time, context.claim.clone());
         let mut work = tokio::spawn({
@@ -163,7 +162,7 @@ impl TaskRunner {
         let asked = stop.unless(self.lifetime.closing().unless(std::future::pending::<Result<()>>()));
         let minutes = deadline.as_secs_f64() / 60.0;
         let (stopped, why) = tokio::select! {
-            // Checked first, because work that ends since the loop closes has not failed.
+            // Checked first, because work that ends because the loop is closing has not failed.
             biased;
             _ = asked => (true, "the scheduler was stopped".to_owned()),
             ended = &mut work => return (joined(ended), false),
@@ -180,7 +179,7 @@ impl TaskRunner {
 }
 
 impl TaskState {
-    /// Saves the record; whoever holds the task's lock may.
+    /// Saves the record. Only the holder of the task's lock may do so.
     pub fn save(&mut self, coordination: &dyn Coordination, claim: &dyn Claim, task: Task, now: Clocks) -> Result<()> {
         coordination.save(claim, task, self.timer.record(), self.timer.next_ms(now))?;
         self.stored = self.timer.record().clone();
@@ -188,7 +187,7 @@ impl TaskState {
     }
 }
 
-/// Returns an error that is only to be reported; fails with one that must end the run.
+/// Returns an error that only needs to be reported; fails with one that must end the run.
 fn kept_in_memory(error: Error, by_hand: bool) -> Result<Error> {
     match error {
         Error::LeaseLost(_) | Error::TaskBusy(_) | Error::Closed => Err(error),
@@ -213,12 +212,12 @@ impl Drop for Active<'_> {
     }
 }
 
-/// A number from 0 to 1 that differs between processes: what the clock shows below a millisecond.
+/// A number from 0 to 1 that differs between processes: the clock's digits below a millisecond.
 fn dice(now: Clocks) -> f64 {
     f64::from(now.elapsed.subsec_micros() % 1000) / 1000.0
 }
 
-/// Whether a result of the watch is worth saving. Most are like the one before.
+/// Whether a result of the watch is worth saving. Most are the same as the one before.
 fn is_worth_writing(before: &LastRun, last: &LastRun) -> bool {
     before.outcome != last.outcome || (last.ended_ms - before.ended_ms).abs() >= WATCH_WRITTEN_MS
 }

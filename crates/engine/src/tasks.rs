@@ -1,4 +1,4 @@
-//! What the scheduler's tasks do.
+//! The work of the scheduler's tasks.
 
 use super::performance::by_timeframe;
 use super::results::found_something;
@@ -22,11 +22,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The result of a task.
 pub(super) struct TaskResult {
-    /// Markets dealt with, or signals closed.
+    /// The number of markets processed or, for the watch, of signals closed.
     pub count: usize,
     /// The result in words.
     pub message: String,
-    /// Markets that failed. The others were dealt with.
+    /// The markets that failed. The others were processed.
     pub failed: Vec<Unfinished>,
 }
 
@@ -36,14 +36,15 @@ impl TaskResult {
         self.failed.iter().filter(|one| !one.not_traded)
     }
 
-    /// Whether the task succeeded. Symbols that are no longer traded do not count as failures, unless nothing else is
-    /// configured. The watch never fails for them, because it takes its symbols from open signals.
+    /// Whether the task succeeded. Symbols that are no longer traded do not count as failures, unless all configured
+    /// symbols are. The watch never fails for them, because it takes its symbols from open signals.
     pub fn worked(&self, task: Task) -> bool {
         self.remaining().next().is_none() && (self.count > 0 || self.failed.is_empty() || task == Task::Watch)
     }
 }
 
-/// The result of training `total` markets: how many models went into service, how many have skill, and which failed.
+/// The result of training `total` markets: how many models went into service, how many have skill, and which markets
+/// failed.
 pub(super) fn trained(total: usize, promoted: usize, skilled: usize, failed: Vec<Unfinished>) -> TaskResult {
     let count = total - failed.len();
     let found = found_something(skilled, count).map_or_else(String::new, |found| format!("; {found}"));
@@ -69,12 +70,12 @@ pub(super) struct TaskRunner {
     pub(super) trainer: Arc<Trainer>,
     pub(super) checks: Arc<PerformanceChecks>,
     pub(super) watch: Arc<SignalWatch>,
-    /// The tasks that this process is running, manual runs too.
+    /// The tasks that this process is running, including manual runs.
     pub(super) active: Mutex<BTreeSet<Task>>,
 }
 
 impl TaskRunner {
-    /// The present moment, by the clock that all processes of the scheduler share.
+    /// The current time, by the clock that all processes of the scheduler share.
     pub fn clocks(&self) -> Clocks {
         self.coordination.clocks(self.settings.now_ms())
     }
@@ -166,8 +167,7 @@ impl TaskRunner {
         Ok(trained(total, promoted, skilled, failed))
     }
 
-    /// Judges live results, those of all and those of each market. Reads the store, so call it on a thread that may
-    /// block.
+    /// Judges live results, overall and for each market. Reads the store, so call it on a thread that may block.
     fn evaluate_all(self: &Arc<Self>, markets: Vec<Market>, cancel: &Cancel) -> Result<TaskResult> {
         self.checks.check(self.settings.now_ms())?;
         let (mut better, mut worse, mut failed) = (0, 0, Vec::new());

@@ -1,4 +1,4 @@
-//! Training many markets: fetch, train, compare with the model in service, promote; each on its own.
+//! Training many markets: fetch candles, train, compare with the model in service, promote. Each market is independent.
 
 use super::account::{FetchProgress, ProgressMeter};
 use super::compute::ComputeThreads;
@@ -28,20 +28,20 @@ use tokio::task::JoinSet;
 /// Which models to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TrainMode {
-    /// Every market asked for. The default.
+    /// All requested markets. The default.
     #[default]
     All,
-    /// The symbols given, which must be named.
+    /// Only the named symbols; the request must name some.
     Symbol,
-    /// Only those whose model is missing, damaged, or older than `max_age_hours`.
+    /// Only the markets whose model is missing, damaged, or older than `max_age_hours`.
     Retrain,
-    /// Every market asked for, by continuing the model in service with what came since it was trained: much faster. Where
-    /// that cannot be, in full, and the result says why.
+    /// All requested markets. Each continues the model in service with the candles since its training, which is much
+    /// faster. Where that is impossible, the model is trained in full, and the result says why.
     Incremental,
 }
 
 impl TrainMode {
-    /// How a task of the scheduler trains; `None` for those that do not.
+    /// How a task of the scheduler trains; `None` for tasks that do not train.
     pub(super) fn of(task: Task) -> Option<Self> {
         match task {
             Task::Retrain => Some(Self::All),
@@ -54,7 +54,7 @@ impl TrainMode {
 /// What to train.
 #[derive(Debug, Clone, Default)]
 pub struct TrainRequest {
-    /// Which models.
+    /// How the markets to train are chosen.
     pub mode: TrainMode,
     /// Default: the configured symbols.
     pub symbols: Option<Vec<Symbol>>,
@@ -62,63 +62,64 @@ pub struct TrainRequest {
     pub timeframes: Option<Vec<Timeframe>>,
     /// For [`TrainMode::Retrain`]; default `retrain_interval_hours` of the configuration.
     pub max_age_hours: Option<f64>,
-    /// Leave the candle files as they are instead of bringing them up to date first.
+    /// Use the stored candles as they are, without bringing them up to date first.
     pub skip_fetch: bool,
 }
 
-/// Where the training of a market stands.
+/// The phase of a market's training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Candles are being fetched.
     Fetch,
     /// A model is being fitted and scored.
     Train,
-    /// It was trained; the result says whether its model is in service.
+    /// The training succeeded. The result says whether the model is in service.
     Done,
-    /// It failed; the result says why.
+    /// The training failed. The result says why.
     Failed,
 }
 
-/// One piece of news about a running training.
+/// A progress report of a running training.
 #[derive(Debug, Clone)]
 pub struct TrainProgress {
-    /// The market it is about.
+    /// The market that the report is about.
     pub market: Market,
-    /// Where that market stands.
+    /// The phase that the market is in.
     pub phase: Phase,
-    /// Fits done and needed for that market; in [`Phase::Fetch`], candles fetched and wanted, 0 where that is not known.
+    /// Fits done and needed for the market. In [`Phase::Fetch`]: candles fetched and wanted, 0 if not known.
     pub step: Step,
-    /// In [`Phase::Fetch`]: seconds until the candles of all markets are there, at the pace so far; `None` where that cannot be told.
+    /// In [`Phase::Fetch`]: estimated seconds until the candles of all markets are fetched; `None` if that is not
+    /// known.
     pub remaining_s: Option<f64>,
-    /// Markets that have ended.
+    /// The number of markets that are finished.
     pub finished: usize,
-    /// Markets in all.
+    /// The total number of markets.
     pub total: usize,
-    /// The end of the market, in the phases that are one.
+    /// The result of the market, in [`Phase::Done`] and [`Phase::Failed`].
     pub result: Option<TrainResult>,
 }
 
-/// A market that was trained.
+/// The outcome of training one market.
 #[derive(Debug, Clone)]
 pub enum Trained {
-    /// A new model, in service or not.
+    /// A new model was trained. It may be in service or not.
     Decided {
         /// The new model.
         model: Arc<Model>,
-        /// What was decided about it, as the ledger has it.
+        /// The decision about it, as recorded in the ledger.
         trial: Box<Trial>,
     },
-    /// There was nothing new to continue the model with ([`TrainMode::Incremental`]).
+    /// There was too little new data to continue the model ([`TrainMode::Incremental`]).
     NothingNew {
         /// The model in service.
         champion: Arc<Model>,
-        /// Decided rows that came since it was trained.
+        /// The number of new rows with a decided label since it was trained.
         rows: usize,
     },
 }
 
 impl Trained {
-    /// The new model; the one in service when there was nothing new.
+    /// The new model, or the one in service if there was nothing new.
     pub fn model(&self) -> &Arc<Model> {
         match self {
             Self::Decided { model, .. } => model,
@@ -126,7 +127,7 @@ impl Trained {
         }
     }
 
-    /// What was decided; `None` when there was nothing to decide.
+    /// The decision about the new model; `None` if there was nothing new.
     pub fn trial(&self) -> Option<&Trial> {
         match self {
             Self::Decided { trial, .. } => Some(trial),
@@ -134,7 +135,7 @@ impl Trained {
         }
     }
 
-    /// Whether the model beat its base rate on rows that it had not seen.
+    /// Whether the model beat its base rate on rows that it was not trained on.
     pub fn has_skill(&self) -> bool {
         self.model().record.has_skill()
     }
@@ -144,7 +145,7 @@ impl Trained {
         self.trial().is_some_and(|trial| trial.promoted)
     }
 
-    /// Why it did, or did not.
+    /// Why the new model went into service, or why not.
     pub fn reason(&self) -> String {
         match self {
             Self::Decided { trial, .. } => trial.reason.clone(),
@@ -156,56 +157,56 @@ impl Trained {
     }
 }
 
-/// What training one market came to.
+/// The result of training one market.
 #[derive(Debug, Clone)]
 pub struct TrainResult {
     /// The market.
     pub market: Market,
     /// The new model and whether it is in service, or why there is none.
     pub trained: Result<Trained>,
-    /// Something to know besides, such as that the exchange did not answer and older candles were used.
+    /// A warning, for example that the exchange did not answer and older candles were used.
     pub warning: Option<String>,
     /// How long it took.
     pub duration_ms: u64,
 }
 
-/// What a training came to.
+/// The results of a whole training.
 #[derive(Debug, Clone)]
 pub struct TrainingResults {
-    /// In the order asked for.
+    /// The result of each market, in the requested order.
     pub results: Vec<TrainResult>,
-    /// Markets left alone because their model is young enough ([`TrainMode::Retrain`]).
+    /// Markets that were skipped because their model is recent enough ([`TrainMode::Retrain`]).
     pub skipped: Vec<Market>,
     /// When it started, UTC epoch ms.
     pub started_ms: i64,
     /// How long it took.
     pub duration_ms: u64,
-    /// Why `models/training_results.json` has not this in it, or why it was begun anew.
+    /// Why these results are missing from `models/training_results.json`, or why that file was started anew.
     pub warning: Option<String>,
 }
 
 impl TrainingResults {
-    /// Models trained.
+    /// The number of models trained.
     pub fn succeeded(&self) -> usize {
         self.results.iter().filter(|result| result.trained.is_ok()).count()
     }
 
-    /// Models trained that beat their base rate on rows that they had not seen.
+    /// The number of trained models that beat their base rate on rows that they were not trained on.
     pub fn skilled(&self) -> usize {
         self.results.iter().filter(|result| result.trained.as_ref().is_ok_and(Trained::has_skill)).count()
     }
 
-    /// How many that is of those trained, in words; `None` where none was trained.
+    /// A sentence that says how many of the trained models have skill; `None` if none was trained.
     pub fn found(&self) -> Option<String> {
         results::found_something(self.skilled(), self.succeeded())
     }
 
-    /// Percent of models trained; 100 when there was nothing to do.
+    /// The percentage of markets whose training succeeded; 100 if there were none to train.
     pub fn success_rate(&self) -> f64 {
         results::success_rate(self.succeeded(), self.results.len())
     }
 
-    /// The old system's fields, and the figures of each model.
+    /// The results as JSON: the fields of the earlier system, and the figures of each model.
     pub fn to_json(&self) -> Value {
         let entries = self.results.iter().map(TrainResult::to_json).collect();
         let mut json = results::to_json(entries, &self.skipped, self.started_ms, self.duration_ms);
@@ -217,7 +218,7 @@ impl TrainingResults {
 }
 
 impl TrainResult {
-    /// Its entry in `models/training_results.json`.
+    /// The market's entry in `models/training_results.json`.
     pub(super) fn to_json(&self) -> Value {
         let mut entry = json!({
             "symbol": self.market.symbol,
@@ -251,16 +252,16 @@ impl TrainResult {
     }
 }
 
-/// One training of several markets: what its tasks share.
+/// The state that the tasks of one training share.
 pub(super) struct TrainingRun {
     pub source: Option<Arc<dyn CandleSource>>,
     /// The markets to train.
     pub markets: Vec<Market>,
-    /// Markets that are only fetched, because they belong to the same pools.
+    /// Markets that are only fetched, because they belong to the same pools as the markets to train.
     others: Vec<Market>,
-    /// What the markets of a timeframe share.
+    /// The pooled models, one for each timeframe.
     pub pools: Pools,
-    /// Limits how many trainings run at once to the number of threads, so that memory stays bounded.
+    /// Limits simultaneous trainings to the number of threads, so that memory use stays bounded.
     permits: Semaphore,
     fetches: Semaphore,
     pub cancel: Cancel,
@@ -268,7 +269,7 @@ pub(super) struct TrainingRun {
     finished: AtomicUsize,
     total: usize,
     pub meter: ProgressMeter,
-    /// Lease required to promote a model; `None` unless the training is shared.
+    /// The lease required to promote a model; `None` unless the training is shared between instances.
     claim: Option<Arc<dyn Claim>>,
     progress: Box<dyn Fn(TrainProgress) + Send + Sync>,
 }
@@ -307,7 +308,7 @@ impl TrainingRun {
     }
 }
 
-/// A market whose candles were fetched, or why they could not be.
+/// A market with its fetched candles, or the error of the fetch.
 struct FetchedMarket {
     market: Market,
     fetched: Result<()>,
@@ -330,27 +331,27 @@ pub struct Trainer {
     pub(super) fetcher: Arc<CandleFetcher>,
     pub(super) models: Arc<Models>,
     pub(super) data: Arc<TrainingData>,
-    /// How often a pooled model of each timeframe was fitted here.
+    /// How often this process has fitted a pooled model of each timeframe.
     pub(super) fits: Mutex<BTreeMap<Timeframe, u64>>,
 }
 
 impl Trainer {
-    /// How often a pooled model of each timeframe was fitted by this process.
+    /// How often this process has fitted a pooled model of each timeframe.
     pub(super) fn fits(&self) -> BTreeMap<Timeframe, u64> {
         self.fits.lock().clone()
     }
 
-    /// Ends the threads that train.
+    /// Stops the training threads.
     pub(super) fn close(&self) {
         self.compute.close();
     }
 
-    /// Trains the models asked for, each on its own: a market that fails leaves the others, and its old model, alone.
-    /// Writes `models/training_results.json`.
+    /// Trains the requested models, each independently: if one market fails, the others continue and its old model
+    /// stays in service. Writes `models/training_results.json`.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] when `cancel` fired (models finished before stay in service); a wrong request. A market's
-    /// failure is in its result, not here.
+    /// [`Error::Cancelled`] if `cancel` was raised (models that were finished before stay in service); an error for an
+    /// invalid request. The failure of a single market is in its result instead.
     pub async fn train(
         self: &Arc<Self>,
         request: TrainRequest,
@@ -392,7 +393,7 @@ impl Trainer {
         Ok(results)
     }
 
-    /// The result of each market, in the order of the markets.
+    /// Trains each market. The results are in the order of the markets.
     async fn train_each(self: &Arc<Self>, run: &Arc<TrainingRun>) -> Vec<TrainResult> {
         // A pool contains all markets of its timeframe, so all candles are fetched before the first training.
         let mut tasks = JoinSet::new();
@@ -415,7 +416,7 @@ impl Trainer {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Reports why a market that is only fetched could not be. It has no result of its own that would say so.
+    /// Reports why a market that is only fetched could not be fetched. It has no result of its own to carry the error.
     fn tell_of_other(&self, FetchedMarket { market, fetched, warning, .. }: FetchedMarket) {
         let problem = match fetched {
             Ok(()) => warning,
@@ -427,11 +428,11 @@ impl Trainer {
         }
     }
 
-    /// Trains the markets of a shared job, under its lease, in a pool with all configured markets of the timeframe.
-    /// Returns the results in the order of the markets. `progress` hears of each market as it ends.
+    /// Trains the markets of a shared job, under the job's lease, in a pool with all configured markets of the
+    /// timeframe. The results are in the order of the markets. `progress` is called as each market ends.
     ///
     /// # Errors
-    /// When there is no source of candles. A market's failure is in its result.
+    /// If there is no source of candles. The failure of a single market is in its result instead.
     pub(super) async fn train_by_right(
         self: Arc<Self>,
         job: &Job,
@@ -511,7 +512,7 @@ impl Trainer {
         let fetched = async {
             let (begin, tell) = (self.fetcher.history(market.timeframe), |page| run.tell_of_page(page));
             let fetched = self.fetcher.update(source.as_ref(), market, begin, &run.meter, &tell).await?;
-            // A model of a market that is no longer traded is of no use.
+            // A model of a market that is no longer traded is useless.
             self.fetcher.is_alive(source.as_ref(), &fetched).await.map(|()| fetched)
         };
         match run.cancel.unless(fetched).await {
@@ -532,7 +533,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Trains one market on its stored candles and those of its pool, and decides whether the new model goes into service.
+    /// Trains one market on its stored candles and its pool, and decides whether the new model goes into service.
     async fn train_on(
         self: &Arc<Self>,
         market: &Market,
@@ -541,7 +542,7 @@ impl Trainer {
     ) -> Result<Trained> {
         let loaded = self.loaded(market, run).await?;
         if loaded.findings.repaired() {
-            // A fetch would have repaired the file, but there was none, or it failed.
+            // A fetch would have repaired the file, but none was made, or it failed.
             let path = candle_file(&self.settings.data_folder(), market);
             warning.get_or_insert_with(|| format!("{}: {}", path.display(), loaded.findings));
         }
@@ -616,7 +617,7 @@ impl Trainer {
     }
 
     /// Compares a candidate with the model in service and submits the decision. Repeats this if the model in service
-    /// has changed in between.
+    /// changed in the meantime.
     fn decide(
         &self,
         candidate: &Candidate,

@@ -1,4 +1,4 @@
-//! Watching open signals: first the candles missed while nothing watched, then the current price.
+//! Watches open signals: checks first the candles since the last look, then the current price.
 //!
 //! Candles show what happened between two looks, and when. They are read minute by minute. After a long absence they
 //! are first read hour by hour, and minute by minute only for hours in which a signal may have closed. With candles
@@ -39,11 +39,11 @@ const RECENT_MS: i64 = 10 * MINUTE_MS;
 /// What the watch remembers between two looks.
 #[derive(Default)]
 struct WatchMemory {
-    /// Until when each open signal was checked against prices, UTC epoch ms.
+    /// The time up to which each open signal was checked against prices, UTC epoch ms.
     until_ms: HashMap<SignalKey, i64>,
     /// The last candle that was checked, by symbol.
     last: HashMap<Symbol, LastCandle>,
-    /// Symbols without recent candles for which that was reported.
+    /// Symbols without recent candles for which a warning was emitted.
     silent: BTreeSet<Symbol>,
 }
 
@@ -54,13 +54,13 @@ struct LastCandle {
     end_ms: i64,
 }
 
-/// The open signals of a symbol.
+/// A symbol with open signals.
 struct WatchedSymbol {
     symbol: Symbol,
     signals: Vec<WatchedSignal>,
-    /// The timeframe of the candles to ask for.
+    /// The timeframe of the candles to request.
     timeframe: Timeframe,
-    /// All its signals were checked against prices until then, UTC epoch ms.
+    /// All signals of the symbol were checked against prices up to this time, UTC epoch ms.
     known_ms: i64,
 }
 
@@ -68,7 +68,7 @@ struct WatchedSymbol {
 struct WatchedSignal {
     key: SignalKey,
     levels: Levels,
-    /// It was checked against prices until then, UTC epoch ms.
+    /// The signal was checked against prices up to this time, UTC epoch ms.
     known_ms: i64,
 }
 
@@ -109,7 +109,7 @@ impl SignalWatch {
         Self { settings, events, lifetime, fetcher, signals, checks, memory: Mutex::default() }
     }
 
-    /// Closes open signals that missed candles or current prices hit. A symbol that fails is left as it is, and the
+    /// Closes open signals that missed candles or current prices hit. If a symbol fails, it stays as it is and the
     /// others go on. `only` names the symbols to look at; `None` means all.
     pub async fn look(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<TaskResult> {
         let watched = self.watched(only).await?;
@@ -122,7 +122,7 @@ impl SignalWatch {
                     closed.unknown += missed.unknown;
                     current.push(market.symbol);
                 }
-                // The current price must not close a signal that an earlier price may have closed. The symbol waits
+                // The current price must not close a signal that an earlier price may have closed, so the symbol waits
                 // for its candles.
                 Err(error) => failed.push(unfinished(market, &error)),
             }
@@ -145,7 +145,7 @@ impl SignalWatch {
         Ok(TaskResult { count, message, failed })
     }
 
-    /// Closes what the current prices hit. Returns how many signals closed.
+    /// Closes the signals that current prices hit. Returns how many closed.
     async fn look_at_prices(self: &Arc<Self>, symbols: &[Symbol], failed: &mut Vec<Unfinished>) -> Result<usize> {
         if symbols.is_empty() {
             return Ok(0);
@@ -185,7 +185,7 @@ impl SignalWatch {
         }
     }
 
-    /// Returns `price`, unless it is so far from the last close that it must belong to another asset.
+    /// Returns `price`. Fails if it is so far from the last close that it must belong to another asset.
     fn same_asset(&self, symbol: &Symbol, price: f64) -> Result<f64> {
         match self.memory.lock().last.get(symbol) {
             Some(last) => check_step(symbol, last.close, price).map(|()| price),
@@ -193,7 +193,7 @@ impl SignalWatch {
         }
     }
 
-    /// The open signals by symbol.
+    /// The open signals, grouped by symbol.
     async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<WatchedSymbol>> {
         let this = self.clone();
         let mut open = threads::blocking(move || this.signals.store().open()?.open_by_symbol()).await?;
@@ -227,7 +227,7 @@ impl SignalWatch {
         Ok(watched)
     }
 
-    /// [`Self::catch_up`] for several symbols at once, so that a slow one delays no other.
+    /// Calls [`Self::catch_up`] for several symbols at once, so that a slow one does not delay the others.
     async fn catch_all_up(self: &Arc<Self>, watched: Vec<WatchedSymbol>) -> Result<Vec<(Market, Result<CloseCount>)>> {
         let (source, permits, mut tasks) = (self.fetcher.source()?, Arc::new(Semaphore::new(PARALLEL)), JoinSet::new());
         for one in watched {
@@ -247,14 +247,14 @@ impl SignalWatch {
         Ok(results)
     }
 
-    /// Closes what candles have hit since the last look.
+    /// Closes the signals of a symbol that candles have hit since the last look.
     async fn catch_up(self: &Arc<Self>, source: &dyn CandleSource, one: WatchedSymbol) -> Result<CloseCount> {
         let step = one.timeframe.millis();
         let until_ms = self.settings.now_ms() - self.settings.now_ms().rem_euclid(MINUTE_MS);
         let (market, known_ms) = (one.market(), one.known_ms);
         let is_own = self.fetcher.has_own_source();
         if known_ms + step > until_ms {
-            // New signals have missed nothing. It only has to be known whether their price is current.
+            // New signals have missed nothing. It only matters whether the current price is up to date.
             if !is_own && !self.is_live(&market.symbol) {
                 let found = candles(source, &market, until_ms - RECENT_MS, until_ms).await?;
                 self.know_last(
@@ -267,7 +267,7 @@ impl SignalWatch {
         let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
         let mut missed = MissedCandles { source, trading, open: one.signals, exits: Vec::new(), known_ms, last: None };
         let looked = missed.look(&market, until_ms).await;
-        // Closings found before a failure count.
+        // Closings found before a failure are kept.
         let closed = self.close_missed(&market.symbol, &missed.exits).await?;
         self.know_last(&market, missed.last);
         let mut known = self.memory.lock();
@@ -279,7 +279,7 @@ impl SignalWatch {
     }
 
     /// The trading hours of a market whose candles come from the user's own source, learned from its stored candles.
-    /// Without stored candles it is taken to close at times.
+    /// Without stored candles, the market is assumed to have closing hours.
     async fn own_trading(self: &Arc<Self>, market: &Market) -> Result<Trading> {
         let (this, market) = (self.clone(), market.clone());
         let recent = threads::blocking(move || Ok(this.fetcher.candles().recent(&market).ok().flatten())).await?;
@@ -291,7 +291,7 @@ impl SignalWatch {
         last.map(|last| self.memory.lock().last.insert(market.symbol.clone(), last));
     }
 
-    /// Closes what was hit, and reports signals that closed as unknown.
+    /// Closes the signals that were hit, and reports those that closed as unknown.
     async fn close_missed(self: &Arc<Self>, symbol: &Symbol, exits: &[(SignalKey, Exit)]) -> Result<CloseCount> {
         let (store, mut closings) = (self.signals.store().open()?, Vec::with_capacity(exits.len()));
         for (key, exit) in exits {
@@ -332,7 +332,7 @@ struct MissedCandles<'a> {
     trading: Trading,
     open: Vec<WatchedSignal>,
     exits: Vec<(SignalKey, Exit)>,
-    /// The end of the last candle that was checked.
+    /// The end of the last checked candle.
     known_ms: i64,
     /// The last candle that was checked.
     last: Option<LastCandle>,
@@ -358,7 +358,7 @@ impl MissedCandles<'_> {
             if self.open.iter().any(|waiting| matters(&waiting.levels)) {
                 self.pass(fine, hour.open_ms, end_ms).await?;
             }
-            // The hour itself counts only where the exchange lacks its minutes.
+            // The hourly candle itself is checked only where the exchange lacks its minutes.
             self.meet(&hour, HOUR_MS);
         }
         self.pass(fine, last_hour, until_ms).await
@@ -407,7 +407,7 @@ async fn candles(source: &dyn CandleSource, market: &Market, from_ms: i64, until
 }
 
 /// # Errors
-/// [`Error::BadCandle`] when a price moved too far to be of the same asset.
+/// [`Error::BadCandle`] if the price moved too far to belong to the same asset.
 fn check_step(symbol: &Symbol, close: f64, next: f64) -> Result<()> {
     match price_step(close, next) {
         None => Ok(()),
