@@ -161,7 +161,7 @@ pub fn put_in_place(log: &Log, copy: CompactedLog) -> Result<Option<Compaction>>
         let wanted = chunk.len().min((len - at) as usize);
         let read = disk::read_full(&*source, &mut chunk[..wanted], at);
         match read.map_err(|e| failed("read", &log.paths.log, e))? {
-            0 => return Err(damaged(format!("{} ended while it was copied", log.paths.log.display()))),
+            0 => return Err(damaged(format!("{} was truncated while it was copied", log.paths.log.display()))),
             read => {
                 crc.update(&chunk[..read]);
                 disk::append_all(&*copy.file, &chunk[..read]).map_err(fail)?;

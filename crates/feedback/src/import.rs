@@ -173,7 +173,8 @@ impl FeedbackStore {
 fn no_log(file: &Path, report: &ImportReport) -> Error {
     let first = report.refused.iter().min_by_key(|refused| refused.line);
     let first = first.map_or_else(String::new, |refused| format!("; line {}: {}", refused.line, refused.reason));
-    let problem = format!("more than {MOST_REFUSED} of its lines are no signals, so it is no log of them{first}");
+    let problem =
+        format!("more than {MOST_REFUSED} of its lines are not signals, so it is not a log of signals{first}");
     Error::io("read", file, std::io::Error::other(problem))
 }
 

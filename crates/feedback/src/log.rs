@@ -237,10 +237,10 @@ impl Log {
         let Paths { log, snapshot, .. } = &self.paths;
         let (log, snapshot) = (log.display(), snapshot.display());
         Err(damaged(format!(
-            "{log} lacks {signals} signals and {closings} closings {how}. Something else than signalloop cut it off or replaced it \
-             (such as logrotate, an editor, or a copy that was put back); nothing is written to it meanwhile. Put the whole log \
-             back: what was moved away, followed by what is there now. Or, to go on with what is there now, stop all processes \
-             that use it, delete {snapshot}, and take in what was moved away with `signalloop import`"
+            "{log} lacks {signals} signals and {closings} closings {how}. Something other than signalloop truncated or replaced it \
+             (such as logrotate, an editor, or a restored copy); signalloop writes nothing to it meanwhile. Put the whole log \
+             back: the part that was moved away, followed by what is there now. Or, to continue with what is there now, stop all \
+             processes that use it, delete {snapshot}, and import the part that was moved away with `signalloop import`"
         )))
     }
 

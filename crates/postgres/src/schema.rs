@@ -75,6 +75,8 @@ fn refuse_newer(version: i32, url: &StoreUrl) -> Result<(), Failure> {
     }
     Err(Failure::Refused(Error::storage(
         Resource::Database,
-        format!("the tables in {url} have version {version}, this signalloop knows {VERSION}: use the newer one"),
+        format!(
+            "the tables in {url} have version {version}, this signalloop knows version {VERSION}: use the newer signalloop"
+        ),
     )))
 }

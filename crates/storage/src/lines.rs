@@ -65,7 +65,7 @@ impl<R: BufRead> Lines<R> {
             passed += length as u64;
         }
         let (number, most) = (self.number, GIVE_UP >> 20);
-        let problem = format!("line {number} does not end within {most} MiB: this is no text of lines");
+        let problem = format!("line {number} does not end within {most} MiB: this is not a text file");
         Err(Error::io("read", &self.path, std::io::Error::other(problem)))
     }
 }

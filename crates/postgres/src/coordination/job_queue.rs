@@ -159,7 +159,7 @@ impl JobQueue for PostgresCoordination {
         markets.sort();
         let task: &str = row.get(2);
         let unknown = || {
-            let problem = format!("the table signalloop_jobs has a task `{task}`, which there is not");
+            let problem = format!("the table signalloop_jobs has an unknown task `{task}`");
             Error::storage(Resource::Scheduler, problem)
         };
         Ok(Some(Job {

@@ -366,7 +366,7 @@ impl Source for Reading<'_> {
 }
 
 fn gone(number: i64) -> Error {
-    let problem = format!("row {number} is gone from the table signals: something else than signalloop deleted it");
+    let problem = format!("row {number} is gone from the table signals: something other than signalloop deleted it");
     Error::storage(Resource::FeedbackStore, problem)
 }
 

@@ -359,7 +359,7 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
                 Some(Closing { outcome, exit_price, profit_percent, closed_ms })
             }
             _ => {
-                let problem = format!("{outcome} is no outcome, or lacks its profit or its time");
+                let problem = format!("{outcome} is not an outcome, or its profit or time is missing");
                 return Err(Error::storage(Resource::FeedbackStore, problem));
             }
         };

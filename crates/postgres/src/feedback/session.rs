@@ -125,7 +125,7 @@ impl SignalSession {
             }
             Ok(Some(_)) => Err(Failure::Refused(Error::storage(
                 Resource::FeedbackStore,
-                "the table signals was changed by something else than signalloop: a signal is closed there that was open",
+                "the table signals was changed by something other than signalloop: an open signal is closed there",
             ))),
             Ok(None) => {
                 *sent = false;
