@@ -85,7 +85,7 @@ test('a pair named <script> is refused at the door, and what else it names is te
   writeFileSync(join(home, 'data', '<script>alert(1)<!--.csv'), 'x')
   const { path } = await loop.report()
   expect(readFileSync(path, 'utf8')).not.toContain('<script>alert')
-  expect(dataOf(path).coverage.files[0]).toMatchObject({ name: '<script>alert(1)<!--.csv', problem: expect.stringContaining('says no market') })
+  expect(dataOf(path).coverage.files[0]).toMatchObject({ name: '<script>alert(1)<!--.csv', problem: expect.stringContaining('is not that of a market') })
 })
 
 test('what cannot be looked at is told, and the rest is there', async () => {

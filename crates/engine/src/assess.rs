@@ -256,6 +256,6 @@ impl OutcomeLearner {
 }
 
 fn question(signal: &Signal) -> Result<Case> {
-    let problem = "must be BUY or SELL: a HOLD bets on nothing";
+    let problem = "must be BUY or SELL: a HOLD has no outcome to assess";
     Case::of(signal).ok_or_else(|| Error::InvalidSignal { field: "signalType", problem, value: "HOLD".to_owned() })
 }

@@ -97,13 +97,15 @@ impl BetValue {
         );
         let mut reasons = vec![match self.expected {
             Some((expected, _)) if self.break_even == 0.0 => {
-                format!("{odds}; expected to earn {expected:+.2} R after costs: by what has closed, failures earn too")
+                format!(
+                    "{odds}; expected to earn {expected:+.2} R after costs: by the closed signals, even failures earn something"
+                )
             }
             Some((expected, _)) => format!(
                 "{odds}; expected to earn {expected:+.2} R after costs; to earn nothing it needs {}",
                 percent(self.break_even)
             ),
-            None => format!("{odds}; without a stop loss, half is asked for"),
+            None => format!("{odds}; without a stop loss, a chance of 50 % is required"),
         }];
         if case.prior.is_none() && model.learned() == 0 {
             reasons.push(
@@ -114,11 +116,11 @@ impl BetValue {
             reasons.push(format!("candles alone say {}", percent(prior)));
         }
         if margin > 0.0 {
-            reasons.push(format!("recent signals did poorly, so {} more than that is asked for", percent(margin)));
+            reasons.push(format!("recent signals did poorly, so {} more than that is required", percent(margin)));
         }
         if self.is_beyond {
             reasons.push(format!(
-                "so far a target is beyond what is told: nothing below {}",
+                "the target is so far away that its chance is not stated exactly: no chance is stated below {}",
                 percent(outcomes::PROBABILITY_RANGE.0)
             ));
         }

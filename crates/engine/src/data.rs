@@ -40,7 +40,7 @@ impl CandleStore {
             self.check_file(&path, market.timeframe, &Reading::stored())
         });
         let unknown = others.into_iter().map(|path| {
-            let problem = "its name says no market, such as btcusdt_1h.csv; it is never read".to_owned();
+            let problem = "its name is not that of a market, such as btcusdt_1h.csv; it is never read".to_owned();
             let place = path.display().to_string();
             CheckedFile { path, checked: Err(Error::BadCandle { place, problem }) }
         });

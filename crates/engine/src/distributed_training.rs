@@ -112,7 +112,9 @@ impl TaskRunner {
     }
 
     fn job_queue(&self) -> Result<&dyn JobQueue> {
-        self.coordination.job_queue().ok_or_else(|| Error::Internal("nobody shares these trainings".to_owned()))
+        self.coordination
+            .job_queue()
+            .ok_or_else(|| Error::Internal("these trainings are not shared between instances".to_owned()))
     }
 
     /// Trains the markets of a job, and saves the result of each as it ends.
@@ -151,8 +153,10 @@ impl TaskRunner {
         } else if !left.is_empty() {
             let left: Vec<Market> = left.into_iter().map(|result| result.market).collect();
             if let Err(error) = self.job_queue().and_then(|board| board.give_back(&job, &left)) {
-                self.events
-                    .emit(&Event::Warning(format!("a training of {} is not given back: {error}", job.timeframe)));
+                self.events.emit(&Event::Warning(format!(
+                    "a training of {} could not be returned to the job queue: {error}",
+                    job.timeframe
+                )));
             }
         }
     }
@@ -161,7 +165,7 @@ impl TaskRunner {
         let (market, done) = (&result.market, result.trained.is_ok());
         let written = self.job_queue().and_then(|board| board.finish(job, market, done, &result.to_json()));
         if let Err(error) = written {
-            self.events.emit(&Event::Warning(format!("the training of {market} is not written down: {error}")));
+            self.events.emit(&Event::Warning(format!("the result of training {market} could not be stored: {error}")));
         }
     }
 }
@@ -199,7 +203,7 @@ impl Workers {
         if self.at_work.is_empty() {
             tokio::time::sleep(LOOK).await;
         } else if let Ok(Some(Err(panic))) = tokio::time::timeout(LOOK, self.at_work.join_next()).await {
-            self.core.events.emit(&Event::Warning(format!("a training met a defect: {panic}")));
+            self.core.events.emit(&Event::Warning(format!("a training failed on a defect of signalloop: {panic}")));
         }
         Ok(())
     }

@@ -57,25 +57,32 @@ impl SignalLoop {
             let mut set = |name, help, value| metrics.set(name, help, &["symbol"], &[symbol.as_str()], value);
             set(
                 "success_ratio",
-                "Share of the closed of the last 30 days that succeeded.",
+                "Share of the signals closed in the last 30 days that succeeded.",
                 figures.success_rate / 100.0,
             )?;
-            let help = "Mean profit of the closed of the last 30 days after costs, as a ratio of the entry price.";
+            let help =
+                "Mean profit after costs of the signals closed in the last 30 days, as a ratio of the entry price.";
             set("expectancy_ratio", help, figures.expectancy / 100.0)?;
             if let Some(rate) = figures.break_even_rate {
                 let help =
-                    "Success ratio at which the closed of the last 30 days would have earned nothing after costs.";
+                    "Success ratio at which the signals closed in the last 30 days would have broken even after costs.";
                 set("break_even_ratio", help, rate / 100.0)?;
             }
         }
         let conservative = self.performance.live().conservative_mode(&StatsFilter::default())?.active;
-        metrics.set("conservative_mode", "1 while some of the home is in it.", &[], &[], f64::from(conservative))?;
+        metrics.set(
+            "conservative_mode",
+            "1 while any market is in conservative mode.",
+            &[],
+            &[],
+            f64::from(conservative),
+        )?;
         for (symbol, count) in store.ignored_prices() {
             let help = "Prices and candles that this process ignored, since one of a later time had been seen.";
             metrics.count("ignored_prices_total", help, &["symbol"], &[symbol.as_str()], count)?;
         }
         let damaged = store.recovery().damaged;
-        metrics.set("log_damaged_lines", "Lines of the log that cannot be believed.", &[], &[], damaged as f64)
+        metrics.set("log_damaged_lines", "Lines of the log that are damaged.", &[], &[], damaged as f64)
     }
 
     fn model_metrics(&self, metrics: &mut Metrics) -> Result<()> {
@@ -136,7 +143,7 @@ fn task_metrics(metrics: &mut Metrics, status: &TaskStatus) -> Result<()> {
     if let Some(run) = &status.record.last {
         set("task_last_run_timestamp_seconds", "When the last run ended.", seconds(run.ended_ms))?;
         let worked = f64::from(run.outcome == Outcome::Finished);
-        set("task_last_run_success", "1 where the last run did all that it had to.", worked)?;
+        set("task_last_run_success", "1 if the last run did all of its work.", worked)?;
     }
     Ok(())
 }

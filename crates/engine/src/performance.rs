@@ -307,7 +307,7 @@ impl PerformanceChecks {
         });
         if let Err(error) = noted.await {
             let text =
-                format!("that {} markets were trained after poor results is not written down: {error}", trained.len());
+                format!("the training of {} markets after poor results could not be recorded: {error}", trained.len());
             self.events.emit(&Event::Warning(text));
         }
         self.events.emit(&Event::EmergencyTrainingFinished { markets, trained });

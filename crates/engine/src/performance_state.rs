@@ -150,7 +150,7 @@ impl LivePerformance {
 
     fn decoded(&self, text: &[u8], what: &str) -> PerformanceState {
         serde_json::from_slice(text).unwrap_or_else(|error| {
-            self.events.emit(&Event::Warning(format!("{what} is damaged and begun anew: {error}")));
+            self.events.emit(&Event::Warning(format!("{what} is damaged; it starts empty: {error}")));
             PerformanceState::default()
         })
     }
@@ -171,7 +171,7 @@ impl LivePerformance {
         memo.read_later(Box::new(move |version, text| {
             let problem = copy(&path, version, text).err().map(|error| error.to_string());
             if let Some(error) = is_new(&known, problem) {
-                let text = format!("what other instances know of live results cannot be kept: {error}");
+                let text = format!("the live results of other instances cannot be stored here: {error}");
                 events.emit(&Event::Warning(text));
             }
         }));

@@ -170,11 +170,11 @@ impl Prediction {
             Ok(Direction::Buy) => odds("BUY", buy, self.base_rates[0]),
             Ok(Direction::Sell) => odds("SELL", sell, self.base_rates[1]),
             Err(Abstention::NoSkill) => {
-                "HOLD: on candles it had not seen, the model was no better than the base rate, so it has nothing to say"
+                "HOLD: on candles it had not seen, the model was no better than the base rate, so it gives no signal"
                     .into()
             }
             Err(Abstention::NoEdge) => format!(
-                "HOLD: {} and {}; to earn its costs a BUY needs {}, a SELL {}, and the model's own word",
+                "HOLD: {} and {}; to earn its costs a BUY needs {}, a SELL {}, and a model that departs from the base rate",
                 odds("BUY", buy, self.base_rates[0]),
                 odds("SELL", sell, self.base_rates[1]),
                 percent(buy_needs),
@@ -182,7 +182,7 @@ impl Prediction {
             ),
             Err(Abstention::NoFeatures) => "HOLD: the last candles give no features (flat prices or no volume)".into(),
             Err(Abstention::NoLevels) => {
-                "HOLD: the range is as large as the price, so stop and target are no prices".into()
+                "HOLD: the range is as large as the price, so stop or target would not be above 0".into()
             }
             Err(Abstention::ConservativeMode) => format!(
                 "HOLD: recent signals did poorly, so until they recover a BUY needs {}, a SELL {}; {} and {}",

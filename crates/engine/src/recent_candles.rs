@@ -241,7 +241,7 @@ impl CandleStore {
         let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
         if findings.repaired() {
             // A prediction cannot report what was repaired; a fetch can.
-            let problem = format!("it must be put right first: {findings}. `signalloop fetch` does so");
+            let problem = format!("it must be repaired first: {findings}. `signalloop fetch` does that");
             return Err(Error::BadCandle { place: path.display().to_string(), problem });
         }
         Ok(Some((stamp, candles)))

@@ -62,7 +62,7 @@ impl Trainer {
         let warning = match update(&self.settings.home().join("models"), training) {
             Ok(None) => return None,
             Ok(Some(warning)) => warning,
-            Err(error) => format!("the results of a training are not written down: {error}"),
+            Err(error) => format!("the results of a training could not be stored: {error}"),
         };
         self.events.emit(&Event::Warning(warning.clone()));
         Some(warning)

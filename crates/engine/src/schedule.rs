@@ -89,7 +89,7 @@ impl fmt::Display for TaskProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRun(why) => f.write_str(why),
-            Self::NotWritten(why) => write!(f, "it goes on, but what it comes to cannot be written down: {why}"),
+            Self::NotWritten(why) => write!(f, "it goes on, but its result cannot be stored: {why}"),
         }
     }
 }
@@ -110,7 +110,7 @@ impl Running {
 
     /// Why this process does not lead; `None` if it does.
     pub(super) fn standing_by(&self) -> Option<String> {
-        let ended = || "the leader's place was lost; it is about to be asked for again".to_owned();
+        let ended = || "the leader's role was lost; this process will claim it again".to_owned();
         let reason = || self.standing_by.lock().clone().unwrap_or_else(ended);
         (!self.leads()).then(reason)
     }

@@ -59,7 +59,7 @@ impl ScheduleLoop {
                             }
                         }
                         Err(panic) => {
-                            self.warn(format!("the scheduler met a defect, and goes on: {panic}"));
+                            self.warn(format!("the scheduler hit a defect of signalloop and goes on: {panic}"));
                             self.busy.clear();
                         }
                     },
@@ -184,11 +184,10 @@ impl ScheduleLoop {
 
     /// Why this process does not lead: it cannot save results. If it was leading, that is reported once.
     fn give_way(&self, error: &Error) -> String {
-        let reason =
-            format!("what tasks come to cannot be written down here, so that another instance may lead: {error}");
+        let reason = format!("results of tasks cannot be stored here, so another instance may lead: {error}");
         let known = self.running.gave_way.lock().as_ref() == Some(&reason);
         if self.running.leads() && !known {
-            self.warn(format!("the scheduler's lead is given up: {reason}"));
+            self.warn(format!("this scheduler gives up the lead: {reason}"));
             *self.running.gave_way.lock() = Some(reason.clone());
         }
         reason

@@ -42,7 +42,7 @@ impl WatchedFile {
         // A file whose metadata cannot be read counts as unchanged.
         let stamp = Stamp::of(&self.path).ok().filter(|stamp| *stamp != self.stamp)?;
         self.stamp = stamp;
-        let kept = "what was in force stays so";
+        let kept = "the values in force stay";
         if stamp.is_none() {
             return Some(Err(format!("{} was deleted: {kept}", self.path.display())));
         }
@@ -282,7 +282,9 @@ impl Settings {
         let file = settings.file.path.display();
         let has = |map: &Map<String, Value>| map.keys().any(|key| setting_name(key) == "symbols");
         let remove = match own {
-            Some(Task::Watch) => format!("close {their} open signals with updateOutcome, for no price will"),
+            Some(Task::Watch) => {
+                format!("close {their} open signals with updateOutcome, since no price will close them")
+            }
             Some(task) => format!("remove {them} from the `symbols` of `{task}` in scheduler_config.json"),
             None if has(&settings.changes) => format!("remove {them} from the `symbols` given to configure()"),
             None if has(&settings.read) => format!("remove {them} from `symbols` in {file}"),

@@ -117,7 +117,7 @@ impl TaskRunner {
         drop((active, held, claim));
         if let Some(Err(error)) = written {
             let refused = |error: &Error| {
-                self.events.emit(&Event::Warning(format!("what {task} came to is not written down: {error}")));
+                self.events.emit(&Event::Warning(format!("the result of {task} could not be stored: {error}")));
             };
             written = Some(Err(kept_in_memory(error, by_hand).inspect_err(refused)?));
         }

@@ -150,7 +150,7 @@ impl Trained {
         match self {
             Self::Decided { trial, .. } => trial.reason.clone(),
             Self::NothingNew { champion, rows } => format!(
-                "nothing new: {rows} decided rows came after {}, new trees need {MIN_NEW_ROWS}",
+                "nothing new: only {rows} rows with a known label came after {}, new trees need {MIN_NEW_ROWS}",
                 format_iso(champion.record.horizon_ms)
             ),
         }
@@ -424,7 +424,8 @@ impl Trainer {
             Err(error) => Some(error.to_string()),
         };
         if let Some(problem) = problem {
-            self.events.emit(&Event::Warning(format!("{market}, whose candles others are trained on: {problem}")));
+            self.events
+                .emit(&Event::Warning(format!("{market}, whose candles other markets are trained on: {problem}")));
         }
     }
 

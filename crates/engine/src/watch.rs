@@ -140,7 +140,7 @@ impl SignalWatch {
         }
         if !silent.is_empty() {
             let names: Vec<&str> = silent.iter().map(Symbol::as_str).collect();
-            message.push_str(&format!("; without prices of now: {}", names.join(", ")));
+            message.push_str(&format!("; without current prices: {}", names.join(", ")));
         }
         Ok(TaskResult { count, message, failed })
     }

@@ -54,10 +54,7 @@ async fn scheduling_process() {
         assert_eq!(of, 1, "{task} is told once: {told:#?}");
     }
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(
-        told.iter().all(|text| text.contains("cannot be written down") && text.contains("File too large")),
-        "{told:#?}"
-    );
+    assert!(told.iter().all(|text| text.contains("cannot be stored") && text.contains("File too large")), "{told:#?}");
     let status = core.scheduler().status().unwrap();
     assert!(status.tasks.iter().any(|task| task.task == Task::Watch && task.problem.is_some()));
 

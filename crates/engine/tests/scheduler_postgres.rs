@@ -731,7 +731,7 @@ async fn a_leader_that_cannot_write_makes_way() {
     until("two goes on", || fetched_by("process") > so_far).await;
     assert!(!one.leads());
     let told = warnings(folder.path());
-    for said in ["the scheduler's lead is given up", "permission denied", "SQLSTATE 42501", "docs/postgres.md"] {
+    for said in ["this scheduler gives up the lead", "permission denied", "SQLSTATE 42501", "docs/postgres.md"] {
         assert!(told.contains(said), "{said}: {told}");
     }
     until("one says why it stands by", || one.standing_by().contains("is held by")).await;
@@ -755,7 +755,7 @@ async fn a_leader_that_cannot_write_makes_way() {
     until("two takes over from one without room", || two.leads()).await;
     let told = warnings(folder.path());
     assert!(told.contains("could not extend file (SQLSTATE 53100): make room on the server's disk"), "{told}");
-    assert_eq!(told.matches("lead is given up").count(), 2, "each once: {told}");
+    assert_eq!(told.matches("gives up the lead").count(), 2, "each once: {told}");
     one.core.close().await;
     two.core.close().await;
 }

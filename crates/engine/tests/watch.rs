@@ -154,7 +154,7 @@ async fn minute_after_minute_the_watch_goes_on_and_a_symbol_that_fails_spares_th
         assert!(run.failed[0].not_traded && run.failed[0].market.symbol.as_str() == "NOPEUSDT", "{run:?}");
         assert!(
             run.message.ends_with(
-                "NOPEUSDT is not traded at the exchange: close its open signals with updateOutcome, for no price will"
+                "NOPEUSDT is not traded at the exchange: close its open signals with updateOutcome, since no price will close them"
             ),
             "{run:?}"
         );

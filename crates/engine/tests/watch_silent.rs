@@ -139,7 +139,7 @@ async fn the_price_of_a_delisted_symbol_closes_nothing() -> Result<()> {
     store.record(buy("live", "BTCUSDT", price(&btc) * 1.2, now, None)).await?;
     let run = watch(&core).await;
     assert_eq!((run.outcome, run.done), (Ended::Finished, 1), "{run:?}");
-    assert!(run.message.contains("without prices of now: MATICUSDT"), "{}", run.message);
+    assert!(run.message.contains("without current prices: MATICUSDT"), "{}", run.message);
     assert!(store.get("live")?.unwrap().closing.is_some());
     let asked = exchange.requests();
     let priced = asked.iter().filter(|request| request.contains("ticker/price"));

@@ -145,7 +145,7 @@ mod tests {
         let spans: Vec<_> = candles.holes.iter().map(|hole| (hole.until_ms - hole.from_ms) / 3_600_000).collect();
         assert_eq!(spans, [3, 1]);
         assert_eq!((parts[1].name.as_str(), parts[1].candles.is_none()), ("<script>.csv", true));
-        assert!(parts[1].problem.as_ref().unwrap().contains("says no market"));
+        assert!(parts[1].problem.as_ref().unwrap().contains("is not that of a market"));
         assert_eq!((coverage.lacking.as_slice(), parts.len()), (&lacking[1..], 2));
         assert_eq!(candles.findings, Vec::<String>::new(), "holes are told by themselves");
     }

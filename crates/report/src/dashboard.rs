@@ -245,7 +245,7 @@ mod tests {
         tokio::time::sleep((PACE * view.cost).saturating_sub(view.made.elapsed())).await;
         let news = answer(&dashboard, &again).await;
         assert_eq!((news.status, header(&news, "ETag") == Some(tag.as_str())), (200, false));
-        assert!(news.body.contains("says no market"));
+        assert!(news.body.contains("is not that of a market"));
     }
 
     #[test]
