@@ -5,7 +5,7 @@ use domain::symbol::Market;
 use domain::time::Clock;
 use feedback::{ClosedSignal, IgnoredPrices};
 use learning::drift::{EntryDrift, OutcomeDrift};
-use learning::performance::{Evidence, Turn};
+use learning::performance::{LiveEvidence, Turn};
 use parking_lot::RwLock;
 use scheduler::{LastRun, Task};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub enum Event {
         /// Whether it began, or how it ended.
         turn: Turn,
         /// The results that caused it.
-        evidence: Evidence,
+        evidence: LiveEvidence,
         /// The reason, in words.
         reason: String,
     },

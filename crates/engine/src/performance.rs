@@ -18,7 +18,7 @@ use domain::threads;
 use domain::time::DAY_MS;
 use feedback::{ClosedSignal, FeedbackStore, StatsFilter};
 use learning::drift::{OutcomeDrift, OutcomeMonitor, Samples, entry_drift};
-use learning::performance::{Change, Evidence, Performance, Turn};
+use learning::performance::{Change, LiveEvidence, Performance, Turn};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -73,8 +73,8 @@ pub struct ConservativeMode {
 }
 
 /// Describes evidence in words.
-pub fn in_words(evidence: &Evidence, rule: PoorRule) -> String {
-    let Evidence { closed, effective, successes, mean_profit, .. } = evidence;
+pub fn in_words(evidence: &LiveEvidence, rule: PoorRule) -> String {
+    let LiveEvidence { closed, effective, successes, mean_profit, .. } = evidence;
     let results = match rule {
         PoorRule::Success => {
             format!("{successes} of {closed} closed signals succeeded ({:.1} %)", evidence.success_rate())

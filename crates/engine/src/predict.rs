@@ -17,7 +17,7 @@ use domain::symbol::Market;
 use exchange::Begin;
 use learning::features::{self, MIN_CANDLES};
 use learning::model::{Model, Probabilities};
-use learning::{Abstention, Costs, Entry, choose, levels_at};
+use learning::{Abstention, BetEntry, Costs, choose, levels_at};
 use serde_json::{Map, json};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -221,7 +221,7 @@ impl GeneratedSignal {
     pub fn new(mut prediction: Prediction, timestamp_ms: i64) -> Self {
         let shape = prediction.model.record.shape();
         let levels = prediction.decision.ok().zip(prediction.atr).map(|(direction, atr)| {
-            let entry = Entry { price: prediction.price, time_ms: prediction.candle_close_ms };
+            let entry = BetEntry { price: prediction.price, time_ms: prediction.candle_close_ms };
             levels_at(entry, &prediction.calendar, atr * prediction.levels_scale, direction, &shape)
         });
         if levels.is_some_and(|levels| levels.stop_loss.is_none() || levels.take_profit.is_none()) {

@@ -43,7 +43,7 @@ pub struct Ending {
 
 /// The entry of a bet: the close of a candle.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Entry {
+pub struct BetEntry {
     /// The closing price.
     pub price: f64,
     /// When the candle closed, UTC epoch ms.
@@ -53,7 +53,7 @@ pub struct Entry {
 /// The levels of a bet, as the signal generator sets them. It expires at the close of the `expiry_bars`-th following
 /// candle of the market; for a market that closes at night this is later than by the clock. A level at or below zero,
 /// as a wide target of a SELL can be, is left out: no price reaches it.
-pub fn levels_at(entry: Entry, calendar: &Calendar, atr: f64, direction: Direction, shape: &SignalShape) -> Levels {
+pub fn levels_at(entry: BetEntry, calendar: &Calendar, atr: f64, direction: Direction, shape: &SignalShape) -> Levels {
     let stop = shape.stop_atr * atr;
     let level = |distance: f64| Some(entry.price + direction.sign() * distance).filter(|price| *price > 0.0);
     Levels {
@@ -71,7 +71,7 @@ pub fn levels_at(entry: Entry, calendar: &Calendar, atr: f64, direction: Directi
 /// and a level that the market opens beyond fills at the open.
 pub fn label(candles: &[Candle], bar: usize, calendar: &Calendar, atr: f64, shape: &SignalShape) -> Option<Label> {
     let candle_ms = calendar.step_ms();
-    let entry = Entry { price: candles[bar].close, time_ms: candles[bar].open_ms + candle_ms };
+    let entry = BetEntry { price: candles[bar].close, time_ms: candles[bar].open_ms + candle_ms };
     let end = |direction| {
         let levels = levels_at(entry, calendar, atr, direction, shape);
         let mut before = candles[bar].open_ms;

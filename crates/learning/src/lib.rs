@@ -59,7 +59,7 @@ pub use decide::{Abstention, Costs, choose};
 pub use feedback::{Feedback, LiveRow};
 pub use folds::{Fold, walk_forward};
 pub use incremental::{Continued, MIN_NEW_ROWS, cannot_continue, continue_pool};
-pub use labels::{Ending, Entry, Label, label, levels_at};
+pub use labels::{BetEntry, Ending, Label, label, levels_at};
 pub use live::{LEVEL, LiveOutcome, LiveRecord, MIN_CLOSED, weigh};
 pub use shapes::{FoundShape, Place, SignalLevels, find_shapes};
 pub use shrinkage::{believe, stack};

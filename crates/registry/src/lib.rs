@@ -12,7 +12,7 @@
 //! let home = tempfile::tempdir().unwrap();
 //! let registry = Registry::new(home.path().join("models"));
 //! let market = Market::parse("BTC/USDT", "1h").unwrap();
-//! assert_eq!(registry.get(&market).err().map(|error| error.code()), Some("ERR_NO_MODEL"));
+//! assert_eq!(registry.get(&market).wait().err().map(|error| error.code()), Some("ERR_NO_MODEL"));
 //! assert!(registry.list().unwrap().is_empty());
 //! ```
 

@@ -14,7 +14,7 @@ const SURE: f64 = 3.5;
 
 /// The results that led to a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct LiveEvidence {
     /// Closed signals.
     pub closed: u64,
     /// The effective number of independent signals.
@@ -28,7 +28,7 @@ pub struct Evidence {
     pub from_ms: i64,
 }
 
-impl Evidence {
+impl LiveEvidence {
     /// Percent of the closed signals that succeeded; 0 when there are none.
     pub fn success_rate(&self) -> f64 {
         if self.closed == 0 { 0.0 } else { 100.0 * self.successes as f64 / self.closed as f64 }
@@ -49,12 +49,12 @@ pub enum Judgement {
 }
 
 /// Judges the outcomes of one scope.
-pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Judgement) {
+pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps: f64) -> (LiveEvidence, Judgement) {
     let succeeded: Vec<f64> = outcomes.iter().map(|outcome| f64::from(u8::from(outcome.succeeded))).collect();
     let profits: Vec<f64> = outcomes.iter().map(|outcome| outcome.profit_percent - fee_bps / 100.0).collect();
     let lifetimes = lifetimes(outcomes);
     let judged = DependentMean::of(&lifetimes, if rule.rule == PoorRule::Success { &succeeded } else { &profits });
-    let evidence = Evidence {
+    let evidence = LiveEvidence {
         closed: outcomes.len() as u64,
         effective: judged.effective,
         successes: outcomes.iter().filter(|outcome| outcome.succeeded).count() as u64,
@@ -86,7 +86,7 @@ pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps:
 /// Overlapping signals come in runs, and are judged again at each closing of a run. So a rate [`CLEAR`] points above
 /// the threshold has to be ruled out by [`SURE`] standard errors, weighted by the share of the evidence that is not
 /// independent.
-fn margin(evidence: &Evidence) -> f64 {
+fn margin(evidence: &LiveEvidence) -> f64 {
     // The largest possible standard deviation of one outcome, in percentage points.
     const DEVIATION: f64 = 50.0;
     let dependent = 1.0 - evidence.effective / evidence.closed.max(1) as f64;

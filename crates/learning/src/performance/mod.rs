@@ -13,7 +13,7 @@
 
 mod evidence;
 
-pub use evidence::{Evidence, Judgement, judge};
+pub use evidence::{Judgement, LiveEvidence, judge};
 
 use domain::config::PoorPerformance;
 use domain::signal::Ended;
@@ -37,7 +37,7 @@ pub struct Conservative {
     /// Since when, UTC epoch ms.
     pub since_ms: i64,
     /// The results that caused it.
-    pub evidence: Evidence,
+    pub evidence: LiveEvidence,
 }
 
 /// The performance state of a scope.
@@ -72,7 +72,7 @@ impl Standing {
         rule: &PoorPerformance,
         fee_bps: f64,
         now_ms: i64,
-    ) -> (Self, Option<(Turn, Evidence)>) {
+    ) -> (Self, Option<(Turn, LiveEvidence)>) {
         self.believed(now_ms).next_by_right_clock(outcomes, rule, fee_bps, now_ms)
     }
 
@@ -90,7 +90,7 @@ impl Standing {
         rule: &PoorPerformance,
         fee_bps: f64,
         now_ms: i64,
-    ) -> (Self, Option<(Turn, Evidence)>) {
+    ) -> (Self, Option<(Turn, LiveEvidence)>) {
         let window_ms = i64::from(rule.window_days) * DAY_MS;
         let from_ms = self.changed_ms.map_or(now_ms - window_ms, |changed| (changed + 1).max(now_ms - window_ms));
         let fresh: Vec<&Ended> = outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied().collect();
@@ -151,7 +151,7 @@ pub struct Change {
     /// The kind of change.
     pub turn: Turn,
     /// The results that caused it.
-    pub evidence: Evidence,
+    pub evidence: LiveEvidence,
 }
 
 impl Performance {

@@ -30,7 +30,7 @@ fn ended(symbol: &str, from_ms: i64, pattern: &str) -> Vec<Ended> {
     pattern.chars().enumerate().map(one).collect()
 }
 
-fn judged(outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64) -> (Evidence, Judgement) {
+fn judged(outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64) -> (LiveEvidence, Judgement) {
     judge(&outcomes.iter().collect::<Vec<_>>(), NOW, rule, fee_bps)
 }
 
