@@ -106,13 +106,22 @@ struct Holder {
 
 /// Who holds the lock of the file with this inode number. Only Linux tells, and only of processes in the same container.
 fn holder(inode: u64) -> Option<Holder> {
+    // The list is not read in one go: while other locks come and go, an entry can be missed.
+    (0..3).find_map(|_| listed_holder(inode))
+}
+
+fn listed_holder(inode: u64) -> Option<Holder> {
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     // `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`; those who wait have an arrow after the number.
-    let pid: u32 = locks.lines().find_map(|line| {
+    locks.lines().find_map(|line| {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let [_, "FLOCK", _, _, pid, file, ..] = words[..] else { return None };
-        (file.rsplit(':').next()?.parse() == Ok(inode)).then(|| pid.parse().ok())?
-    })?;
+        (file.rsplit(':').next()?.parse() == Ok(inode)).then(|| running(pid.parse().ok()?))?
+    })
+}
+
+/// A process that holds a lock, if it is in this container.
+fn running(pid: u32) -> Option<Holder> {
     // `1234 (name) S …`; the name may hold anything.
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (before, after) = stat.rsplit_once(')')?;
