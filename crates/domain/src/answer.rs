@@ -9,7 +9,7 @@ pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// The answer to a call: the value, where it is known without waiting, or the work that finds it.
 ///
 /// Nearly every call that JavaScript makes for a signal or a price can be answered from memory. Handing such a call to another
-/// thread would wake up that thread, and then the event loop. So whoever must not wait looks at the answer first:
+/// thread would wake up that thread, and then the event loop. A caller that must not wait looks at the answer first:
 /// [`Answer::Ready`] costs no allocation and no task. `W` is a future to await, or a closure that may block the thread it is
 /// called on.
 pub enum Answer<T, W = Work<T>> {
