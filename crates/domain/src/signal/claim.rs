@@ -38,7 +38,7 @@ impl Claim {
         if outcome.succeeded().is_none() {
             // Logs store a profit of 0 for an outcome that is unknown or cancelled.
             return match (exit_price, profit_percent.filter(|profit| *profit != 0.0)) {
-                (None, None) => Ok(Closing { outcome, exit_price, profit_percent: 0.0, closed_ms }),
+                (None, None) => Ok(Closing { outcome, exit_price, profit_percent: 0.0, closed_ms, excursion: None }),
                 _ => wrong(field, "must be left out where the outcome is UNKNOWN or CANCELLED", said),
             };
         }
@@ -61,7 +61,7 @@ impl Claim {
                 let problem = "must come with `exitPrice` or `profitLossPercent`: without either the profit is unknown";
                 wrong(field, problem, said)
             }
-            (_, Some(profit_percent)) => Ok(Closing { outcome, exit_price, profit_percent, closed_ms }),
+            (_, Some(profit_percent)) => Ok(Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None }),
         }
     }
 }
@@ -206,6 +206,7 @@ mod tests {
             exit_price: Some(100.0),
             profit_percent,
             closed_ms: 0,
+            excursion: None,
         };
         assert!(closing(-3.0).check(&levels, 0.1).is_err() && closing(-3.0).check(&levels, 3.0).is_ok());
     }
