@@ -3,6 +3,7 @@
 use super::terms::{Target, iso};
 use crate::time;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One event in the life of a signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,6 +80,40 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+}
+
+/// In words.
+impl fmt::Display for What {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filled { price } => write!(to, "entered at {price}"),
+            Self::Target { number, price, share } => {
+                write!(to, "target {number} reached at {price}, {share:.0} % closed")
+            }
+            Self::Stop { price, .. } => write!(to, "stop moved to {price}"),
+            Self::Reduced { price, share } => write!(to, "{share:.0} % closed by hand at {price}"),
+            Self::Amended { .. } => write!(to, "amended"),
+            Self::Exit { price, cause, .. } => {
+                let cause = match cause {
+                    ExitCause::Stop => "by the stop",
+                    ExitCause::Expiry => "by its expiry",
+                    ExitCause::Hand => "by hand",
+                    ExitCause::Unknown => "while no prices are known; the next is",
+                };
+                write!(to, "closed {cause} at {price}")
+            }
+            Self::Cancelled { cause, .. } => {
+                let cause = match cause {
+                    CancelCause::EntryExpired => "its entry expired",
+                    CancelCause::TargetBeforeEntry => "the price reached the target before the entry",
+                    CancelCause::StopBeforeEntry => "the price reached the stop before the entry",
+                    CancelCause::ByHand => "by hand",
+                    CancelCause::Replaced => "replaced by another signal",
+                };
+                write!(to, "cancelled: {cause}")
+            }
+        }
+    }
 }
 
 /// The rule that moved a stop.

@@ -153,7 +153,7 @@ fn has_saturday(from_ms: i64, until_ms: i64) -> bool {
 }
 
 /// The levels that close a signal.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Levels {
     /// Which way it bets.
     pub direction: Direction,

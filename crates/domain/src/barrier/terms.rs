@@ -189,6 +189,7 @@ pub(super) mod iso {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
         let text: Option<String> = Option::deserialize(from)?;
-        text.map(|text| time::parse_time(&text, time::Tz::UTC).ok_or_else(|| D::Error::custom(time::EXPECTED))).transpose()
+        text.map(|text| time::parse_time(&text, time::Tz::UTC).ok_or_else(|| D::Error::custom(time::EXPECTED)))
+            .transpose()
     }
 }

@@ -10,6 +10,8 @@ use super::event::{CancelCause, Event, ExitCause, StopMove, What};
 use super::terms::{EntryKind, StopRules, Target, Terms, TrailBy, Zone};
 use super::{Direction, Exit, Levels, Outcome, Trading};
 use crate::candle::Candle;
+use crate::signal::Closing;
+use serde::{Deserialize, Serialize};
 
 /// Shares add up to 100 but for rounding.
 const NO_SHARE: f64 = 1e-9;
@@ -40,7 +42,7 @@ impl Status {
 }
 
 /// Where a managed signal stands: its terms, and what has happened to it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trade {
     /// What decides now: the entry's fill (before it, the worst price that it may have), the stop, the next target, the expiry,
     /// and the time of the last event.
@@ -88,7 +90,7 @@ pub struct Triggers {
 pub struct Trailing {
     /// Which way the signal bets.
     pub direction: Direction,
-    /// Percent of the best price, or a distance in price; never a multiple of the average true range.
+    /// Percent of the best price, or a distance in price. A multiple of the average true range has become a distance.
     pub by: TrailBy,
     /// The price that the best price must reach before the stop follows.
     pub from: f64,
@@ -182,6 +184,15 @@ impl Trade {
     /// How and when it ended, UTC epoch ms.
     pub fn ended(&self) -> Option<(Outcome, i64)> {
         self.ended
+    }
+
+    /// The closing of a signal that has ended.
+    pub fn closing(&self) -> Option<Closing> {
+        let (outcome, closed_ms) = self.ended?;
+        let is_told = outcome.succeeded().is_some();
+        let profit_percent = if is_told { self.profit_percent() } else { 0.0 };
+        let exit_price = self.mean_exit().filter(|_| is_told);
+        Some(Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None })
     }
 
     /// The mean price of the closed parts, by their shares; `None` before the first.
@@ -473,7 +484,8 @@ impl Trade {
         let break_even = (*break_even_after_target == Some(number))
             .then(|| (entry + self.sign() * entry * break_even_costs_percent / 100.0, StopMove::BreakEven));
         let moved = move_to.iter().filter(|step| step.after_target == number);
-        let moves: Vec<_> = break_even.into_iter().chain(moved.map(|step| (step.price, StopMove::AfterTarget))).collect();
+        let moves: Vec<_> =
+            break_even.into_iter().chain(moved.map(|step| (step.price, StopMove::AfterTarget))).collect();
         for (price, cause) in moves {
             if self.levels.stop_loss.is_none_or(|stop| self.above(price, stop) > 0.0) {
                 self.happen(at, What::Stop { price, cause }, events);
@@ -583,7 +595,9 @@ impl Trade {
             let reached = target.unwrap_or(top);
             if self.above(reached, self.best) > 0.0 {
                 // The price may have turned as soon as the trailing stop followed it: there the stop is lowest.
-                if let Some(from) = self.trailing().map(|trail| trail.from).filter(|from| self.above(reached, *from) >= 0.0) {
+                if let Some(from) =
+                    self.trailing().map(|trail| trail.from).filter(|from| self.above(reached, *from) >= 0.0)
+                {
                     self.see(from);
                 }
                 let floor = self.levels.stop_loss;
@@ -638,7 +652,8 @@ impl Trailing {
         }
         let distance = match self.by {
             TrailBy::Percent(percent) => self.best * percent / 100.0,
-            TrailBy::Distance(distance) | TrailBy::Atr(distance) => distance,
+            TrailBy::Distance(distance) => distance,
+            TrailBy::Atr(_) => return None,
         };
         Some(self.best - sign * distance).filter(|stop| *stop > 0.0)
     }

@@ -100,7 +100,8 @@ impl Amendment {
     }
 
     fn read(mut fields: Fields<'_>, zone: Tz) -> Result<(String, Self)> {
-        const TARGETS: &str = "must be a list of 1 to 16 objects with a `price` above 0 and, for all or none, a `share` in percent";
+        const TARGETS: &str =
+            "must be a list of 1 to 16 objects with a `price` above 0 and, for all or none, a `share` in percent";
         let id = read_signal_id(&mut fields)?;
         let take_profits = fields.take(Name::TakeProfits, |field| {
             let value = field.into_value();
@@ -116,7 +117,11 @@ impl Amendment {
         };
         done(&fields, "amendment")?;
         if (&amendment.stop_loss, &amendment.take_profits, amendment.expires_ms) == (&None, &None, None) {
-            return Err(Error::argument("amendment", "must change `stopLoss`, `takeProfits` or `expiresAt`", "none of them"));
+            return Err(Error::argument(
+                "amendment",
+                "must change `stopLoss`, `takeProfits` or `expiresAt`",
+                "none of them",
+            ));
         }
         Ok((id, amendment))
     }
@@ -191,7 +196,11 @@ impl Cancellation {
     fn event(&self, trade: &Trade) -> Result<What> {
         if let Some(entered_ms) = trade.entered_ms() {
             let value = format!("one that is open since {}", format_iso(entered_ms));
-            return wrong("signalId", "must be of a signal that waits for its entry; close an open one with updateOutcome", value);
+            return wrong(
+                "signalId",
+                "must be of a signal that waits for its entry; close an open one with updateOutcome",
+                value,
+            );
         }
         let cause = if self.replaced_by.is_some() { CancelCause::Replaced } else { CancelCause::ByHand };
         let reason = match (&self.replaced_by, &self.reason) {
@@ -236,9 +245,11 @@ impl Change {
         let at = match at {
             // The clock of the signal's sender may be ahead of this one's.
             None => Ok(now_ms.max(since_ms)),
-            Some(at) if at > now_ms + CLOCK_TOLERANCE_MS => {
-                wrong(field, "must not lie in the future", format!("{}; it is {} now", format_iso(at), format_iso(now_ms)))
-            }
+            Some(at) if at > now_ms + CLOCK_TOLERANCE_MS => wrong(
+                field,
+                "must not lie in the future",
+                format!("{}; it is {} now", format_iso(at), format_iso(now_ms)),
+            ),
             Some(at) if at < since_ms => {
                 let value = format!("{}, after {}", format_iso(at), format_iso(since_ms));
                 wrong(field, "must not be before what happened to the signal last", value)

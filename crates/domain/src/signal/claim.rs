@@ -61,7 +61,9 @@ impl Claim {
                 let problem = "must come with `exitPrice` or `profitLossPercent`: without either the profit is unknown";
                 wrong(field, problem, said)
             }
-            (_, Some(profit_percent)) => Ok(Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None }),
+            (_, Some(profit_percent)) => {
+                Ok(Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None })
+            }
         }
     }
 }

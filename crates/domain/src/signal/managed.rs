@@ -10,15 +10,16 @@ use serde_json::{Map, Value};
 
 const ENTRY_TYPES: &str = "must be market, limit or stop";
 const ZONE: &str = "must be an object with `low` and `high`, prices above 0 of which `high` is higher";
-const TARGETS: &str = "must be a list of 1 to 16 objects with a `price` above 0 and, for all or none, a `share` in percent";
+const TARGETS: &str =
+    "must be a list of 1 to 16 objects with a `price` above 0 and, for all or none, a `share` in percent";
 const RULES: &str = "must be an object of `breakEvenAfterTarget`, `breakEvenCostsPercent`, `trail` and `moveTo`";
 const TRAIL: &str = "must have a `trail` with one of `percent`, `atr` and `distance`, above 0 (percent: below 100), and at most \
      `activateAtR`, 0 or more";
-const MOVE_TO: &str = "must have a `moveTo` that is a list of objects with the number of a target, `afterTarget`, and a `price` above 0";
+const MOVE_TO: &str =
+    "must have a `moveTo` that is a list of objects with the number of a target, `afterTarget`, and a `price` above 0";
 
 /// The five keys of a managed signal.
-const NAMES: [Name; 5] =
-    [Name::EntryType, Name::EntryZone, Name::EntryExpiresAt, Name::TakeProfits, Name::StopRules];
+const NAMES: [Name; 5] = [Name::EntryType, Name::EntryZone, Name::EntryExpiresAt, Name::TakeProfits, Name::StopRules];
 
 /// What the five keys say, before it is compared with the rest of the signal.
 #[derive(Default)]
@@ -77,7 +78,8 @@ pub(super) fn read_targets(value: &Value) -> Option<Vec<Target>> {
 fn read_trail(value: &Value) -> Option<Trail> {
     let map = members(value, &["percent", "atr", "distance", "activateAtR"])?;
     let percent = number_of(map, "percent", |percent| percent > 0.0 && percent < 100.0)?;
-    let [atr, distance] = ["atr", "distance"].map(|key| number_of(map, key, |number| number > 0.0 && number.is_finite()));
+    let [atr, distance] =
+        ["atr", "distance"].map(|key| number_of(map, key, |number| number > 0.0 && number.is_finite()));
     let by = match (percent, atr?, distance?) {
         (Some(percent), None, None) => TrailBy::Percent(percent),
         (None, Some(atr), None) => TrailBy::Atr(atr),
@@ -192,7 +194,12 @@ impl Managed {
         Ok((!terms.are_plain()).then_some(terms))
     }
 
-    fn check_entry(&self, direction: Direction, prices: &Prices, (given_ms, expires_ms): (i64, Option<i64>)) -> Result<()> {
+    fn check_entry(
+        &self,
+        direction: Direction,
+        prices: &Prices,
+        (given_ms, expires_ms): (i64, Option<i64>),
+    ) -> Result<()> {
         let waits = self.zone.is_some() || matches!(self.entry, Some(EntryKind::Limit | EntryKind::Stop));
         match (self.entry, self.zone) {
             (Some(entry @ (EntryKind::Market | EntryKind::Stop)), Some(_)) => {
@@ -213,10 +220,18 @@ impl Managed {
         }
         if let Some(at) = self.entry_expires_at {
             if !waits {
-                return wrong("entryExpiresAt", "must be left out for a signal that is entered at once", format_iso(at));
+                return wrong(
+                    "entryExpiresAt",
+                    "must be left out for a signal that is entered at once",
+                    format_iso(at),
+                );
             }
             if at <= given_ms || expires_ms.is_some_and(|end| at > end) {
-                return wrong("entryExpiresAt", "must be later than the timestamp, and no later than `expiresAt`", format_iso(at));
+                return wrong(
+                    "entryExpiresAt",
+                    "must be later than the timestamp, and no later than `expiresAt`",
+                    format_iso(at),
+                );
             }
         }
         Ok(())

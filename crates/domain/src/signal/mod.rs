@@ -24,11 +24,12 @@ pub use indicators::Indicators;
 pub use key::{SignalKey, SignalKeyHasher};
 pub use read::Source;
 pub use record::{ENDS, Update};
-pub use result::{Earned, Fill, FillKind};
+pub use result::{Costs, Earned, Fill, FillKind};
 pub use said::{Departures, Said};
 
-use crate::barrier::{Direction, Event, Levels, Outcome, Terms, Trade};
+use crate::barrier::{Direction, Event, Levels, Outcome, Terms, Trade, TrailBy};
 use crate::error::{Error, Result, shown};
+use crate::features;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
 use serde_json::{Map, Value};
@@ -208,6 +209,29 @@ impl Signal {
             since_ms: self.timestamp_ms,
             expires_ms: self.expires_ms,
         })
+    }
+
+    /// Turns a trailing stop in multiples of the average true range into a distance, by the range at entry.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] if the range is unknown.
+    pub fn resolve_trail(&mut self) -> Result<()> {
+        let Some(trail) = self.terms.as_deref_mut().and_then(|terms| terms.rules.trail.as_mut()) else { return Ok(()) };
+        let TrailBy::Atr(multiple) = trail.by else { return Ok(()) };
+        let features = self.features.as_ref().filter(|features| features.version == features::VERSION);
+        let percent = features.and_then(|features| features.values.get(features::ATR_PERCENT)).copied();
+        match (percent.filter(|percent| *percent > 0.0 && percent.is_finite()), self.entry_price) {
+            (Some(percent), Some(entry)) => {
+                trail.by = TrailBy::Distance(multiple * percent / 100.0 * entry);
+                Ok(())
+            }
+            _ => wrong(
+                "stopRules",
+                "must trail by `percent` or `distance` where no candles before the signal are stored: the average true range \
+                 is unknown",
+                format!("atr {multiple}"),
+            ),
+        }
     }
 
     /// The first field, by its camelCase name, in which `other` differs. Features at entry are ignored, since signalloop adds

@@ -176,10 +176,15 @@ impl Fields<'_> {
             serde_json::from_value(value.clone()).ok().filter(|_| source.is_log()).ok_or(value)
         })?;
         // A line of this store's log; other sources have the keys of the public interface.
-        if source == Source::File || kept.is_some() || (source == Source::Import && self.is_spelled(Name::Id, "signal_id")) {
+        if source == Source::File
+            || kept.is_some()
+            || (source == Source::Import && self.is_spelled(Name::Id, "signal_id"))
+        {
             self.leave_managed();
             return match direction {
-                Some(direction) => check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit).map(|()| kept),
+                Some(direction) => {
+                    check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit).map(|()| kept)
+                }
                 None => Ok(None),
             };
         }
@@ -219,7 +224,12 @@ impl Fields<'_> {
         let from = |least: f64, most: f64| move |number: f64| (least..=most).contains(&number);
         Ok(Position {
             leverage: self.amount(Name::Leverage, source, "must be a number from 1 to 1000", from(1.0, 1000.0))?,
-            fee_bps: self.amount(Name::FeeBps, source, "must be a number of basis points from 0 to 10000", from(0.0, 1e4))?,
+            fee_bps: self.amount(
+                Name::FeeBps,
+                source,
+                "must be a number of basis points from 0 to 10000",
+                from(0.0, 1e4),
+            )?,
             funding_bps_per_day: self.amount(
                 Name::FundingBpsPerDay,
                 source,

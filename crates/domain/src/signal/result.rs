@@ -1,7 +1,7 @@
 //! What a signal truly earned: its fills, profit after costs, and profit in units of the risk at entry.
 
-use super::{Excursion, Record};
-use crate::barrier::{EntryKind, ExitCause, Outcome, What};
+use super::{Closing, Excursion, Position, Record};
+use crate::barrier::{EntryKind, ExitCause, Levels, Outcome, What};
 use crate::time::DAY_MS;
 
 /// A purchase or sale of a signal's position.
@@ -45,6 +45,17 @@ impl FillKind {
     }
 }
 
+/// What holding a position costs where a signal does not say it itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Costs {
+    /// Costs of a round trip, in basis points of the entry price.
+    pub fee_bps: f64,
+    /// What holding costs a day, in basis points of the entry price; negative where holding pays.
+    pub funding_bps_per_day: f64,
+    /// The value of a position divided by its margin; `None` where no margin is known.
+    pub leverage: Option<f64>,
+}
+
 /// What a closed signal earned. A value is `None` where it cannot be told: nothing of a signal that was cancelled or whose end is
 /// unknown, no R without a stop.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -65,58 +76,85 @@ pub struct Earned {
     pub holding_ms: Option<i64>,
 }
 
-impl Record {
-    /// What a closed signal earned; `fee_bps` and `funding_bps_per_day` are used where the signal states none. `None` while it is
-    /// open.
-    pub fn earned(&self, fee_bps: f64, funding_bps_per_day: f64) -> Option<Earned> {
-        let closing = self.closing?;
-        let (fills, risk_percent, entered_ms) = match self.trade() {
-            Some(trade) => (self.fills_of_history(), trade.risk_percent(), trade.entered_ms()),
-            None => {
-                let levels = self.signal.levels()?;
-                let risk = levels.stop_loss.map(|stop| -levels.profit_percent(stop));
-                let kind = match closing.outcome {
-                    Outcome::TookProfit => FillKind::Target,
-                    Outcome::StoppedOut => FillKind::Stop,
-                    _ if self.signal.expires_ms.is_some_and(|at| closing.closed_ms >= at) => FillKind::Expiry,
-                    _ => FillKind::Hand,
-                };
-                let entry = Fill { at_ms: levels.since_ms, price: Some(levels.entry), share: 100.0, kind: FillKind::Entry };
-                let exit = Fill { at_ms: closing.closed_ms, price: closing.exit_price, share: 100.0, kind };
-                (vec![entry, exit], risk, Some(levels.since_ms))
-            }
+impl Earned {
+    /// Of a plain signal.
+    pub fn of_plain(levels: &Levels, closing: &Closing, position: &Position, costs: &Costs) -> Self {
+        let kind = match closing.outcome {
+            Outcome::TookProfit => FillKind::Target,
+            Outcome::StoppedOut => FillKind::Stop,
+            _ if levels.expires_ms.is_some_and(|at| closing.closed_ms >= at) => FillKind::Expiry,
+            _ => FillKind::Hand,
         };
+        let entry = Fill { at_ms: levels.since_ms, price: Some(levels.entry), share: 100.0, kind: FillKind::Entry };
+        let exit = Fill { at_ms: closing.closed_ms, price: closing.exit_price, share: 100.0, kind };
+        let fills = match closing.outcome {
+            Outcome::Cancelled => Vec::new(),
+            Outcome::Unknown => vec![entry],
+            _ => vec![entry, exit],
+        };
+        let risk_percent = levels.stop_loss.map(|stop| -levels.profit_percent(stop));
+        Self::of(fills, Some(levels.since_ms), risk_percent, closing, &position.or(costs))
+    }
+
+    fn of(
+        fills: Vec<Fill>,
+        entered_ms: Option<i64>,
+        risk_percent: Option<f64>,
+        closing: &Closing,
+        costs: &Costs,
+    ) -> Self {
         let Some(entered_ms) = entered_ms.filter(|_| closing.outcome.succeeded().is_some()) else {
-            let fills = fills.into_iter().filter(|_| entered_ms.is_some()).collect();
-            return Some(Earned { fills, ..Earned::default() });
+            return Self { fills, ..Self::default() };
         };
-        let position = self.signal.position;
-        let fees = position.fee_bps.unwrap_or(fee_bps) / 100.0;
-        let a_day = position.funding_bps_per_day.unwrap_or(funding_bps_per_day) / 100.0;
         // Each part pays for the time that it was held.
         let held: f64 = fills
             .iter()
             .filter(|fill| fill.kind != FillKind::Entry)
             .map(|fill| fill.share / 100.0 * (fill.at_ms - entered_ms) as f64 / DAY_MS as f64)
             .sum();
-        let net = closing.profit_percent - fees - a_day * held;
+        let net = closing.profit_percent - (costs.fee_bps + costs.funding_bps_per_day * held) / 100.0;
         let risk = risk_percent.filter(|risk| *risk > 0.0);
         let in_r = |percent: f64| risk.map(|risk| percent / risk);
-        Some(Earned {
+        Self {
             fills,
             net_profit_percent: Some(net),
-            net_margin_percent: position.leverage.map(|leverage| leverage * net),
+            net_margin_percent: costs.leverage.map(|leverage| leverage * net),
             realized_r: in_r(net),
             mfe_r: closing.excursion.and_then(|Excursion { best_percent, .. }| in_r(best_percent)),
             mae_r: closing.excursion.and_then(|Excursion { worst_percent, .. }| in_r(worst_percent)),
             holding_ms: Some(closing.closed_ms - entered_ms),
+        }
+    }
+}
+
+impl Position {
+    /// The costs of a position, with these where it states none.
+    fn or(&self, costs: &Costs) -> Costs {
+        Costs {
+            fee_bps: self.fee_bps.unwrap_or(costs.fee_bps),
+            funding_bps_per_day: self.funding_bps_per_day.unwrap_or(costs.funding_bps_per_day),
+            leverage: self.leverage.or(costs.leverage),
+        }
+    }
+}
+
+impl Record {
+    /// What a closed signal earned; `costs` count where the signal states none. `None` while it is open.
+    pub fn earned(&self, costs: &Costs) -> Option<Earned> {
+        let closing = self.closing.as_ref()?;
+        let position = &self.signal.position;
+        Some(match self.trade() {
+            Some(trade) => {
+                let fills = if trade.entered_ms().is_some() { self.fills_of_history() } else { Vec::new() };
+                Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &position.or(costs))
+            }
+            None => Earned::of_plain(&self.signal.levels()?, closing, position, costs),
         })
     }
 
     fn fills_of_history(&self) -> Vec<Fill> {
-        let is_market = self.signal.terms.as_ref().is_none_or(|terms| {
-            terms.entry == EntryKind::Market && terms.zone.is_none()
-        });
+        let is_market =
+            self.signal.terms.as_ref().is_none_or(|terms| terms.entry == EntryKind::Market && terms.zone.is_none());
         let entry = Fill {
             at_ms: self.signal.timestamp_ms,
             price: self.signal.entry_price,

@@ -77,7 +77,10 @@ fn a_limit_entry_waits_for_its_price() {
     assert_eq!((trade.status(), told), (Status::Cancelled, vec!["TARGET_BEFORE_ENTRY".to_owned()]));
     // One price beyond entry and stop: bought at the entry, closed at that price.
     let (trade, told) = after_ticks(levels(95.0, 90.0), &limit(), &[100.0, 89.0]);
-    assert_eq!((told, trade.ended().unwrap().0), (vec!["fill 95".to_owned(), "stop at 89".to_owned()], Outcome::StoppedOut));
+    assert_eq!(
+        (told, trade.ended().unwrap().0),
+        (vec!["fill 95".to_owned(), "stop at 89".to_owned()], Outcome::StoppedOut)
+    );
     let expires = Terms { entry_expires_at: Some(T0 + 2 * MINUTE), ..limit() };
     assert_eq!(after_ticks(levels(95.0, 90.0), &expires, &[100.0, 95.0]).1, ["ENTRY_EXPIRED"]);
     assert_eq!(after_ticks(levels(95.0, 90.0), &expires, &[95.0, 95.0]).1, ["fill 95"]);
@@ -177,25 +180,47 @@ fn candles_count_in_the_worst_order() {
     let far = Levels { entry: 95.0, ..levels(95.0, 90.0) };
     assert_eq!(after_candles(far, &near, &[[96.0, 96.5, 94.0, 96.4]]).1, ["fill 95"]);
     // A stop entry is reached on the way up: the high after it counts, and so may the low.
-    assert_eq!(after_candles(levels(105.0, 98.0), &stop_entry(), &[[100.0, 111.0, 99.0, 110.0]]).1, ["fill 105", "target 1 at 110"]);
-    assert_eq!(after_candles(levels(105.0, 98.0), &stop_entry(), &[[100.0, 111.0, 97.0, 110.0]]).1, ["fill 105", "stop at 98"]);
+    assert_eq!(
+        after_candles(levels(105.0, 98.0), &stop_entry(), &[[100.0, 111.0, 99.0, 110.0]]).1,
+        ["fill 105", "target 1 at 110"]
+    );
+    assert_eq!(
+        after_candles(levels(105.0, 98.0), &stop_entry(), &[[100.0, 111.0, 97.0, 110.0]]).1,
+        ["fill 105", "stop at 98"]
+    );
     // After the first target, the price may have come back to the entry.
     let rules = StopRules { break_even_after_target: Some(1), ..StopRules::default() };
     let terms = Terms { targets: targets(&[102.0, 104.0]), rules, ..Terms::default() };
     let both = after_candles(levels(100.0, 98.0), &terms, &[[101.0, 105.0, 99.5, 104.5]]);
     assert_eq!(both.1, ["target 1 at 102", "stop to 100", "stop at 100"]);
-    assert_eq!(after_candles(levels(100.0, 98.0), &terms, &[[101.0, 105.0, 100.5, 104.5]]).1.last().unwrap(), "target 2 at 104");
+    assert_eq!(
+        after_candles(levels(100.0, 98.0), &terms, &[[101.0, 105.0, 100.5, 104.5]]).1.last().unwrap(),
+        "target 2 at 104"
+    );
     // A trailing stop of 5: the price may have turned at 104, where the stop was at 99.
-    let rules = StopRules { trail: Some(Trail { by: TrailBy::Distance(5.0), activate_at_r: None }), ..StopRules::default() };
+    let rules =
+        StopRules { trail: Some(Trail { by: TrailBy::Distance(5.0), activate_at_r: None }), ..StopRules::default() };
     let trailing = Terms { rules, ..Terms::default() };
-    assert_eq!(after_candles(levels(100.0, 90.0), &trailing, &[[100.0, 106.0, 99.0, 105.0]]).1, ["stop to 99", "stop at 99"]);
-    assert_eq!(after_candles(levels(100.0, 90.0), &trailing, &[[100.0, 106.0, 101.5, 105.0], [105.0, 105.0, 101.0, 101.0]]).1, ["stop to 101", "stop at 101"]);
+    assert_eq!(
+        after_candles(levels(100.0, 90.0), &trailing, &[[100.0, 106.0, 99.0, 105.0]]).1,
+        ["stop to 99", "stop at 99"]
+    );
+    assert_eq!(
+        after_candles(levels(100.0, 90.0), &trailing, &[[100.0, 106.0, 101.5, 105.0], [105.0, 105.0, 101.0, 101.0]]).1,
+        ["stop to 101", "stop at 101"]
+    );
 }
 
 #[test]
 fn gaps_fill_at_the_open_and_holes_are_unknown() {
-    assert_eq!(after_candles(levels(95.0, 90.0), &limit(), &[[100.0, 100.0, 99.0, 99.0], [93.0, 94.0, 92.0, 94.0]]).1, ["fill 93"]);
-    assert_eq!(after_candles(levels(95.0, 90.0), &limit(), &[[100.0, 100.0, 99.0, 99.0], [89.0, 94.0, 88.0, 94.0]]).1, ["fill 95", "stop at 89"]);
+    assert_eq!(
+        after_candles(levels(95.0, 90.0), &limit(), &[[100.0, 100.0, 99.0, 99.0], [93.0, 94.0, 92.0, 94.0]]).1,
+        ["fill 93"]
+    );
+    assert_eq!(
+        after_candles(levels(95.0, 90.0), &limit(), &[[100.0, 100.0, 99.0, 99.0], [89.0, 94.0, 88.0, 94.0]]).1,
+        ["fill 95", "stop at 89"]
+    );
     let terms = Terms { targets: targets(&[102.0, 104.0]), ..Terms::default() };
     let candle = Candle { open_ms: T0 + 90 * HOUR, open: 105.0, high: 106.0, low: 104.0, close: 105.0, volume: 1.0 };
     let (mut trade, mut events) = (Trade::new(levels(100.0, 98.0), &terms), Vec::new());
@@ -243,7 +268,10 @@ fn events_are_read_back_as_written() {
     for (minute, price) in [95.0, 103.0, 103.5, 90.0].into_iter().enumerate() {
         trade.on_tick(price, T0 + minute as i64 * MINUTE, &mut events);
     }
-    events.push(Event { at: T0 + HOUR, what: What::Cancelled { cause: CancelCause::ByHand, reason: Some("x".to_owned()) } });
+    events.push(Event {
+        at: T0 + HOUR,
+        what: What::Cancelled { cause: CancelCause::ByHand, reason: Some("x".to_owned()) },
+    });
     let text = serde_json::to_string(&events).unwrap();
     assert!(text.starts_with(r#"[{"at":"2023-11-14T22:20:00.000Z","event":"filled","price":95.0}"#), "{text}");
     assert_eq!(serde_json::from_str::<Vec<Event>>(&text).unwrap(), events);
@@ -261,42 +289,52 @@ fn any_terms() -> impl Strategy<Value = (Levels, Terms)> {
     );
     let gaps = proptest::collection::vec((1i64..6, 1u32..4), 0..4);
     let prices = (-4i64..=4, 1i64..8, gaps, proptest::option::of(0i64..3));
-    (kind, prices, rules, 2i64..12, 1i64..12).prop_map(|(kind, (offset, risk, gaps, zone), (even, trail, step), hours, waits)| {
-        // Where the price begins is 100.
-        let entry = match kind {
-            EntryKind::Market => 100,
-            EntryKind::Limit => 100 - offset.abs() - 1,
-            EntryKind::Stop => 100 + offset.abs() + 1,
-        };
-        let stop = (entry - risk) as f64;
-        let mut price = entry;
-        let count = gaps.len();
-        let targets: Vec<Target> = gaps
-            .iter()
-            .map(|(gap, share)| {
-                price += gap;
-                Target { price: price as f64, share: f64::from(*share) * 25.0 / count as f64 }
-            })
-            .collect();
-        let exists = |number: Option<usize>| number.filter(|number| *number <= count);
-        let rules = StopRules {
-            break_even_after_target: exists(even),
-            break_even_costs_percent: 0.0,
-            trail: trail.map(|(by, from)| Trail { by: TrailBy::Distance(by as f64), activate_at_r: from.map(|r| r as f64) }),
-            move_to: exists(step).map(|number| StopStep { after_target: number, price: entry as f64 - 1.0 }).into_iter().collect(),
-        };
-        let zone = zone.filter(|_| kind == EntryKind::Limit && risk > 3).map(|width| Zone { low: (entry - width) as f64, high: entry as f64 });
-        let levels = Levels {
-            direction: Direction::Buy,
-            entry: entry as f64,
-            stop_loss: Some(stop),
-            take_profit: None,
-            since_ms: T0,
-            expires_ms: Some(T0 + hours * HOUR),
-        };
-        let entry_expires_at = (kind != EntryKind::Market).then_some(T0 + waits.min(hours) * HOUR);
-        (levels, Terms { entry: kind, zone, entry_expires_at, targets, rules })
-    })
+    (kind, prices, rules, 2i64..12, 1i64..12).prop_map(
+        |(kind, (offset, risk, gaps, zone), (even, trail, step), hours, waits)| {
+            // Where the price begins is 100.
+            let entry = match kind {
+                EntryKind::Market => 100,
+                EntryKind::Limit => 100 - offset.abs() - 1,
+                EntryKind::Stop => 100 + offset.abs() + 1,
+            };
+            let stop = (entry - risk) as f64;
+            let mut price = entry;
+            let count = gaps.len();
+            let targets: Vec<Target> = gaps
+                .iter()
+                .map(|(gap, share)| {
+                    price += gap;
+                    Target { price: price as f64, share: f64::from(*share) * 25.0 / count as f64 }
+                })
+                .collect();
+            let exists = |number: Option<usize>| number.filter(|number| *number <= count);
+            let rules = StopRules {
+                break_even_after_target: exists(even),
+                break_even_costs_percent: 0.0,
+                trail: trail.map(|(by, from)| Trail {
+                    by: TrailBy::Distance(by as f64),
+                    activate_at_r: from.map(|r| r as f64),
+                }),
+                move_to: exists(step)
+                    .map(|number| StopStep { after_target: number, price: entry as f64 - 1.0 })
+                    .into_iter()
+                    .collect(),
+            };
+            let zone = zone
+                .filter(|_| kind == EntryKind::Limit && risk > 3)
+                .map(|width| Zone { low: (entry - width) as f64, high: entry as f64 });
+            let levels = Levels {
+                direction: Direction::Buy,
+                entry: entry as f64,
+                stop_loss: Some(stop),
+                take_profit: None,
+                since_ms: T0,
+                expires_ms: Some(T0 + hours * HOUR),
+            };
+            let entry_expires_at = (kind != EntryKind::Market).then_some(T0 + waits.min(hours) * HOUR);
+            (levels, Terms { entry: kind, zone, entry_expires_at, targets, rules })
+        },
+    )
 }
 
 /// A path from 100 in steps of 1, `per` prices an hour, for 12 hours.
@@ -317,7 +355,14 @@ fn candles_of(path: &[f64], per: usize) -> Vec<Candle> {
             let prices = &path[hour * per..=(hour + 1) * per];
             let most = |of: fn(f64, f64) -> f64| prices.iter().copied().reduce(of).unwrap();
             let (open, close) = (prices[0], prices[per]);
-            Candle { open_ms: T0 + hour as i64 * HOUR, open, high: most(f64::max), low: most(f64::min), close, volume: 1.0 }
+            Candle {
+                open_ms: T0 + hour as i64 * HOUR,
+                open,
+                high: most(f64::max),
+                low: most(f64::min),
+                close,
+                volume: 1.0,
+            }
         })
         .collect()
 }
@@ -443,7 +488,8 @@ proptest! {
 fn a_trailing_stop_in_the_candle_of_a_limit_entry_is_not_flattered_in_the_mean() {
     use rand::{RngExt, SeedableRng};
     let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
-    let rules = StopRules { trail: Some(Trail { by: TrailBy::Distance(4.0), activate_at_r: None }), ..StopRules::default() };
+    let rules =
+        StopRules { trail: Some(Trail { by: TrailBy::Distance(4.0), activate_at_r: None }), ..StopRules::default() };
     let terms = Terms { entry: EntryKind::Limit, rules, ..Terms::default() };
     let levels = Levels { expires_ms: Some(T0 + 12 * HOUR), ..levels(98.0, 94.0) };
     let (mut entered, mut excess) = (0, 0.0);
@@ -454,7 +500,8 @@ fn a_trailing_stop_in_the_candle_of_a_limit_entry_is_not_flattered_in_the_mean()
         });
         let path: Vec<f64> = std::iter::once(100.0).chain(steps).collect();
         let last = path[path.len() - 1];
-        let (ticks, candles) = (by_ticks(levels, &terms, &path, 12).0, by_candles(levels, &terms, &candles_of(&path, 12)).0);
+        let (ticks, candles) =
+            (by_ticks(levels, &terms, &path, 12).0, by_candles(levels, &terms, &candles_of(&path, 12)).0);
         if candles.entered_ms().is_some() {
             entered += 1;
             excess += (earned(&candles, last) - earned(&ticks, last)) / 100.0;
