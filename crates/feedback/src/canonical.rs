@@ -43,8 +43,7 @@ const DEPTH: usize = 16;
 /// Known keys that neither change what memory keeps nor have another spelling.
 const PASSED_OVER: [&str; 2] = ["source", "tags"];
 
-/// Every spelling of a key that means something to [`domain::signal::Record::from_json`]: among a caller's own keys it
-/// would say something again that was said before.
+/// Reads the body of a line; `None` for any other form.
 pub fn read(body: &[u8], zone: Tz) -> Option<CanonicalLine<'_>> {
     let mut rest = Cursor { text: std::str::from_utf8(body).ok()?, at: 0 };
     rest.literal("{\"signal_id\":")?;
