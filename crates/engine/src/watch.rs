@@ -14,7 +14,7 @@ use super::fetch::PARALLEL;
 use super::tasks::{TaskResult, unfinished};
 use super::{CandleFetcher, Events, Lifetime, PerformanceChecks, Settings, Signals};
 use candles::price_step;
-use domain::barrier::{Event as TradeEvent, Exit, Levels, Outcome, Trade, Trading};
+use domain::barrier::{Event as TradeEvent, Exit, LEAST_TRAIL_R, Levels, Outcome, Trade, Trading};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::signal::SignalKey;
@@ -35,9 +35,6 @@ const MINUTE_MS: i64 = 60_000;
 const LONG_MS: i64 = 3 * HOUR_MS;
 /// If the last candle is older than this, the price is not current.
 const RECENT_MS: i64 = 10 * MINUTE_MS;
-
-/// A trailing stop is stored again when it has moved by this part of the risk at entry.
-const LEAST_TRAIL_R: f64 = 0.1;
 
 /// What the watch remembers between two looks.
 #[derive(Default)]

@@ -5,7 +5,7 @@
 
 use super::ignored::{News, Tally};
 use super::open::{Filing, Managed, Open, OpenSignals, Slot};
-use domain::barrier::{Direction, Event, Exit, Levels, Sight, Trade, Triggers};
+use domain::barrier::{Direction, Event, Exit, LEAST_TRAIL_R, Levels, Sight, Trade, Triggers};
 use domain::candle::Candle;
 use domain::signal::SignalKey;
 use domain::time::elapsed;
@@ -63,17 +63,20 @@ impl Cause {
         }
     }
 
-    /// What it does to a managed signal.
+    /// What it does to a managed signal. A stop that has trailed far enough is stored, so that it survives this process.
     pub fn follow(&self, trade: &mut Trade, events: &mut Vec<Event>) {
-        match self {
+        let at = match self {
             Self::Price { price, time_ms, is_now } => {
                 let time_ms = if *is_now { (*time_ms).max(trade.levels().since_ms) } else { *time_ms };
                 trade.on_tick(*price, time_ms, events);
+                time_ms
             }
             Self::Candle { known_ms, candle, candle_ms } => {
                 trade.on_candle(*known_ms, candle, *candle_ms, None, events);
+                candle.open_ms + candle_ms
             }
-        }
+        };
+        events.extend(trade.tell_of_trail(at, LEAST_TRAIL_R));
     }
 }
 

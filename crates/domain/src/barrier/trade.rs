@@ -13,6 +13,9 @@ use crate::candle::Candle;
 use crate::signal::Closing;
 use serde::{Deserialize, Serialize};
 
+/// A trailing stop is stored again when it has moved by this part of the risk at entry.
+pub const LEAST_TRAIL_R: f64 = 0.1;
+
 /// Shares add up to 100 but for rounding.
 const NO_SHARE: f64 = 1e-9;
 
@@ -265,6 +268,10 @@ impl Trade {
                     self.levels.take_profit = self.targets.first().map(|target| target.price);
                 }
                 if expires_at.is_some() {
+                    // The entry never outlasts the signal.
+                    if self.entry_expires_ms == self.levels.expires_ms || self.entry_expires_ms > *expires_at {
+                        self.entry_expires_ms = *expires_at;
+                    }
                     self.levels.expires_ms = *expires_at;
                 }
             }
