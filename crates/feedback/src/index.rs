@@ -298,6 +298,13 @@ impl PriceIndex {
         true
     }
 
+    /// Whether something that prices did to a signal is on its way to the log.
+    #[cfg(test)]
+    pub fn is_on_its_way(&self, slot: Slot) -> bool {
+        let managed = self.open.get(slot).and_then(|open| open.managed.as_ref());
+        managed.is_some_and(|managed| managed.on_their_way > 0)
+    }
+
     /// Lets an open signal stand as the log says. What was seen of prices stays.
     fn restate(&mut self, slot: Slot, stored: &Trade) {
         self.take_out(slot);

@@ -416,6 +416,18 @@ pub(super) mod tests {
         }
     }
 
+    /// The lines in the document are those that this store writes, to the byte.
+    #[test]
+    fn the_document_has_lines_as_they_are_written() {
+        let lines: Vec<&str> =
+            include_str!("../../../docs/store.md").lines().filter(|line| line.starts_with("{\"signal_id\"")).collect();
+        assert_eq!(lines.len(), 2);
+        for line in lines {
+            let record = decode(line.as_bytes(), Tz::UTC).unwrap();
+            assert_eq!(String::from_utf8(encode(&record).unwrap()).unwrap().trim_end(), line);
+        }
+    }
+
     #[test]
     fn joined_lines_come_apart_again() {
         let [open, closed] = lines().try_into().unwrap();

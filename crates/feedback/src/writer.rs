@@ -8,7 +8,7 @@ use super::line::{self, Facts};
 use super::manual_close::CloseRequest;
 use super::prefetch::Prefetched;
 use super::{ChangedSignal, ClosedSignal, Listener, StoreOptions};
-use domain::barrier::{Event, Levels, Outcome, Sight, Status, Terms, Trade};
+use domain::barrier::{Event, Levels, Outcome, Sight, Status, Terms, Trade, What};
 use domain::error::{self, Error, Result};
 use domain::signal::{Closing, Costs, Record};
 use domain::signal::{SignalKey, SignalKeyHasher};
@@ -225,6 +225,15 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
         batch.push(changes);
     }
     batch
+}
+
+/// Whether a caller makes a change again, because an error left open whether it was stored: an amendment to what the last one said,
+/// or anything else at the very time of its first.
+fn is_repeated(history: &[Event], events: &[Event]) -> bool {
+    events.iter().all(|event| match &event.what {
+        What::Amended { .. } => history.last().is_some_and(|last| last.what == event.what),
+        _ => history.contains(event),
+    })
 }
 
 impl Writer {
@@ -459,6 +468,10 @@ impl Writer {
         let (events, outcome) = next(&trade)?;
         if events.is_empty() {
             return Ok(Verdict::NotOpen);
+        }
+        if id.is_some() && is_repeated(&record.history, &events) {
+            batch.must_sync = true;
+            return Ok(Verdict::Known);
         }
         events.iter().for_each(|event| trade.apply(event));
         let is_by_hand = id.is_some() && trade.ended().is_none();

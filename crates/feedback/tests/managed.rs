@@ -362,7 +362,14 @@ async fn a_caller_amends_reduces_and_cancels(home: Home) {
         map.insert("signalId".to_owned(), json!(id));
         store.close_by_hand(CloseRequest::new(Update::from_json(map, Tz::UTC).unwrap(), T0 + 7))
     };
-    assert!(reduce("plain", json!({ "share": 40, "exitPrice": 104 })).await.unwrap());
+    let part = json!({ "share": 40, "exitPrice": 104, "closedAt": T0 + 7 });
+    assert!(reduce("plain", part.clone()).await.unwrap());
+    // The same again, as after an error that left open whether it was stored.
+    assert!(reduce("plain", part).await.unwrap());
+    assert_eq!(history(&store, "plain"), ["amended", "40 % closed by hand at 104"]);
+    assert!(store.change("a".to_owned(), amend(json!({ "stopLoss": 89 })), T0 + 6).await.unwrap());
+    assert!(store.change("a".to_owned(), amend(json!({ "stopLoss": 89 })), T0 + 7).await.unwrap());
+    assert_eq!(history(&store, "a"), ["amended"]);
     let error = reduce("plain", json!({ "share": 70, "exitPrice": 104 })).await.unwrap_err().to_string();
     assert!(error.contains("60 percent are open"), "{error}");
     let closed = store.on_price(&btc(), 98.0, T0 + 8).await.unwrap();
