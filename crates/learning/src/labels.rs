@@ -161,7 +161,7 @@ mod tests {
             trail_from: 0.0,
             moves: Vec::new(),
         };
-        let candles = [candle(0, 100.0, 100.0, 100.0), candle(1, 102.5, 100.5, 101.0), candle(2, 101.0, 97.0, 97.0)];
+        let candles = [candle(0, 100.0, 100.0, 100.0), candle(1, 102.5, 100.5, 101.0), candle(2, 101.0, 97.0, 100.5)];
         let got = managed_label(&candles, 0, &coin(), 2.0, &SHAPE, Some(&management)).unwrap();
         assert_eq!(got.buy, Ending { success: true, profit_percent: 1.0, bar: 2 });
         assert_eq!(got.sell, Ending { success: false, profit_percent: -2.0, bar: 1 });
