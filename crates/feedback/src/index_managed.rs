@@ -110,7 +110,6 @@ proptest! {
                         let was_on_its_way = !trade.stands_as(stored);
                         if is_stored {
                             stored.clone_from(trade);
-                            // As it is after a restart: events tell nothing of what was seen.
                         } else {
                             let sight = trade.sight();
                             trade.clone_from(stored);
@@ -157,7 +156,8 @@ proptest! {
             }
             let found: Vec<Slot> = hits.iter().map(|hit| hit.key.1 as Slot).collect();
             prop_assert_eq!(&found, &expected, "{:?}", cause);
-            prop_assert!(hits.iter().all(|hit| matches!(&hit.effect, Effect::Touches { cause: of, .. } if *of == cause)));
+            let is_told = hits.iter().all(|hit| matches!(&hit.effect, Effect::Touches { cause: of, .. } if *of == cause));
+            prop_assert!(is_told);
             for Scanned { slot, trade, .. } in &scan {
                 let known = index.open().find(|open| open.slot == *slot).and_then(|open| open.managed.as_ref());
                 prop_assert!(known.is_some_and(|known| known.trade.stands_as(trade)), "{:?} is {:?}", cause, trade);
