@@ -34,6 +34,8 @@ mod folder;
 mod ignored;
 mod import;
 mod index;
+#[cfg(test)]
+mod index_managed;
 pub mod journal;
 pub mod line;
 pub mod log;

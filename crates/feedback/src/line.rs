@@ -18,12 +18,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// The longest line of an open signal, in bytes.
-const MAX_OPEN_BYTES: usize = 1 << 20;
+/// The longest line of an open signal as a caller records or changes it, in bytes.
+pub const MAX_OPEN_BYTES: usize = 1 << 20;
+/// The most that prices add to a managed signal: its entry, sixteen targets, and some hundred moves of its stop.
+const EVENTS_BYTES: usize = 16 << 10;
 /// The most that a closing adds: six keys, four numbers, a time.
 const CLOSING_BYTES: usize = 256;
 /// The longest line written or read. Every recorded signal still fits when it is closed.
-pub const MAX_LINE_BYTES: usize = MAX_OPEN_BYTES + CLOSING_BYTES;
+pub const MAX_LINE_BYTES: usize = MAX_OPEN_BYTES + EVENTS_BYTES + CLOSING_BYTES;
 
 const SEAL_START: &[u8; 8] = b",\"crc\":\"";
 const SEAL_END: &[u8; 2] = b"\"}";
@@ -44,7 +46,8 @@ pub fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
     serde_json::to_writer(&mut *line, record).map_err(unwritable)?;
     line.pop();
     finish(line, start);
-    let most = if record.closing.is_none() { MAX_OPEN_BYTES } else { MAX_LINE_BYTES };
+    let is_given = record.closing.is_none() && record.history.is_empty();
+    let most = if is_given { MAX_OPEN_BYTES } else { MAX_LINE_BYTES };
     if line.len() - start > most {
         return Err(Error::InvalidSignal {
             field: "other fields",
@@ -410,6 +413,18 @@ pub(super) mod tests {
                     assert_eq!(read, facts_before, "bit {bit}");
                 }
             }
+        }
+    }
+
+    /// The lines in the document are those that this store writes, to the byte.
+    #[test]
+    fn the_document_has_lines_as_they_are_written() {
+        let lines: Vec<&str> =
+            include_str!("../../../docs/store.md").lines().filter(|line| line.starts_with("{\"signal_id\"")).collect();
+        assert_eq!(lines.len(), 2);
+        for line in lines {
+            let record = decode(line.as_bytes(), Tz::UTC).unwrap();
+            assert_eq!(String::from_utf8(encode(&record).unwrap()).unwrap().trim_end(), line);
         }
     }
 

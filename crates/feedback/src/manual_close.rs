@@ -28,6 +28,14 @@ impl CloseRequest {
         Self { id, claim, share, closed_ms, now_ms }
     }
 
+    /// The request for an end that came with the signal.
+    pub(super) fn of(id: String, closing: &Closing) -> Self {
+        let Closing { outcome, exit_price, profit_percent, closed_ms, .. } = *closing;
+        let profit_percent = outcome.succeeded().map(|_| profit_percent);
+        let claim = Claim { outcome, exit_price, profit_percent };
+        Self { id, claim, share: None, closed_ms: Some(closed_ms), now_ms: closed_ms }
+    }
+
     /// The checks that do not need the signal.
     pub(super) fn check(&self) -> Result<()> {
         let Claim { outcome, exit_price, profit_percent } = self.claim;
@@ -117,6 +125,10 @@ impl CloseRequest {
     /// # Errors
     /// [`Error::InvalidArgument`] naming the contradiction.
     pub(super) fn closing(&self, levels: &Levels, costs_percent: f64) -> Result<Closing> {
+        if self.claim.outcome == Outcome::Cancelled {
+            let problem = "must not be CANCELLED for a signal that was entered";
+            return Err(Error::argument("outcome", problem, format!("one that is open since {}", format_iso(levels.since_ms))));
+        }
         let closing = match self.closed_ms {
             // The clock of the signal's sender may be ahead of ours.
             None => self.claim.closing(levels, self.now_ms.max(levels.since_ms)),

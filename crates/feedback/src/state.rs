@@ -86,6 +86,8 @@ pub struct Lost {
     pub signals: usize,
     /// Closings of signals that are open again.
     pub closings: usize,
+    /// Open signals without their last events.
+    pub changed: usize,
     /// The length of their lines.
     pub bytes: u64,
 }
@@ -221,6 +223,9 @@ impl State {
             (None, Outcome::Active) if self.index.levels(slot) != facts.levels.as_ref() => {
                 Applied::Contradiction("the signal was recorded before with other levels".to_owned())
             }
+            (None, Outcome::Active) if self.is_told_otherwise(slot, facts.trade.as_deref()) => {
+                Applied::Contradiction("other events of the signal were recorded before".to_owned())
+            }
             // The line with more events stands for the whole record.
             (None, Outcome::Active) if facts.trade.as_deref().is_some_and(|trade| self.index.advance(slot, trade)) => {
                 self.move_to(slot, place);
@@ -228,6 +233,12 @@ impl State {
             }
             _ => Applied::Known,
         }
+    }
+
+    /// Whether as many events of an open signal are known, but not these.
+    fn is_told_otherwise(&self, slot: Slot, trade: Option<&Trade>) -> bool {
+        let both = trade.zip(self.index.stored_trade(slot));
+        both.is_some_and(|(trade, known)| trade.events() == known.events() && trade != known)
     }
 
     fn close(&mut self, slot: Slot, closing: &Closing, place: Place) {
@@ -289,8 +300,15 @@ impl State {
         self.disordered = false;
     }
 
-    /// Carries over the times seen of prices from the state that this one replaces.
+    /// Carries over what was seen of prices from the state that this one replaces.
     pub fn inherit_clock(&mut self, old: &Self) {
+        for open in old.index.open() {
+            if let Some(managed) = &open.managed
+                && let Some(slot) = self.slot(open.key)
+            {
+                self.index.inherit(slot, managed.trade.sight());
+            }
+        }
         for (number, symbol) in self.symbols.iter().enumerate() {
             if let Some(seen) = old.symbol_number(symbol).and_then(|number| old.index.seen(number)) {
                 self.index.set_seen(number, seen);
@@ -330,9 +348,13 @@ impl State {
         let mut lost = Lost::default();
         for (key, slot) in &self.ids {
             let entry = self.entry(*slot);
-            match other.slot(*key).map(|slot| other.entry(slot).outcome) {
+            let events = |state: &Self, slot| state.index.stored_trade(slot).map_or(0, Trade::events);
+            match other.slot(*key).map(|slot| (slot, other.entry(slot).outcome)) {
                 None => lost.signals += 1,
-                Some(Outcome::Active) if entry.outcome != Outcome::Active => lost.closings += 1,
+                Some((_, Outcome::Active)) if entry.outcome != Outcome::Active => lost.closings += 1,
+                Some((other_slot, Outcome::Active)) if events(other, other_slot) < events(self, *slot) => {
+                    lost.changed += 1;
+                }
                 Some(_) => continue,
             }
             lost.bytes += u64::from(entry.len) + 1;

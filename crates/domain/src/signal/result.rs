@@ -143,7 +143,8 @@ impl Record {
     pub fn earned(&self, costs: &Costs) -> Option<Earned> {
         let closing = self.closing.as_ref()?;
         let position = &self.signal.position;
-        Some(match self.trade() {
+        // An end that came with the signal is not in its history.
+        Some(match self.trade().filter(|trade| trade.ended().is_some()) {
             Some(trade) => {
                 let fills = if trade.entered_ms().is_some() { self.fills_of_history() } else { Vec::new() };
                 Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &position.or(costs))
