@@ -65,7 +65,7 @@ async function main(): Promise<void> {
     const [prices, times] = [new Float64Array(STEP), new Float64Array(STEP)]
     for (let hour = 0; hour < STEP; hour++) {
       // In this market the channel is right about breakouts, and wrong about news.
-      price *= 1 + 0.012 * noise() + (tag === 'breakout' ? 0.0006 : -0.0006)
+      price *= 1 + 0.012 * noise() + (tag === 'breakout' ? 0.0004 : -0.0003)
       time += HOUR
       prices[hour] = price
       times[hour] = time
@@ -84,9 +84,9 @@ async function main(): Promise<void> {
   for (const tag of ['breakout', 'news']) {
     const results = closed.filter(({ strategy }) => strategy === tag).map(({ realizedR }) => realizedR ?? 0)
     const next = signalOf(post(price, tag), { id: 'next', source: 'whales', timestamp: new Date(time) })
-    const { take, probability } = await feedbackTracker.assess(next)
+    const { take, successProbability } = await feedbackTracker.assess(next)
     const mean = results.reduce((sum, r) => sum + r, 0) / results.length
-    console.log(`${tag}: ${mean.toFixed(2)} R a signal; the next: ${take ? 'take' : 'leave'}, ${(100 * probability).toFixed(0)} %`)
+    console.log(`${tag}: ${mean.toFixed(2)} R a signal; the next: ${take ? 'take' : 'leave'}, ${(100 * successProbability).toFixed(0)} %`)
   }
   console.log((await feedbackTracker.scorecard()).verdict)
   await loop.close()
