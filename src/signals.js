@@ -56,7 +56,7 @@
     if (key === 'indicators' && isMap(value)) return Object.fromEntries(value)
     if (key === 'indicators' || key === 'features') return value
     if (DEEP.has(key)) return nested(value, 4)
-    if (key === 'tags' && Array.isArray(value)) return value.map((tag) => (typeof tag === 'string' ? tag : [known('id', tag)]))
+    if (key === 'tags' && Array.isArray(value)) return each(value, (tag) => (typeof tag === 'string' ? tag : [known('id', tag)]))
     const json = hasJson(value) ? value.toJSON(key) : value
     // An invalid Date, for example.
     if (json === null || json === undefined) return named(key, `${value}`)
@@ -69,6 +69,13 @@
     return typeof digits === 'string' && digits.trim() !== '' && Number.isFinite(Number(digits)) ? Number(digits) : digits
   }
 
+  /** No list within a signal may be as long as this; a sparse array may claim billions of values. */
+  const LONGEST = 1000
+  const each = (list, read) => {
+    if (list.length > LONGEST) throw new RangeError(`a list of ${list.length} values`)
+    return Array.from(list, read)
+  }
+
   /** Targets, an entry zone or stop rules as JSON writes them, down to `levels` objects in each other. */
   const nested = (value, levels) => {
     if (typeof value !== 'object' || value === null) return known('price', value)
@@ -78,7 +85,7 @@
     if (typeof json !== 'object') return number(json)
     if ('$numberDecimal' in json || (typeof json.valueOf === 'function' && typeof json.valueOf() !== 'object')) return number(json)
     if (levels === 0) return json
-    if (Array.isArray(json)) return Array.from(json, (item) => nested(item, levels - 1))
+    if (Array.isArray(json)) return each(json, (item) => nested(item, levels - 1))
     const prototype = Object.getPrototypeOf(json)
     const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null
     const keys = (isPlain ? Object.keys(json) : INNER).filter((key) => key !== 'id' && key !== '_id' && json[key] !== undefined)
