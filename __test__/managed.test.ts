@@ -3,7 +3,7 @@
 import Decimal from 'decimal.js'
 import { DateTime } from 'luxon'
 import { join } from 'node:path'
-import { SignalLoop, type ClosedSignal, type LoopEvent, type SignalInput, type StoredSignal } from '..'
+import { SignalLoop, type ClosedSignal, type LoopEvent, type SignalEvent, type SignalInput, type StoredSignal } from '..'
 import { contents, failure, newHome, newLoop, NOWHERE } from './helpers/home'
 
 const HOUR = 3_600_000
@@ -43,18 +43,18 @@ const restarting = () => {
   return box
 }
 
-const told = ({ history }: Pick<StoredSignal, 'history'>) =>
-  history.map((event) => {
-    switch (event.type) {
-      case 'filled': return `filled ${event.price}`
-      case 'target': return `target ${event.number} at ${event.price}: ${event.share}`
-      case 'stop': return `stop to ${event.price}: ${event.cause}`
-      case 'reduced': return `reduced at ${event.price}: ${event.share}`
-      case 'amended': return 'amended'
-      case 'exit': return `exit at ${event.price}: ${event.share}, ${event.cause}`
-      case 'cancelled': return `cancelled: ${event.cause}`
-    }
-  })
+const inWords = (event: SignalEvent): string => {
+  switch (event.type) {
+    case 'filled': return `filled ${event.price}`
+    case 'target': return `target ${event.number} at ${event.price}: ${event.share}`
+    case 'stop': return `stop to ${event.price}: ${event.cause}`
+    case 'reduced': return `reduced at ${event.price}: ${event.share}`
+    case 'amended': return 'amended'
+    case 'exit': return `exit at ${event.price}: ${event.share}, ${event.cause}`
+    case 'cancelled': return `cancelled: ${event.cause}`
+  }
+}
+const told = ({ history }: Pick<StoredSignal, 'history'>) => history.map(inWords)
 
 describe('a limit entry with three targets, by prices', () => {
   test('is followed to its end, with a restart after every price', async () => {
@@ -142,7 +142,7 @@ describe('a limit entry with three targets, by prices', () => {
 
 describe('candles count in the order that is worst for the signal', () => {
   const candle = (hours: number, open: number, high: number, low: number, close: number) => ({ time: T0 + hours * HOUR, open, high, low, close, volume: 1 })
-  const after = async (signal: SignalInput, ...candles: object[]) => {
+  const lived = async (signal: SignalInput, ...candles: object[]) => {
     const { feedbackTracker } = newLoop()
     await feedbackTracker.recordSignal(signal)
     for (const one of candles) await feedbackTracker.onCandle('BTCUSDT', one as ReturnType<typeof candle>, '1h')
@@ -159,10 +159,10 @@ describe('candles count in the order that is worst for the signal', () => {
     ['back to the entry after the first target', halves(), candle(0, 101, 105, 99.5, 104.5), ['target 1 at 102: 50', 'stop to 100: BREAK_EVEN', 'exit at 100: 50, STOP']],
     ['both targets', halves(), candle(0, 101, 105, 100.5, 104.5), ['target 1 at 102: 50', 'stop to 100: BREAK_EVEN', 'target 2 at 104: 50']],
     ['a trailing stop may have turned at once', halves({ takeProfits: undefined, stopRules: { trail: { distance: 1.5 } } }), candle(0, 100, 103, 99, 102), ['stop to 99: TRAIL', 'exit at 99: 100, STOP']],
-  ])('%s', async (_name, signal, one, expected) => expect(await after(signal, one)).toEqual(expected))
+  ])('%s', async (_name, signal, one, expected) => expect(await lived(signal, one)).toEqual(expected))
 
   test('the next candle counts whole', async () => {
-    expect(await after(channel(), candle(0, 100, 100, 94, 96), candle(1, 96, 108, 95.5, 107))).toEqual([
+    expect(await lived(channel(), candle(0, 100, 100, 94, 96), candle(1, 96, 108, 95.5, 107))).toEqual([
       'filled 95', 'target 1 at 101: 50', 'stop to 95: BREAK_EVEN', 'target 2 at 107: 30', 'stop to 101: AFTER_TARGET', 'exit at 101: 20, STOP',
     ])
   })

@@ -78,11 +78,8 @@ impl UnknownOfTrade {
     /// What the history of a signal with these terms could tell.
     fn of(terms: &Terms) -> Vec<Self> {
         let parts = terms.targets.iter().any(|target| target.share < 100.0);
-        let all = [
-            (Self::Entry, terms.waits()),
-            (Self::Targets, parts),
-            (Self::Stop, terms.rules != StopRules::default()),
-        ];
+        let all =
+            [(Self::Entry, terms.waits()), (Self::Targets, parts), (Self::Stop, terms.rules != StopRules::default())];
         all.into_iter().filter_map(|(unknown, applies)| applies.then_some(unknown)).collect()
     }
 }

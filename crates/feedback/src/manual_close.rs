@@ -95,8 +95,11 @@ impl CloseRequest {
         }
         let mut after = trade.clone();
         after.apply(&exit);
-        let whole =
-            Claim { outcome, exit_price: after.mean_exit().or(Some(price)), profit_percent: Some(after.profit_percent()) };
+        let whole = Claim {
+            outcome,
+            exit_price: after.mean_exit().or(Some(price)),
+            profit_percent: Some(after.profit_percent()),
+        };
         let closing = whole.closing(trade.levels(), exit.at).map_err(Error::into_argument)?;
         if let Some(profit_percent) = self.claim.profit_percent.filter(|_| self.share.is_none()) {
             // The caller's profit is that of the whole signal.

@@ -17,8 +17,7 @@ pub(super) const TARGETS: &str =
     "must be a list of 1 to 16 objects with a `price` above 0 and, for all or none, a `share` in percent";
 const RULES: &str = "must be an object of `breakEvenAfterTarget`, `breakEvenCostsPercent`, `trail` and `moveTo`";
 const BREAK_EVEN: &str = "must have a `breakEvenAfterTarget` that is the number of a target, 1 to 16";
-const COSTS: &str =
-    "must have `breakEvenCostsPercent` from 0 to below 100, and only beside `breakEvenAfterTarget`, whose stop it moves";
+const COSTS: &str = "must have `breakEvenCostsPercent` from 0 to below 100, and only beside `breakEvenAfterTarget`, whose stop it moves";
 const TRAIL: &str = "must have a `trail` with one of `percent`, `atr` and `distance`, above 0 (percent: below 100), and at most \
      `activateAtR`, 0 or more";
 const MOVE_TO: &str =

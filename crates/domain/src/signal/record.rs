@@ -15,7 +15,8 @@ use std::fmt;
 const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, UNKNOWN, CANCELLED, ACTIVE";
 
 /// Why a signal cannot have been cancelled, phrased for an error.
-pub const AT_ONCE: &str = "must not be CANCELLED: the signal was entered at once, so it ends with a profit or a loss, or UNKNOWN";
+pub const AT_ONCE: &str =
+    "must not be CANCELLED: the signal was entered at once, so it ends with a profit or a loss, or UNKNOWN";
 
 /// Applies `read` to each object of a JSON array.
 fn read_each<T>(
@@ -256,8 +257,7 @@ impl Update {
 }
 
 /// What an outcome that ends a signal may be, phrased for an error.
-pub const ENDS: &str =
-    "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN; CANCELLED for a signal that waits for its entry";
+pub const ENDS: &str = "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN; CANCELLED for a signal that waits for its entry";
 
 #[cfg(test)]
 mod tests {
