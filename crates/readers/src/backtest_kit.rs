@@ -14,9 +14,9 @@ const NAME: &str = "backtest-kit";
 /// Reads rows of signals (`storage`), results of ticks (`{ "action": "closed", "signal": {…}, … }`), a list of either, or the statistics of
 /// a backtest with their `signalList`.
 ///
-/// Stop and target are the original ones. A signal that waits for its price is a limit entry. The profit of one that was closed in
-/// parts is that of its parts, before costs. Cancelled signals were never entered and are refused, and so is one that was both
-/// averaged into several entries and closed in parts.
+/// Stop and target are the original ones. A signal that waits for its price is a limit entry, and CANCELLED if it was never entered.
+/// The profit of one that was closed in parts is that of its parts, before costs. One that was both averaged into several entries and
+/// closed in parts is refused.
 pub fn from_backtest_kit(text: &str, options: &Options) -> Reading {
     let file = match parse(text) {
         Ok(file) => file,
@@ -45,6 +45,14 @@ enum State {
     Waiting,
     Open,
     Closed,
+    Cancelled,
+}
+
+impl State {
+    /// Whether it has not been entered.
+    fn waits(self) -> bool {
+        matches!(self, Self::Waiting | Self::Cancelled)
+    }
 }
 
 fn signal(row: &Row<'_>, options: &Options) -> Read<Signal> {
@@ -57,10 +65,10 @@ fn signal(row: &Row<'_>, options: &Options) -> Read<Signal> {
         Some("scheduled" | "waiting") => State::Waiting,
         Some("opened" | "active") => State::Open,
         Some("closed") => State::Closed,
-        Some("cancelled") => return Err(row.refuse(key, "a cancelled signal was never entered")),
+        Some("cancelled") => State::Cancelled,
         None if key == "status" && inner.flag("_isScheduled")? == Some(true) => State::Waiting,
         None if key == "status" => State::Open,
-        _ => return Err(row.refuse(key, "must be scheduled, opened, active or closed")),
+        _ => return Err(row.refuse(key, "must be scheduled, opened, active, closed or cancelled")),
     };
     let name = inner.need("symbol", inner.text("symbol")?, "must be a pair")?;
     let pair = pair(name).map_err(|_| inner.refuse("symbol", "must be a pair"))?;
@@ -69,26 +77,30 @@ fn signal(row: &Row<'_>, options: &Options) -> Read<Signal> {
         Some("short") => Direction::Sell,
         _ => return Err(inner.refuse("position", "must be long or short")),
     };
-    let from = if state == State::Waiting { "scheduledAt" } else { "pendingAt" };
+    let from = if state.waits() { "scheduledAt" } else { "pendingAt" };
     let since_ms = inner.need(from, inner.time(from, options)?, "must be a time")?;
     let mut draft = Draft::new(pair, Some(direction), since_ms);
     let averaged = inner.get("_entry").and_then(Value::as_array).is_some_and(|entries| entries.len() > 1);
     let entry = entry(row, &inner, averaged)?;
     draft.entry = Some(Entry::Price(entry));
-    draft.entry_type = (state == State::Waiting).then_some("limit");
+    draft.entry_type = state.waits().then_some("limit");
     draft.stop_loss = original(&inner, "originalPriceStopLoss", "priceStopLoss")?;
     let target = original(&inner, "originalPriceTakeProfit", "priceTakeProfit")?;
     draft.targets = target.map(|price| Target { price, share: None }).into_iter().collect();
     // No number is no end: backtest-kit's is `Infinity`, which JSON has as null. While a signal waits, its time has not begun.
-    let minutes = inner.number("minuteEstimatedTime")?.filter(|_| state != State::Waiting);
+    let minutes = inner.number("minuteEstimatedTime")?.filter(|_| !state.waits());
     draft.expires_ms = minutes.map(|minutes| since_ms.saturating_add((minutes * 60_000.0) as i64));
     draft.leverage = inner.number("multiplier")?.filter(|multiplier| *multiplier != 1.0);
     draft.strategy = inner.text("strategyName")?.or(row.text("strategyName")?).map(str::to_owned);
+    // The frame of a live signal is empty.
+    draft.taken = inner.text("frameName")?.map(|_| false);
     draft.id = inner.text("id")?.map(|id| format!("{}{id}", options.id_prefix));
     draft.content = format!("{name}\n{}\n{}", direction.as_str(), draft.strategy.as_deref().unwrap_or_default());
-    if state == State::Closed {
-        draft.end = Some(end(row, &inner, direction, entry, averaged, options)?);
-    }
+    draft.end = match state {
+        State::Closed => Some(end(row, &inner, direction, entry, averaged, options)?),
+        State::Cancelled => Some(cancelled(row, options)?),
+        State::Waiting | State::Open => None,
+    };
     draft.finish(&row.place, NAME, options)
 }
 
@@ -133,11 +145,22 @@ fn end(
         Some("stop_loss" | "liquidation") => Outcome::StoppedOut,
         Some("take_profit" | "time_expired" | "closed") => Outcome::by_profit(profit),
         _ => {
-            return Err(row.refuse("closeReason", "must be take_profit, stop_loss, liquidation, time_expired or closed"));
+            return Err(
+                row.refuse("closeReason", "must be take_profit, stop_loss, liquidation, time_expired or closed")
+            );
         }
     };
     let (exit_price, profit_percent) = if parts.is_empty() { (Some(exit), None) } else { (None, Some(profit)) };
     Ok(End { outcome, exit_price, profit_percent, closed_ms })
+}
+
+/// A stored row of a cancelled signal has no time of its end but that of its last change.
+fn cancelled(row: &Row<'_>, options: &Options) -> Read<End> {
+    let closed_ms = match row.time("closeTimestamp", options)? {
+        Some(ms) => ms,
+        None => row.need("updatedAt", row.time("updatedAt", options)?, "must be a time")?,
+    };
+    Ok(End { outcome: Outcome::Cancelled, exit_price: None, profit_percent: None, closed_ms })
 }
 
 /// The parts that were closed before the end: which part of the first position, and its price. A percentage is of what was left.

@@ -3,14 +3,12 @@
 use super::{Options, Pair, Refused, Signal};
 use domain::barrier::{Direction, Outcome};
 use domain::error::Error;
-use domain::signal::{Record, is_strategy};
+use domain::signal::Record;
 use domain::symbol::Timeframe;
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
-/// The most targets a signal may have.
-const MOST_TARGETS: usize = 16;
 /// A level that is more than this many times the entry, or less than the entry divided by it, is a slip in writing.
 const FARTHEST: f64 = 100.0;
 
@@ -34,16 +32,6 @@ impl Entry {
             Self::Price(price) => price,
             Self::Zone { high, .. } => high,
         }
-    }
-
-    /// The edge that is worse to be filled at, on the side of the target.
-    fn worst(self, direction: Direction) -> f64 {
-        if direction == Direction::Buy { self.high() } else { self.low() }
-    }
-
-    /// The edge on the side of the stop.
-    fn best(self, direction: Direction) -> f64 {
-        if direction == Direction::Buy { self.low() } else { self.high() }
     }
 }
 
@@ -88,6 +76,8 @@ pub struct Draft {
     /// Of the round trip, in basis points of the price.
     pub fee_bps: Option<f64>,
     pub strategy: Option<String>,
+    /// `Some(false)` for one of a backtest, which nobody traded.
+    pub taken: Option<bool>,
     pub tags: Vec<String>,
     pub indicators: Map<String, Value>,
     pub end: Option<End>,
@@ -114,6 +104,7 @@ impl Draft {
             quantity: None,
             fee_bps: None,
             strategy: None,
+            taken: None,
             tags: Vec::new(),
             indicators: Map::new(),
             end: None,
@@ -155,6 +146,7 @@ impl Draft {
         put("quantity", self.quantity.map(|quantity| json!(quantity)));
         put("feeBps", self.fee_bps.map(|fee| json!((fee * 1e6).round() / 1e6)));
         put("strategy", self.strategy.as_ref().or(options.strategy.as_ref()).map(|strategy| json!(strategy)));
+        put("taken", self.taken.map(|taken| json!(taken)));
         put("source", Some(json!(options.source.as_deref().unwrap_or(format))));
         put("tags", (!self.tags.is_empty()).then(|| json!(self.tags)));
         put("indicators", (!self.indicators.is_empty()).then(|| json!(self.indicators)));
@@ -164,70 +156,30 @@ impl Draft {
             put("profitLossPercent", end.profit_percent.map(|percent| json!(percent)));
             put("closedAt", Some(json!(end.closed_ms)));
         }
-        self.check_read(&signal, place, options)?;
+        Self::check_read(&signal, place, options)?;
         Ok(signal)
     }
 
-    /// Levels, shares and texts, which name their own field where they are wrong.
+    /// Levels far from the entry; all else is checked as the signal will be read.
     fn check(&self, place: &str) -> Result<(), Refused> {
-        let wrong = |problem: String, value: String| Err(Refused::new(place, problem, value));
-        if let Some(strategy) = self.strategy.as_ref().filter(|strategy| !is_strategy(strategy)) {
-            return wrong(format!("the strategy {}", domain::signal::STRATEGY), format!("{strategy:?}"));
-        }
-        if self.targets.len() > MOST_TARGETS {
-            return wrong(format!("a signal has at most {MOST_TARGETS} targets"), self.targets.len().to_string());
-        }
-        let shares: f64 = self.targets.iter().filter_map(|target| target.share).sum();
-        let any_share_is_wrong = self.targets.iter().filter_map(|target| target.share).any(|share| share <= 0.0);
-        if any_share_is_wrong || shares > 100.0 + 1e-9 {
-            return wrong(
-                "the shares of targets must be above 0 and add up to 100 at most".to_owned(),
-                shares.to_string(),
-            );
-        }
-        if let Some(leverage) = self.leverage.filter(|leverage| *leverage <= 0.0) {
-            return wrong("the leverage must be above 0".to_owned(), leverage.to_string());
-        }
-        let (Some(direction), Some(entry)) = (self.direction, self.entry) else { return Ok(()) };
-        let prices = self.targets.iter().map(|target| target.price);
-        for price in prices.clone().chain(self.stop_loss) {
-            if price > entry.high() * FARTHEST || price < entry.low() / FARTHEST {
+        let Some(entry) = self.entry else { return Ok(()) };
+        let mut levels = self.targets.iter().map(|target| target.price).chain(self.stop_loss);
+        match levels.find(|price| *price > entry.high() * FARTHEST || *price < entry.low() / FARTHEST) {
+            Some(price) => {
                 let problem = format!("a level must not be {FARTHEST} times away from the entry");
-                return wrong(problem, format!("{price} at entry {}", entry.low()));
+                Err(Refused::new(place, problem, format!("{price} at entry {}", entry.low())))
             }
+            None => Ok(()),
         }
-        let word = direction.as_str();
-        if let Some(price) = prices.clone().find(|price| direction.sign() * (price - entry.worst(direction)) <= 0.0) {
-            let side = if direction == Direction::Buy { "above" } else { "below" };
-            return wrong(
-                format!("a target of a {word} must be {side} its entry"),
-                format!("{price} at entry {}", entry.worst(direction)),
-            );
-        }
-        if let Some(stop) = self.stop_loss.filter(|stop| direction.sign() * (entry.best(direction) - stop) <= 0.0) {
-            let side = if direction == Direction::Buy { "below" } else { "above" };
-            return wrong(
-                format!("the stop of a {word} must be {side} its entry"),
-                format!("{stop} at entry {}", entry.best(direction)),
-            );
-        }
-        let far: Vec<f64> = prices.map(|price| direction.sign() * price).collect();
-        if let Some(at) = far.windows(2).position(|pair| pair[1] <= pair[0]) {
-            let problem = "each target must be farther from the entry than the one before";
-            return wrong(problem.to_owned(), self.targets[at + 1].price.to_string());
-        }
-        Ok(())
     }
 
-    /// What is handed on is what the store reads.
-    fn check_read(&self, signal: &Signal, place: &str, options: &Options) -> Result<(), Refused> {
-        let mut plain = signal.clone();
-        if let (Some(entry), Some(direction)) = (self.entry, self.direction) {
-            plain.shift_remove("entryZone");
-            plain.insert("entryPrice".to_owned(), json!(entry.worst(direction)));
-        }
-        match Record::imported(plain, options.zone, 0.0) {
-            Ok(_) => Ok(()),
+    /// What is handed on is what the store takes, with a confidence where it asks for one.
+    fn check_read(signal: &Signal, place: &str, options: &Options) -> Result<(), Refused> {
+        let mut given = signal.clone();
+        given.entry("confidence").or_insert_with(|| json!(50));
+        let read = Record::given(Value::Object(given), options.zone);
+        match read.and_then(|record| record.check(0.0)) {
+            Ok(()) => Ok(()),
             Err(Error::InvalidSignal { field, problem, value }) => {
                 Err(Refused::new(place, format!("`{field}` {problem}"), value))
             }

@@ -23,7 +23,7 @@ const TOLERANCE: f64 = 1e-4;
 ///
 /// `enter_tag` becomes the strategy, or where there is none, the strategy's class does; beside a tag the class is a tag. The stop is the
 /// one at the entry. A trade that was entered or left in parts has the average price of its parts. A trade whose profit contradicts its
-/// own prices is refused.
+/// own prices is refused. Nobody traded a backtest, so its signals are not `taken`.
 pub fn from_freqtrade(text: &str, options: &Options) -> Reading {
     let file = match parse(text) {
         Ok(file) => file,
@@ -113,6 +113,7 @@ fn unpacked(content: &[u8]) -> Read<Vec<String>> {
 /// What a result says of all its trades.
 #[derive(Debug, Default)]
 struct Of {
+    is_backtest: bool,
     strategy: Option<String>,
     timeframe: Option<Timeframe>,
 }
@@ -122,7 +123,11 @@ impl Of {
         let row = Row::of(place, result)?;
         let read =
             |text| timeframe(text).ok_or_else(|| row.refuse("timeframe", "must be a timeframe: 1m … 12h, 1d, 3d, 1w"));
-        Ok(Self { strategy: Some(name.to_owned()), timeframe: row.text("timeframe")?.map(read).transpose()? })
+        Ok(Self {
+            is_backtest: true,
+            strategy: Some(name.to_owned()),
+            timeframe: row.text("timeframe")?.map(read).transpose()?,
+        })
     }
 }
 
@@ -151,6 +156,7 @@ fn signal(row: &Row<'_>, of: &Of, options: &Options) -> Read<Signal> {
         (Some(open), Some(close)) => Some((open + close) * 10_000.0),
         _ => None,
     };
+    draft.taken = of.is_backtest.then_some(false);
     let class = of.strategy.as_deref().or(row.text("strategy")?);
     let tag = row.text("enter_tag")?;
     draft.strategy = tag.or(class).map(str::to_owned);

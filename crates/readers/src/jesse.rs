@@ -16,7 +16,7 @@ const NAME: &str = "jesse";
 /// `research.backtest` returns it.
 ///
 /// A trade does not say its timeframe. It is the one of `considering_timeframes` where there is only one, or the option's. Jesse's
-/// trades have no stop and no target, so neither have the signals.
+/// trades have no stop and no target, so neither have the signals. Nobody traded a backtest, so the signals of its export are not `taken`.
 pub fn from_jesse(text: &str, options: &Options) -> Reading {
     let file = match parse(text) {
         Ok(file) => file,
@@ -46,10 +46,11 @@ pub fn from_jesse(text: &str, options: &Options) -> Reading {
         Ok(only) => only,
         Err(refused) => return Reading::nothing(refused),
     };
+    let is_backtest = file.get("considering_timeframes").is_some();
     let mut reading = Reading::default();
     for (at, trade) in trades.iter().enumerate() {
         let place = format!("trades[{at}]");
-        let read = Row::of(place.clone(), trade).and_then(|row| signal(&row, only, options));
+        let read = Row::of(place.clone(), trade).and_then(|row| signal(&row, (only, is_backtest), options));
         reading.note(&place, read);
     }
     reading
@@ -64,7 +65,7 @@ fn only_timeframe(file: &Value) -> Read<Option<Timeframe>> {
         .ok_or_else(|| Refused::new("considering_timeframes[0]", "must be a timeframe: 1m … 12h, 1d, 3d, 1w", only))
 }
 
-fn signal(row: &Row<'_>, only: Option<Timeframe>, options: &Options) -> Read<Signal> {
+fn signal(row: &Row<'_>, (only, is_backtest): (Option<Timeframe>, bool), options: &Options) -> Read<Signal> {
     let name = row.need("symbol", row.text("symbol")?, "must be a pair")?;
     let pair = pair(name).map_err(|_| row.refuse("symbol", "must be a pair"))?;
     let direction = match row.text("type")? {
@@ -84,6 +85,7 @@ fn signal(row: &Row<'_>, only: Option<Timeframe>, options: &Options) -> Read<Sig
     };
     draft.leverage = row.number("leverage")?.filter(|leverage| *leverage != 1.0);
     draft.quantity = row.price("qty")?;
+    draft.taken = is_backtest.then_some(false);
     draft.strategy = row.text("strategy_name")?.map(str::to_owned);
     // Each run gives its trades new ids, so the facts make the id.
     draft.content = format!("{name}\n{}\n{}", direction.as_str(), draft.strategy.as_deref().unwrap_or_default());

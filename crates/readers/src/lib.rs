@@ -46,8 +46,8 @@ pub type Signal = Map<String, Value>;
 /// What the caller knows of a text, for what the text does not say.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// When the text was sent, UTC epoch ms: the time of signals that say none.
-    pub at_ms: i64,
+    /// When the text was sent, UTC epoch ms: the time of signals that say none. Without it they are refused.
+    pub at_ms: Option<i64>,
     /// The zone of times without one. Default UTC.
     pub zone: Tz,
     /// The timeframe of signals that say none.
@@ -62,11 +62,10 @@ pub struct Options {
     pub id_prefix: String,
 }
 
-impl Options {
-    /// Options for a text that was sent at this time; all else as by default.
-    pub fn at(at_ms: i64) -> Self {
+impl Default for Options {
+    fn default() -> Self {
         Self {
-            at_ms,
+            at_ms: None,
             zone: Tz::UTC,
             timeframe: None,
             confidence: None,
@@ -74,6 +73,19 @@ impl Options {
             source: None,
             id_prefix: String::new(),
         }
+    }
+}
+
+impl Options {
+    /// Options for a text that was sent at this time; all else as by default.
+    pub fn at(at_ms: i64) -> Self {
+        Self { at_ms: Some(at_ms), ..Self::default() }
+    }
+
+    /// The time of a signal that says this one.
+    pub(crate) fn time(&self, said_ms: Option<i64>, place: &str) -> std::result::Result<i64, Refused> {
+        let problem = "says no time: say when it was sent";
+        said_ms.or(self.at_ms).ok_or_else(|| Refused::new(place, problem, "nothing"))
     }
 }
 

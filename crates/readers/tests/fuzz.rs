@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 /// Whether all signals can be stored, as far as the fields of a plain signal go.
 fn check(reading: &Reading) {
     for found in &reading.signals {
-        let mut plain = found.signal.clone();
-        if let Some(zone) = plain.shift_remove("entryZone") {
-            plain.insert("entryPrice".to_owned(), zone["low"].clone());
-        }
-        let record = Record::imported(plain, Tz::UTC, 1.0);
+        let mut given = found.signal.clone();
+        given.entry("confidence").or_insert(json!(50));
+        let record = Record::given(Value::Object(given), Tz::UTC);
         assert!(record.is_ok(), "{record:?} of {found:?}");
+        let imported = Record::imported(found.signal.clone(), Tz::UTC, 1.0);
+        assert!(imported.is_ok(), "{imported:?} of {found:?}");
         let (low, high) = match found.signal.get("entryZone") {
             Some(zone) => (zone["low"].as_f64().unwrap(), zone["high"].as_f64().unwrap()),
             None => (found.signal.get("entryPrice").and_then(Value::as_f64).unwrap_or(1.0), 0.0),

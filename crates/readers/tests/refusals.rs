@@ -92,7 +92,7 @@ fn a_side_that_nothing_shows_is_refused() {
     assert!(refused("#BTC/USDT LONG\nEntry: 100").contains("a stop or a target"));
     assert!(refused("").contains("must be a message"));
     let many = (1..=17).map(|n| (100 + n).to_string()).collect::<Vec<_>>().join(", ");
-    assert!(refused(&format!("#BTC/USDT LONG\nEntry: 100\nTargets: {many}\nStop: 95")).contains("at most 16"));
+    assert!(refused(&format!("#BTC/USDT LONG\nEntry: 100\nTargets: {many}\nStop: 95")).contains("list of 1 to 16"));
 }
 
 #[test]

@@ -78,6 +78,8 @@ fn targets_may_have_shares() {
 
 #[test]
 fn what_an_alert_does_not_say_is_the_option() {
+    let timeless = from_tradingview("{\"symbol\":\"SOLUSDT\",\"action\":\"buy\",\"price\":1}", &Options::default());
+    assert!(timeless.refused[0].problem.contains("says no time"));
     let alert = json!({ "symbol": "SOLUSDT", "action": "hold" });
     let told = Options {
         timeframe: Timeframe::parse("15m").ok(),
@@ -140,9 +142,9 @@ fn what_is_no_signal_or_unclear_is_refused_with_its_path() {
         ("price", json!("0,0315"), "the alert.price", "price above 0"),
         ("price", json!(0), "the alert.price", "price above 0"),
         ("price", Value::Null, "the alert", "must say its price"),
-        ("sl", json!(105), "the alert", "the stop of a BUY must be below"),
+        ("sl", json!(105), "the alert", "`stopLoss` must be below"),
         ("sl", json!(0.5), "the alert", "100 times away"),
-        ("tp", json!(99), "the alert", "a target of a BUY must be above"),
+        ("tp", json!(99), "the alert", "`takeProfit` must be above"),
         ("sl_percent", json!(2), "the alert.sl_percent", "distance"),
         ("tp1_pips", json!(50), "the alert.tp1_pips", "distance"),
         ("interval", json!("45"), "the alert.interval", "timeframe"),

@@ -46,7 +46,7 @@ impl Message<'_> {
             .direction(entry)
             .ok_or_else(|| missing("a message must say LONG or SHORT, or have a stop or a target that shows it"))?;
         self.check_sides(direction, entry)?;
-        let mut draft = Draft::new(pair, Some(direction), self.sent_ms.unwrap_or(self.options.at_ms));
+        let mut draft = Draft::new(pair, Some(direction), self.options.time(self.sent_ms, place)?);
         draft.entry = Some(entry);
         draft.entry_type = match (self.market, self.breakout, entry) {
             (true, ..) => None,

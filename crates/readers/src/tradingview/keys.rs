@@ -125,7 +125,10 @@ fn meaning(name: &str) -> Option<Key> {
         "strategy" | "strategyname" => Key::Strategy,
         "tags" | "tag" | "orderid" | "strategyorderid" => Key::Tags,
         _ => {
-            return ["tp", "takeprofit", "target"].iter().find_map(|prefix| numbered(prefix)).or_else(|| distance(name));
+            return ["tp", "takeprofit", "target"]
+                .iter()
+                .find_map(|prefix| numbered(prefix))
+                .or_else(|| distance(name));
         }
     })
 }

@@ -221,7 +221,7 @@ impl<'a> Alert<'a> {
                 return Ok(ms);
             }
         }
-        Ok(self.options.at_ms)
+        self.options.time(None, self.place)
     }
 
     fn timeframe(&self) -> Result<Option<Timeframe>, Refused> {
