@@ -27,6 +27,10 @@ fn unclear_messages_are_refused_with_their_place() {
     assert_eq!(from_text(&good.join("\n"), &options()).signals.len(), 1);
     let cases = [
         ("stop", "Stop: 95\nSL: 94", "line 6, column 5", "second stop", "94"),
+        ("stop", "Stop Targets:\n1) 95\n2) 94", "line 7, column 4", "second stop", "94"),
+        ("stop", "Stop 1) 95\n\n2) 94", "line 7, column 4", "second stop", "94"),
+        ("stop", "SL\n95\n94", "line 7, column 1", "second stop", "94"),
+        ("stop", "Stop: 95\n94", "line 6, column 1", "nothing names", "94"),
         ("stop", "Stop: 95 / 94", "line 5, column 12", "second stop", "94"),
         ("stop", "Stop: 105", "line 5, column 7", "the stop of a BUY must be below", "105"),
         ("stop", "Stop Targets: 5-10%", "line 5, column 17", "range of percentages", "10%"),

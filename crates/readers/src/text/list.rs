@@ -114,6 +114,12 @@ fn is_numbered(tokens: &[Token], at: usize) -> bool {
         && tokens.get(at + 1).is_some_and(|mark| !mark.spaced && matches!(mark.kind, Kind::Mark(')' | ':' | '.')))
 }
 
+/// Whether a line begins with a numbered price: `2) 0.9`, `2️⃣ 0.9`.
+pub fn starts_numbered(tokens: &[Token]) -> bool {
+    let first = tokens.iter().position(|token| !matches!(token.kind, Kind::Mark(_) | Kind::Hint(_)));
+    first.is_some_and(|at| matches!(tokens[at].kind, Kind::Ordinal(_)) || is_numbered(tokens, at))
+}
+
 /// How many tokens at the begin of a list only number its first price: `Target 1 - 0.85`, `1 - 0.116` in a list.
 fn ordinal_length(label: Label, tokens: &[Token], have: usize) -> usize {
     let is_next = tokens.first().and_then(Token::ordinal).is_some_and(|number| number as usize == have + 1);

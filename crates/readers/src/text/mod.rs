@@ -7,8 +7,9 @@ mod labels;
 mod list;
 mod tokens;
 mod trailing;
+mod words;
 
-use super::pair::{Pair, pair, split};
+use super::pair::Pair;
 use super::{Options, Reading, Refused, timeframe};
 use domain::barrier::Direction;
 use domain::symbol::Timeframe;
@@ -17,6 +18,7 @@ use labels::{Label, label};
 use list::{Price, prices};
 use tokens::{Kind, Token, tokens};
 use trailing::{Rule, Trigger};
+use words::{leverages, pairs};
 
 const NAME: &str = "text";
 
@@ -115,8 +117,10 @@ struct Message<'a> {
     unread: Vec<At<Label>>,
     rule: Option<At<Rule>>,
     trigger: Option<Trigger>,
-    /// The label whose list goes on in the next line.
+    /// The label whose list may go on in the next line with a numbered price.
     section: Option<Label>,
+    /// Whether it may go on with any price: the label stands alone above them.
+    open: bool,
 }
 
 impl<'a> Message<'a> {
@@ -140,6 +144,7 @@ impl<'a> Message<'a> {
             rule: None,
             trigger: None,
             section: None,
+            open: false,
         }
     }
 
@@ -184,14 +189,19 @@ impl<'a> Message<'a> {
             return Ok(());
         };
         if let (Some(section), Kind::Number(_) | Kind::Ordinal(_) | Kind::Unclear) = (self.section, &first.kind) {
-            return self.list(section, line, all);
+            if self.open || list::starts_numbered(all) {
+                return self.list(section, line, all);
+            }
+        }
+        if all.iter().all(|token| token.kind != Kind::Word) && first.number().is_some() {
+            return Err(refuse(line, first, "is a number that nothing names"));
         }
         self.section = None;
         self.prose(line, all, false)
     }
 
     fn segment(&mut self, found: Label, line: usize, all: &[Token], text: &str) -> Result<(), Refused> {
-        self.section = None;
+        (self.section, self.open) = (None, false);
         match found {
             Label::Entry | Label::Buy | Label::Sell | Label::Target(_) | Label::Stop => {
                 let is_said = |token: &Token| {
@@ -280,7 +290,6 @@ impl<'a> Message<'a> {
             prices(found, all, line, self.targets.len()).map_err(|(token, problem)| refuse(line, token, problem))?;
         self.breakout |= read.breakout;
         self.market |= read.market;
-        let one = read.prices.len();
         let into = match found {
             Label::Buy => {
                 if let Some(first) = all.first() {
@@ -294,13 +303,8 @@ impl<'a> Message<'a> {
             _ => &mut self.entries,
         };
         into.extend(read.prices);
-        // A list goes on below a label alone, and below a numbered price; a stop is one.
-        let numbered = all
-            .iter()
-            .find(|token| !matches!(token.kind, Kind::Mark(_)))
-            .is_some_and(|token| token.ordinal().is_some());
-        let goes_on = read.empty || (self.section == Some(found) || numbered) && !(found == Label::Stop && one > 0);
-        self.section = goes_on.then_some(found);
+        self.open = read.empty || (self.open && self.section == Some(found));
+        self.section = Some(found);
         Ok(())
     }
 
@@ -404,52 +408,3 @@ impl<'a> Message<'a> {
 }
 
 const NO_PRICE: &str = "cannot be read as a price";
-
-/// The leverages in a text: `10x`, `(20.0X)`, or a number alone.
-fn leverages(all: &[Token]) -> Vec<f64> {
-    // The Cyrillic letter looks the same.
-    let is_times = |text: &str| matches!(text, "x" | "X" | "х" | "Х");
-    let mut times = Vec::new();
-    for (at, token) in all.iter().enumerate() {
-        let glued = token.text.char_indices().next_back().filter(|(at, _)| is_times(&token.text[*at..]));
-        match (token.number(), glued) {
-            (Some(number), _) if all.get(at + 1).is_some_and(|next| is_times(&next.text)) => times.push(number),
-            (None, Some((end, _))) => times.extend(token.text[..end].parse::<f64>().ok()),
-            _ => {}
-        }
-    }
-    let numbers: Vec<f64> = all.iter().filter_map(Token::number).collect();
-    if times.is_empty() && numbers.len() == 1 { numbers } else { times }
-}
-
-/// The pairs in a text, each with its first token. `named` accepts any case and any quote.
-fn pairs(all: &[Token], named: bool) -> Vec<(Pair, &Token)> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(token) = all.get(at) {
-        at += 1;
-        if token.kind != Kind::Word {
-            continue;
-        }
-        let base = token.text.to_uppercase();
-        let is_quote = |token: &&Token| super::pair::QUOTES.contains(&token.text.to_uppercase().as_str());
-        let separator = all.get(at).filter(|mark| mark.is_mark('/') || (mark.is_mark('-') && !mark.spaced));
-        let quote = separator.and_then(|_| all.get(at + 1)).filter(is_quote);
-        let name = if let Some(quote) = quote {
-            at += 2;
-            Some(format!("{base}/{}", quote.text.to_uppercase()))
-        } else {
-            let marked =
-                named || at.checked_sub(2).is_some_and(|before| all[before].is_mark('#') || all[before].is_mark('$'));
-            let plain = base.replace('_', "");
-            let parts = split(plain.strip_suffix("PERP").unwrap_or(&plain));
-            let is_money = |name: &str| super::pair::QUOTES.contains(&name);
-            let sure = parts.is_some_and(|(base, quote)| {
-                base.len() >= 2 && (marked || quote.contains("USD") || (is_money(base) && is_money(quote)))
-            });
-            (sure && (marked || token.text.chars().all(|c| !c.is_lowercase()))).then_some(plain)
-        };
-        found.extend(name.and_then(|name| pair(&name).ok()).map(|pair| (pair, token)));
-    }
-    found
-}
