@@ -1194,6 +1194,98 @@ export declare class MLPredictor implements Predictor {
   isModelAvailable(): boolean
 }
 
+/** What the caller knows of a text, for what the text does not say. */
+export interface ReadingOptions {
+  /**
+   * When the text was sent: the time of signals that say none, and a part of their ids. Give the time of the message, so that the
+   * same message always has the same id. Default: now.
+   */
+  at?: Time
+  /** IANA time zone of times without `Z` or an offset. Default `UTC`. */
+  timezone?: string
+  /** The timeframe of signals that say none. `recordSignal` takes such a signal as `1h`. */
+  timeframe?: Timeframe
+  /** The confidence of signals that say none, in percent. `recordSignal` requires one. */
+  confidence?: number
+  /** The strategy of signals that say none: 1 to 64 characters. */
+  strategy?: string
+  /** The `source` of all signals, such as the name of a channel: 1 to 64 characters. Default `tradingview` or `text`. */
+  source?: string
+  /** Begins each id that is made from the text, to tell two channels with the same messages apart. Default: nothing. */
+  idPrefix?: string
+}
+
+/** A signal that was read from a text, with the keys of `recordSignal`. What the text does not say is left out. */
+export interface ReadSignal {
+  /** The one in the text, or a hash of the text and the time. */
+  id: string
+  /** The pair, without the exchange and the ending of perpetual futures: `BTCUSDT`. */
+  symbol: string
+  /** The timeframe. */
+  timeframe?: Timeframe
+  /** LONG is BUY, SHORT is SELL. */
+  signalType: SignalType
+  /** Percent, 0–100. */
+  confidence?: number
+  /** The price of the entry; left out where there is a zone. */
+  entryPrice?: number
+  /** The lowest and the highest price of several entries or a range. */
+  entryZone?: { low: number; high: number }
+  /** A message gives a `limit`, or a `stop` where it says *breakout*, *above* or *below*. An alert gives what it says. */
+  entryType?: 'market' | 'limit' | 'stop'
+  /** When an entry that was not filled is cancelled, epoch milliseconds. */
+  entryExpiresAt?: number
+  /** The stop. */
+  stopLoss?: number
+  /** The only target. */
+  takeProfit?: number
+  /** Several targets, nearest first; shares in percent of the position. */
+  takeProfits?: { price: number; share?: number }[]
+  /** How the stop moves. */
+  stopRules?: {
+    breakEvenAfterTarget?: number
+    trail?: { percent: number; activateAtR: number }
+    moveTo?: { afterTarget: number; price: number }[]
+  }
+  /** When the signal was given, epoch milliseconds. */
+  timestamp: number
+  /** When it expires, epoch milliseconds. */
+  expiresAt?: number
+  /** The leverage; left out for a range such as 10x to 20x. */
+  leverage?: number
+  /** The strategy. */
+  strategy?: string
+  /** Where it was read from. */
+  source: string
+  /** Tags. */
+  tags?: string[]
+  /** The other numbers of an alert. */
+  indicators?: Record<string, unknown>
+}
+
+/** Reads the signals of a text, in its order. */
+export interface TextReader {
+  /**
+   * With a confidence for signals that say none, so that all can be recorded as they are.
+   *
+   * @throws `ERR_INVALID_ARGUMENT` with place and value of what cannot be read with certainty
+   */
+  (text: string, options: ReadingOptions & { confidence: number }): (ReadSignal & { confidence: number })[]
+  /** The same; signals need not have a confidence. */
+  (text: string, options?: ReadingOptions): ReadSignal[]
+}
+
+/**
+ * Reads messages of a channel in the form of Cornix and its relatives; a line of three dashes separates messages. What cannot be read
+ * with certainty is refused with line, column and text. `docs/importing.md` says what is read.
+ */
+export declare const fromText: TextReader
+/**
+ * Reads alerts of TradingView: a JSON object, an array of objects, or one object a line. What cannot be read with certainty is refused with
+ * its path and value, such as a placeholder that was not filled. `docs/importing.md` has the keys.
+ */
+export declare const fromTradingView: TextReader
+
 /** The feedback tracker of the default loop. Its methods can be destructured and spied on. */
 export declare const feedbackTracker: FeedbackTracker
 /** The default loop's predictor of BTCUSDT 1h. */
