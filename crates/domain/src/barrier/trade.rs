@@ -336,12 +336,7 @@ impl Trade {
 
     /// What was seen of prices.
     pub fn sight(&self) -> Sight {
-        Sight {
-            entered_ms: self.entered_ms,
-            entry: self.levels.entry,
-            best: self.best,
-            above_zone: self.above_zone,
-        }
+        Sight { entered_ms: self.entered_ms, entry: self.levels.entry, best: self.best, above_zone: self.above_zone }
     }
 
     /// Takes in what was seen of prices since the same entry, or before it: a stop that trailed does not loosen again.
