@@ -30,13 +30,13 @@ function run({ name, program, args = [], folder = process.cwd(), env = {}, shell
 }
 
 /**
- * Runs the programs of each list one after the other, and the lists beside each other, all to their end. If one fails, names it
- * and makes this script fail.
+ * Runs the programs of each list one after the other, and the lists beside each other, all to their end; of a list that is given
+ * twice, two run at once. If one fails, names it and makes this script fail.
  */
 export async function beside(...lists) {
   const failed = []
   const inTurn = async (list) => {
-    for (const one of list) if (!(await run(one))) failed.push(one.name)
+    for (let one = list.shift(); one !== undefined; one = list.shift()) if (!(await run(one))) failed.push(one.name)
   }
   await Promise.all(lists.map(inTurn))
   if (failed.length === 0) return
