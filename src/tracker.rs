@@ -9,17 +9,17 @@ use super::signals;
 use super::stretches::Copied;
 use super::types::{
     Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, PerformanceTotals,
-    Recovery,
+    Recovery, stored_signal,
 };
 use super::{arrays, values};
 use candles::given::{TIME, time_of};
 use domain::answer::Answer;
 use domain::barrier::{Direction, Levels};
 use domain::error::{Error, Result, guard};
-use domain::signal::{STRATEGY, is_strategy};
+use domain::signal::{Change, STRATEGY, is_strategy};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time::{Tz, now_ms};
-use engine::{ScorecardFilter, should_close};
+use engine::{ScorecardFilter, should_close, should_close_managed};
 use feedback::{Lines, StatsFilter, Tick, Totals};
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
@@ -65,6 +65,23 @@ impl FeedbackTracker {
     fn zone(&self) -> Tz {
         self.core.settings().config().timezone
     }
+
+    /// Changes the signal whose id `read` returns.
+    fn change<'env>(
+        &self,
+        env: &'env Env,
+        read: impl FnOnce(&Env, Tz) -> Result<(String, Change)>,
+    ) -> napi::Result<PromiseRaw<'env, bool>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            let (id, change) = read(env, self.zone())?;
+            let changed = self.core.signals().change(id, change);
+            Ok(Box::pin(async move {
+                let _under_way = call;
+                changed.await
+            }))
+        })
+    }
 }
 
 /// [`FeedbackTracker::should_close_signal`] without a loop, because the rule needs none.
@@ -79,7 +96,11 @@ pub fn should_close_signal(
         if !matches!(signal.get_type(), Ok(napi::ValueType::Object)) {
             return Err(Error::argument("signal", "must be an object", values::to_json(signal)?));
         }
-        Ok(should_close(signals::levels(env, &signal)?.as_ref(), price, now_ms()).into())
+        Ok(match signals::levels(env, &signal)? {
+            Some((levels, Some(terms))) => should_close_managed(&levels, &terms, price, now_ms()).into(),
+            Some((levels, None)) => should_close(Some(&levels), price, now_ms()).into(),
+            None => should_close(None, price, now_ms()).into(),
+        })
     })
 }
 
@@ -105,6 +126,10 @@ impl FeedbackTracker {
     /// Says whether `currentPrice` would close the signal now, with which outcome, and the profit at that price. Touching the
     /// stop loss or the take profit closes a signal, and so does reaching `expiresAt`. Does not read the store and changes
     /// nothing.
+    ///
+    /// Of a signal with an entry that waits, several targets or a stop that moves, it knows what it is given and no earlier
+    /// price: the result has `status` and `events`, and `unknown` names what earlier prices may have changed. `getSignal` knows
+    /// that; `onPrice` closes and stores by it.
     ///
     /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
     #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number", ts_return_type = "CloseDecision")]
@@ -162,9 +187,10 @@ impl FeedbackTracker {
         })
     }
 
-    /// Closes a signal with the outcome you give. Resolves `false` if the signal is unknown or already closed: the first outcome
-    /// stands. Without `profitLossPercent` the profit is calculated from `exitPrice`, or from the level that the outcome names.
-    /// If the signal ended earlier, give the time as `closedAt`.
+    /// Closes a signal with the outcome you give, or with `share` a part of its position. Resolves `false` if the signal is
+    /// unknown or already closed: the first outcome stands. Without `profitLossPercent` the profit is calculated from
+    /// `exitPrice`, or from the level that the outcome names. If the signal ended earlier, give the time as `closedAt`. The part
+    /// that is open follows its stop, its targets and its expiry as before.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, also for values that contradict each other (see {@link OutcomeUpdate}), `ERR_STORE`,
     /// `ERR_STORE_BUSY`, `ERR_CLOSED`.
@@ -177,6 +203,46 @@ impl FeedbackTracker {
                 let _under_way = call;
                 closed.await
             }))
+        })
+    }
+
+    /// Changes the stop, the targets or the expiry of a signal that is open or waits for its entry; what is left out stays as it
+    /// is. Resolves `false` if the signal is unknown or has ended. The change is an event of its history, safe at the
+    /// configured durability.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also for levels that contradict the signal as it stands (see {@link Amendment}),
+    /// `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then nothing is changed.
+    #[napi(ts_args_type = "amendment: Amendment", ts_return_type = "Promise<boolean>")]
+    pub fn amend_signal<'env>(&self, env: &'env Env, amendment: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
+        self.change(env, |env, zone| signals::amendment(env, &amendment, zone))
+    }
+
+    /// Cancels a signal that still waits for its entry. It counts as neither success nor failure. Resolves `false` if the signal
+    /// is unknown or has ended.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also for a signal that was entered, which `updateOutcome` closes, `ERR_STORE`,
+    /// `ERR_STORE_BUSY`, `ERR_CLOSED`; then nothing is changed.
+    #[napi(ts_args_type = "cancellation: Cancellation", ts_return_type = "Promise<boolean>")]
+    pub fn cancel_signal<'env>(
+        &self,
+        env: &'env Env,
+        cancellation: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, bool>> {
+        self.change(env, |env, zone| signals::cancellation(env, &cancellation, zone))
+    }
+
+    /// A recorded signal: as it was given, where it stands, what happened to it, and its result. Resolves `null` if the id is
+    /// unknown.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "signalId: string", ts_return_type = "Promise<StoredSignal | null>")]
+    pub fn get_signal<'env>(&self, env: &'env Env, signal_id: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        call(env, &self.core, || {
+            let (core, id) = (self.core.clone(), values::text("signalId", signal_id)?);
+            Ok(async move {
+                let store = core.store().open()?;
+                Ok(store.get(&id)?.map_or(Value::Null, |record| stored_signal(&record, &store.costs())))
+            })
         })
     }
 

@@ -1,56 +1,51 @@
 //! Signals, closings, statistics, and the state of the store.
 
+use super::stored::trade_event;
 use super::word;
+use domain::signal::FillKind;
 use domain::time::format_iso;
 use feedback::{self, Figures};
 use napi::bindgen_prelude::{Env, JsObjectValue, Object, ToNapiValue, sys};
 use napi_derive::napi;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Whether a price closes a signal, and the profit at that price. The TypeScript type is a union, which napi cannot generate; it
 /// is in `header.d.ts`.
-pub struct CloseDecision(engine::EvaluatedPrice);
+pub struct CloseDecision {
+    price: engine::EvaluatedPrice,
+    /// `None` for a plain signal.
+    managed: Option<engine::EvaluatedTrade>,
+}
 
 impl From<engine::EvaluatedPrice> for CloseDecision {
     fn from(price: engine::EvaluatedPrice) -> Self {
-        Self(price)
+        Self { price, managed: None }
+    }
+}
+
+impl From<engine::EvaluatedTrade> for CloseDecision {
+    fn from(trade: engine::EvaluatedTrade) -> Self {
+        Self { price: trade.price, managed: Some(trade) }
     }
 }
 
 impl ToNapiValue for CloseDecision {
-    unsafe fn to_napi_value(env: sys::napi_env, Self(price): Self) -> napi::Result<sys::napi_value> {
+    unsafe fn to_napi_value(env: sys::napi_env, Self { price, managed }: Self) -> napi::Result<sys::napi_value> {
         let mut object = Object::new(&Env::from(env))?;
         object.set_named_property("shouldClose", price.should_close)?;
         object.set_named_property("outcome", price.outcome.as_str())?;
         object.set_named_property("profitLoss", price.profit_percent)?;
+        if let Some(trade) = managed {
+            object.set_named_property("status", trade.status.as_str())?;
+            let events: Vec<Value> = trade.events.iter().map(trade_event).collect();
+            object.set_named_property("events", events)?;
+            let unknown: Vec<&str> = trade.unknown.into_iter().map(engine::UnknownOfTrade::as_str).collect();
+            object.set_named_property("unknown", unknown)?;
+        }
         // SAFETY: the object was just made in this env.
         unsafe { Object::to_napi_value(env, object) }
     }
-}
-
-/// An event in the life of a signal, in the shape of `SignalEvent` in `header.d.ts`.
-pub fn trade_event(event: &domain::barrier::Event) -> serde_json::Value {
-    use domain::barrier::What;
-    use serde_json::json;
-    let mut told = match &event.what {
-        What::Filled { price } => json!({ "type": "filled", "price": price }),
-        What::Target { number, price, share } => {
-            json!({ "type": "target", "number": number, "price": price, "share": share })
-        }
-        What::Stop { price, cause } => json!({ "type": "stop", "price": price, "cause": cause }),
-        What::Reduced { price, share } => json!({ "type": "reduced", "price": price, "share": share }),
-        What::Amended { stop_loss, take_profits, expires_at, reason } => json!({
-            "type": "amended", "stopLoss": stop_loss, "takeProfits": take_profits,
-            "expiresAt": expires_at.map(format_iso), "reason": reason,
-        }),
-        What::Exit { price, share, cause } => json!({ "type": "exit", "price": price, "share": share, "cause": cause }),
-        What::Cancelled { cause, reason } => json!({ "type": "cancelled", "cause": cause, "reason": reason }),
-    };
-    told["at"] = json!(format_iso(event.at));
-    if let Some(members) = told.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
-    }
-    told
 }
 
 /// A signal that was just closed.
@@ -76,22 +71,79 @@ pub struct ClosedSignal {
     /// Its outcome.
     #[napi(ts_type = "Exclude<Outcome, 'ACTIVE'>")]
     pub outcome: String,
-    /// Its entry price.
+    /// Its entry price as it was given; the price paid is in `fills`.
     pub entry_price: f64,
-    /// The price at which it closed; missing if it was closed manually without one, or if the outcome is unknown.
+    /// The price at which it closed, the mean of its parts by their shares; missing if it was closed manually without one, if the
+    /// outcome is unknown, and if it was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_price: Option<f64>,
-    /// Profit in percent of the entry price, before costs; 0 if the outcome is unknown.
+    /// Profit in percent of the price paid, before costs: the sum over its parts of share × (exit − entry) / entry, for a SELL
+    /// (entry − exit) / entry. 0 if the outcome is unknown, or if it was cancelled.
     pub profit_loss_percent: f64,
+    /// Its entry and each part that was closed, oldest first; empty if it was never entered.
+    pub fills: Vec<SignalFill>,
+    /// `profitLossPercent` after costs: minus (fee + funding per day × days held) in basis points / 100, where each part pays
+    /// funding for the time it was held. Costs are the signal's own, else the configured ones. Missing if the outcome is unknown,
+    /// if it was cancelled, or if nobody knows when it was entered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_profit_percent: Option<f64>,
+    /// `netProfitPercent` × leverage: percent of the margin. Missing without a leverage. A liquidation is not simulated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_margin_percent: Option<f64>,
+    /// The net profit in units of the risk at entry: `netProfitPercent` / (|entry − first stop| / entry × 100), with the price
+    /// paid as entry. Missing without a stop loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realized_r: Option<f64>,
+    /// How far the price went for the signal while it was open, in units of the risk at entry, 0 or more (maximum favourable
+    /// excursion). Missing if not every price from entry to end was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfe_r: Option<f64>,
+    /// How far it went against the signal, 0 or more (maximum adverse excursion).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mae_r: Option<f64>,
+    /// From the entry to the end, in milliseconds. Missing where `netProfitPercent` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holding_ms: Option<f64>,
     /// When it was given, ISO 8601, UTC.
     pub timestamp: String,
     /// When it closed, ISO 8601, UTC.
     pub closed_at: String,
 }
 
+/// A purchase or sale of a signal's position.
+#[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignalFill {
+    /// `ENTRY`: the position was entered. `TARGET`, `STOP`, `EXPIRY`: a rule closed a part, or the rest. `HAND`: you did.
+    #[napi(ts_type = "'ENTRY' | 'TARGET' | 'STOP' | 'EXPIRY' | 'HAND'")]
+    pub kind: String,
+    /// The price; missing where you gave only a profit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// The part, in percent of the whole position.
+    pub share: f64,
+    /// When, ISO 8601, UTC. Inside a candle: its end.
+    pub at: String,
+}
+
 impl From<feedback::ClosedSignal> for ClosedSignal {
     fn from(c: feedback::ClosedSignal) -> Self {
+        let fill = |fill: domain::signal::Fill| SignalFill {
+            kind: FillKind::as_str(fill.kind).to_owned(),
+            price: fill.price,
+            share: fill.share,
+            at: format_iso(fill.at_ms),
+        };
+        let earned = c.earned;
         Self {
+            fills: earned.fills.into_iter().map(fill).collect(),
+            net_profit_percent: earned.net_profit_percent,
+            net_margin_percent: earned.net_margin_percent,
+            realized_r: earned.realized_r,
+            mfe_r: earned.mfe_r,
+            mae_r: earned.mae_r,
+            holding_ms: earned.holding_ms.map(|ms| ms as f64),
             id: c.id,
             symbol: c.symbol.to_string(),
             timeframe: c.timeframe.to_string(),

@@ -23,6 +23,7 @@ mod commands;
 mod data;
 mod demo;
 mod doctor;
+mod import;
 mod output;
 mod planted;
 mod progress;

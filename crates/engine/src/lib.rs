@@ -81,7 +81,7 @@ pub use schedule::Scheduler;
 pub use scheduler::coordination::Leader;
 pub use scorecard::ScorecardFilter;
 pub use settings::Settings;
-pub use signals::{EvaluatedPrice, Signals, should_close};
+pub use signals::{EvaluatedPrice, EvaluatedTrade, Signals, UnknownOfTrade, should_close, should_close_managed};
 pub use status::{Elsewhere, SchedulerStatus, TaskStatus, run_to_json};
 pub use store::SignalStore;
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, Trainer, TrainingResults};

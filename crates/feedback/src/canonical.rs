@@ -353,22 +353,24 @@ mod tests {
         let share = || 1e-3..=100.0f64;
         let target = || (price(), share()).prop_map(|(price, share)| Target { price, share });
         let targets = || proptest::collection::vec(target(), 0..4);
-        let trail = (0usize..3, 1e-6..99.0f64, proptest::option::of(0.0..9.0f64)).prop_map(|(by, number, activate_at_r)| {
-            Trail { by: [TrailBy::Percent(number), TrailBy::Distance(number), TrailBy::Atr(number)][by], activate_at_r }
-        });
-        let step = (1usize..17, price()).prop_map(|(after_target, price)| StopStep { after_target, price });
-        let rules = (
-            proptest::option::of(1usize..17),
-            0.0..9.0f64,
-            proptest::option::of(trail),
-            proptest::collection::vec(step, 0..3),
-        )
-            .prop_map(|(break_even_after_target, break_even_costs_percent, trail, move_to)| StopRules {
-                break_even_after_target,
-                break_even_costs_percent,
-                trail,
-                move_to,
+        let trail =
+            (0usize..3, 1e-6..99.0f64, proptest::option::of(0.0..9.0f64)).prop_map(|(by, number, activate_at_r)| {
+                Trail {
+                    by: [TrailBy::Percent(number), TrailBy::Distance(number), TrailBy::Atr(number)][by],
+                    activate_at_r,
+                }
             });
+        let step = (1usize..17, price()).prop_map(|(after_target, price)| StopStep { after_target, price });
+        let rules =
+            (
+                proptest::option::of(1usize..17),
+                0.0..9.0f64,
+                proptest::option::of(trail),
+                proptest::collection::vec(step, 0..3),
+            )
+                .prop_map(|(break_even_after_target, break_even_costs_percent, trail, move_to)| {
+                    StopRules { break_even_after_target, break_even_costs_percent, trail, move_to }
+                });
         let kind = prop_oneof![Just(EntryKind::Market), Just(EntryKind::Limit), Just(EntryKind::Stop)];
         let zone = proptest::option::of(price().prop_map(|low| Zone { low, high: low * 1.5 }));
         let terms = (kind, zone, proptest::option::of(T0..T0 * 2), targets(), rules).prop_map(
@@ -380,7 +382,12 @@ mod tests {
             (1usize..99, price(), share()).prop_map(|(number, price, share)| What::Target { number, price, share }),
             price().prop_map(|price| What::Stop { price, cause: StopMove::Trail }),
             (price(), share()).prop_map(|(price, share)| What::Reduced { price, share }),
-            (proptest::option::of(price()), proptest::option::of(targets()), proptest::option::of(T0..T0 * 2), reason())
+            (
+                proptest::option::of(price()),
+                proptest::option::of(targets()),
+                proptest::option::of(T0..T0 * 2),
+                reason()
+            )
                 .prop_map(|(stop_loss, take_profits, expires_at, reason)| What::Amended {
                     stop_loss,
                     take_profits,
@@ -388,7 +395,7 @@ mod tests {
                     reason
                 }),
             (price(), share()).prop_map(|(price, share)| What::Exit { price, share, cause: ExitCause::Hand }),
-            reason().prop_map(|reason| What::Cancelled { cause: CancelCause::ByHand, reason }),
+            reason().prop_map(|reason| What::Cancelled { cause: CancelCause::ByHand, reason, replaced_by: None }),
         ];
         let event = (T0..T0 * 2, what).prop_map(|(at, what)| Event { at, what });
         (proptest::option::of(terms), proptest::collection::vec(event, 0..6))

@@ -2,9 +2,7 @@
 
 use super::index::{Cause, Effect, PriceIndex, When};
 use super::open::Slot;
-use domain::barrier::{
-    Direction, EntryKind, Levels, StopRules, StopStep, Target, Terms, Trade, Trail, TrailBy, Zone,
-};
+use domain::barrier::{Direction, EntryKind, Levels, StopRules, StopStep, Target, Terms, Trade, Trail, TrailBy, Zone};
 use domain::candle::Candle;
 use domain::signal::SignalKey;
 use proptest::prelude::*;
@@ -48,7 +46,11 @@ fn signal() -> impl Strategy<Value = (Levels, Terms)> {
             let stop_loss = stop.map(|distance| 100.0 - sign * f64::from(distance));
             let rules = StopRules {
                 break_even_after_target: (moves && !targets.is_empty()).then_some(1),
-                move_to: targets.get(1).map(|target| StopStep { after_target: 2, price: target.price - sign }).into_iter().collect(),
+                move_to: targets
+                    .get(1)
+                    .map(|target| StopStep { after_target: 2, price: target.price - sign })
+                    .into_iter()
+                    .collect(),
                 trail: trail.map(|(distance, at)| Trail {
                     by: TrailBy::Distance(f64::from(distance)),
                     activate_at_r: at.filter(|_| stop_loss.is_some()).map(f64::from),
@@ -156,8 +158,8 @@ proptest! {
             }
             let found: Vec<Slot> = hits.iter().map(|hit| hit.key.1 as Slot).collect();
             prop_assert_eq!(&found, &expected, "{:?}", cause);
-            let is_told = hits.iter().all(|hit| matches!(&hit.effect, Effect::Touches { cause: of, .. } if *of == cause));
-            prop_assert!(is_told);
+            let is_of_cause = |hit: &super::index::Hit| matches!(&hit.effect, Effect::Touches { cause: of, .. } if *of == cause);
+            prop_assert!(hits.iter().all(is_of_cause));
             for Scanned { slot, trade, .. } in &scan {
                 let known = index.open().find(|open| open.slot == *slot).and_then(|open| open.managed.as_ref());
                 prop_assert!(known.is_some_and(|known| known.trade.stands_as(trade)), "{:?} is {:?}", cause, trade);

@@ -111,8 +111,7 @@ async fn no_step_of_a_life_is_lost_or_taken_twice_by_sigkill(home: Home) {
     // One killed after each step of its life.
     for steps in 0..STEPS.len() {
         let (told_here, said_here) = mpsc::channel::<String>();
-        let child =
-            Killed::start(&mut testkit::child!("living_process", home.name(), STOPS + steps), &told_here);
+        let child = Killed::start(&mut testkit::child!("living_process", home.name(), STOPS + steps), &told_here);
         loop {
             let line = said_here.recv_timeout(Duration::from_secs(60)).unwrap();
             if line == "stopped there" {

@@ -159,7 +159,9 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
     let rows: Vec<&str> = lines[1..]
         .iter()
         .zip(ends)
-        .map(|(line, end)| line.strip_suffix(end).unwrap_or_else(|| panic!("{line}")).strip_suffix(&empty.concat()).unwrap())
+        .map(|(line, end)| {
+            line.strip_suffix(end).unwrap_or_else(|| panic!("{line}")).strip_suffix(&empty.concat()).unwrap()
+        })
         .collect();
     assert!(rows[0].starts_with("b,BTCUSDT,1h,BUY,80"), "{text}");
     assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,,true,20,,bull,"), "{text}");

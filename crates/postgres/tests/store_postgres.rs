@@ -517,7 +517,10 @@ async fn a_table_from_before_managed_signals_is_brought_up_to_date() {
     let whole = |store: &FeedbackStore, id: &str| {
         let record = store.get(id).unwrap().unwrap();
         let extra = &record.signal.extra;
-        assert!(["entryType", "takeProfits", "feeBps", "tags", "mfe_percent"].iter().all(|key| extra[*key] == own[*key]), "{extra:?}");
+        assert!(
+            ["entryType", "takeProfits", "feeBps", "tags", "mfe_percent"].iter().all(|key| extra[*key] == own[*key]),
+            "{extra:?}"
+        );
         assert_eq!((record.signal.position, record.signal.terms.clone()), Default::default());
         record
     };
@@ -534,7 +537,10 @@ async fn a_table_from_before_managed_signals_is_brought_up_to_date() {
         assert_eq!((amended.history.len(), amended.closing), (1, None));
         assert_eq!(store.recovery(), Default::default());
     }
-    assert_eq!(schema.ask("SELECT rest->'managed_history'->0->>'event' FROM signals WHERE id = 'amended'"), ["amended"]);
+    assert_eq!(
+        schema.ask("SELECT rest->'managed_history'->0->>'event' FROM signals WHERE id = 'amended'"),
+        ["amended"]
+    );
 }
 
 /// A failover loses what the standby did not have, and continues from there, with as many changes or more, but different ones.

@@ -79,7 +79,17 @@ pub enum What {
         /// The caller's words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The id of the signal that replaces it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaced_by: Option<String>,
     },
+}
+
+impl What {
+    /// The end of a signal that prices or the time cancelled.
+    pub fn cancelled(cause: CancelCause) -> Self {
+        Self::Cancelled { cause, reason: None, replaced_by: None }
+    }
 }
 
 /// In words.

@@ -158,6 +158,11 @@ impl Terms {
             && positive(by)
     }
 
+    /// Whether the signal waits for its entry when it is given.
+    pub fn waits(&self) -> bool {
+        self.entry != EntryKind::Market || self.zone.is_some()
+    }
+
     /// The mean of the targets by their shares: one price that stands for all. `None` without targets.
     pub fn mean_target(&self) -> Option<f64> {
         let whole: f64 = self.targets.iter().map(|target| target.share).sum();

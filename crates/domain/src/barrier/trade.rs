@@ -118,7 +118,6 @@ impl Trade {
             (true, Some(price)) => vec![Target { price, share: 100.0 }],
             _ => terms.targets.clone(),
         };
-        let is_market = terms.entry == EntryKind::Market && terms.zone.is_none();
         Self {
             levels: Levels { entry, take_profit: targets.first().map(|target| target.price), ..levels },
             kind: terms.entry,
@@ -129,7 +128,7 @@ impl Trade {
             reached: 0,
             events: 0,
             given_ms: levels.since_ms,
-            entered_ms: is_market.then_some(levels.since_ms),
+            entered_ms: (!terms.waits()).then_some(levels.since_ms),
             first_stop: levels.stop_loss,
             told_stop: levels.stop_loss,
             best: entry,
@@ -166,6 +165,12 @@ impl Trade {
     /// expiry, and the time of the last event.
     pub fn levels(&self) -> &Levels {
         &self.levels
+    }
+
+    /// The best price that an entry may have: that of the zone's better edge, else the entry price, or the fill.
+    pub fn best_entry(&self) -> f64 {
+        let zone = self.zone.filter(|_| self.entered_ms.is_none());
+        zone.map_or(self.levels.entry, |zone| zone.better_edge(self.levels.direction))
     }
 
     /// When it was entered, UTC epoch ms.
@@ -267,12 +272,11 @@ impl Trade {
                     self.targets.clone_from(targets);
                     self.levels.take_profit = self.targets.first().map(|target| target.price);
                 }
-                if expires_at.is_some() {
-                    // The entry never outlasts the signal.
-                    if self.entry_expires_ms == self.levels.expires_ms || self.entry_expires_ms > *expires_at {
-                        self.entry_expires_ms = *expires_at;
-                    }
-                    self.levels.expires_ms = *expires_at;
+                if let Some(at) = expires_at {
+                    // Without an expiry of its own, the entry waits as long as the signal; it never waits longer.
+                    let is_own = self.entry_expires_ms != self.levels.expires_ms;
+                    self.entry_expires_ms = Some(self.entry_expires_ms.filter(|own| is_own && own < at).unwrap_or(*at));
+                    self.levels.expires_ms = Some(*at);
                 }
             }
             What::Exit { price, share, cause } => {
@@ -332,12 +336,7 @@ impl Trade {
 
     /// What was seen of prices.
     pub fn sight(&self) -> Sight {
-        Sight {
-            entered_ms: self.entered_ms,
-            entry: self.levels.entry,
-            best: self.best,
-            above_zone: self.above_zone,
-        }
+        Sight { entered_ms: self.entered_ms, entry: self.levels.entry, best: self.best, above_zone: self.above_zone }
     }
 
     /// Takes in what was seen of prices since the same entry, or before it: a stop that trailed does not loosen again.
@@ -470,7 +469,7 @@ impl Trade {
 
     /// What a price makes of a signal that waits for its entry.
     fn entry_at(&mut self, price: f64, time_ms: i64, is_open: bool) -> Option<What> {
-        let cancelled = |cause| Some(What::Cancelled { cause, reason: None });
+        let cancelled = |cause| Some(What::cancelled(cause));
         if self.entry_expires_ms.is_some_and(|at| at <= time_ms) {
             return cancelled(CancelCause::EntryExpired);
         }
@@ -583,8 +582,8 @@ impl Trade {
     /// - A candle that opens beyond a price fills at its open.
     /// - If the candle touched the stop, the stop came before any target. If it reached a target that tightens the stop, or a new
     ///   best price that does, and its other end lies beyond the new stop, the price returned to it.
-    /// - If it touched a limit entry, its high (its low for a SELL) came before the entry: of the targets, only those count that
-    ///   its close reached. If it touched entry and stop, the entry came first. If it touched a limit entry and the first target,
+    /// - If it touched a limit entry, its high (its low for a SELL) came before the entry: a trailing stop follows its close
+    ///   alone. If it touched entry and stop, the entry came first. If it touched a limit entry and the first target,
     ///   but not the stop, nobody knows whether it was entered: it is cancelled.
     pub fn on_candle(
         &mut self,
@@ -652,7 +651,7 @@ impl Trade {
             (false, false) => return,
         };
         if let Some(cause) = cause {
-            return self.happen(end_ms, What::Cancelled { cause, reason: None }, events);
+            return self.happen(end_ms, What::cancelled(cause), events);
         }
         self.happen(end_ms, What::Filled { price: order.price() }, events);
         self.climb(if order.is_back() { candle.close } else { best }, worst, end_ms, events);

@@ -184,6 +184,15 @@ impl Default for Field<'_> {
     }
 }
 
+impl From<Value> for Field<'_> {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::String(text) => Self::Text(Cow::Owned(text)),
+            other => Self::Other(other),
+        }
+    }
+}
+
 impl Field<'_> {
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -231,10 +240,9 @@ impl From<Map<String, Value>> for Fields<'static> {
     fn from(map: Map<String, Value>) -> Self {
         let mut fields = Self::default();
         for (key, value) in map {
-            match (known(&key), value) {
-                (Some((name, at)), Value::String(text)) => fields.keep(name, at, Field::Text(Cow::Owned(text))),
-                (Some((name, at)), value) => fields.keep(name, at, Field::Other(value)),
-                (None, value) => drop(fields.others.insert(key, value)),
+            match known(&key) {
+                Some((name, at)) => fields.keep(name, at, value.into()),
+                None => drop(fields.others.insert(key, value)),
             }
         }
         fields

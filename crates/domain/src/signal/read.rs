@@ -386,15 +386,23 @@ impl Signal {
         })
     }
 
-    /// The levels of an object, which need not be a complete signal. `None` for a HOLD. Prices of any time may close them.
-    pub fn levels_of(object: Map<String, Value>) -> Result<Option<Levels>> {
+    /// The levels of an object, which need not be a complete signal, and its terms if it is a managed one. `None` for a HOLD.
+    /// Prices of any time may close them.
+    pub fn levels_of(object: Map<String, Value>) -> Result<Option<(Levels, Option<Terms>)>> {
         let mut fields = Fields::from(object);
         let Some(direction) = fields.direction()? else { return Ok(None) };
-        let prices = fields.prices()?;
-        check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit)?;
+        let mut prices = fields.prices()?;
+        let managed = fields.managed(Tz::UTC)?;
+        if managed.given().is_none() {
+            check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit)?;
+        }
         let expires_ms = fields.time(Name::ExpiresAt, Tz::UTC)?;
+        let terms = managed.terms(direction, &mut prices, (i64::MIN, expires_ms))?;
         let levels = prices.entry.map(|entry| Levels::checked(direction, entry, prices.stop_loss, prices.take_profit));
-        Ok(levels.transpose()?.map(|levels| Levels { expires_ms, ..levels }))
+        let Some(levels) = levels.transpose()? else {
+            return missing(Name::EntryPrice, "must be a finite price above 0");
+        };
+        Ok(Some((Levels { expires_ms, ..levels }, terms)))
     }
 }
 

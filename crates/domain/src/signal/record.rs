@@ -14,6 +14,10 @@ use std::fmt;
 /// What an outcome may be, phrased for an error.
 const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, UNKNOWN, CANCELLED, ACTIVE";
 
+/// Why a signal cannot have been cancelled, phrased for an error.
+pub const AT_ONCE: &str =
+    "must not be CANCELLED: the signal was entered at once, so it ends with a profit or a loss, or UNKNOWN";
+
 /// Applies `read` to each object of a JSON array.
 fn read_each<T>(
     text: &str,
@@ -101,7 +105,13 @@ impl End {
             return Ok(said);
         }
         let status = signal.extra.get("status").and_then(Value::as_str).unwrap_or_default();
-        let by_status = Outcome::named(status).filter(|outcome| *outcome != Outcome::Active);
+        // A plain signal is entered at once, so a backend's own word for it cannot mean that it never was.
+        let may_be = |outcome: &Outcome| match outcome {
+            Outcome::Active => false,
+            Outcome::Cancelled => signal.waits(),
+            _ => true,
+        };
+        let by_status = Outcome::named(status).filter(may_be);
         let shown = self.outcome.map_or("nothing", Outcome::as_str);
         match (said, by_status) {
             // This includes an `outcome` of ACTIVE beside a `status` that ends.
@@ -129,6 +139,9 @@ impl End {
                 _ => wrong("outcome", "must be missing or ACTIVE: a HOLD never ends", outcome.as_str()),
             };
         };
+        if outcome == Outcome::Cancelled && !signal.waits() && source != Source::File {
+            return wrong("outcome", AT_ONCE, outcome.as_str());
+        }
         let Self { exit_price, profit_percent, closed_ms, .. } = *self;
         if source == Source::Caller && closed_ms.is_none() {
             return missing(Name::ClosedAt, "must say when the signal ended, where `outcome` says that it did");
@@ -296,7 +309,7 @@ impl Update {
 }
 
 /// What an outcome that ends a signal may be, phrased for an error.
-pub const ENDS: &str = "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN";
+pub const ENDS: &str = "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN; CANCELLED for a signal that waits for its entry";
 
 #[cfg(test)]
 mod tests {

@@ -294,6 +294,18 @@ fn what_was_seen_of_prices_outlives_a_new_reading_of_the_events() {
 }
 
 #[test]
+fn an_amended_expiry_moves_that_of_an_entry_without_its_own() {
+    let amended = |at| Event {
+        at: T0 + 1,
+        what: What::Amended { stop_loss: None, take_profits: None, expires_at: Some(at), reason: None },
+    };
+    let own = Terms { entry_expires_at: Some(T0 + 2 * HOUR), ..limit() };
+    let due = |terms: &Terms, at| Trade::after(levels(95.0, 90.0), terms, &[amended(at)]).triggers().due_ms;
+    assert_eq!(due(&limit(), T0 + 200 * HOUR), Some(T0 + 200 * HOUR));
+    assert_eq!((due(&own, T0 + 200 * HOUR), due(&own, T0 + HOUR)), (Some(T0 + 2 * HOUR), Some(T0 + HOUR)));
+}
+
+#[test]
 fn events_are_read_back_as_written() {
     let rules = StopRules {
         break_even_after_target: Some(1),
@@ -307,7 +319,11 @@ fn events_are_read_back_as_written() {
     }
     events.push(Event {
         at: T0 + HOUR,
-        what: What::Cancelled { cause: CancelCause::ByHand, reason: Some("x".to_owned()) },
+        what: What::Cancelled {
+            cause: CancelCause::Replaced,
+            reason: Some("x".to_owned()),
+            replaced_by: Some("s2".to_owned()),
+        },
     });
     let text = serde_json::to_string(&events).unwrap();
     assert!(text.starts_with(r#"[{"at":"2023-11-14T22:20:00.000Z","event":"filled","price":95.0}"#), "{text}");
