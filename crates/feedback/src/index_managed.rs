@@ -112,7 +112,6 @@ proptest! {
                         let was_on_its_way = !trade.stands_as(stored);
                         if is_stored {
                             stored.clone_from(trade);
-                            // As it is after a restart: events tell nothing of what was seen.
                         } else {
                             let sight = trade.sight();
                             trade.clone_from(stored);
