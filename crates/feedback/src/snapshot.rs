@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The last byte is the version of the encoding and of its content, including [`SignalKey`].
-const MAGIC: &[u8; 8] = b"SLINDEX\x03";
+const MAGIC: &[u8; 8] = b"SLINDEX\x04";
 
 /// A beginning of the log, and the state that follows from it.
 #[derive(Default, Serialize, Deserialize)]
@@ -50,6 +50,7 @@ pub struct Row {
     pub closed_ms: i64,
     pub profit_percent: f64,
     pub confidence: f32,
+    pub risk_percent: f32,
     pub symbol: u32,
     pub timeframe: u8,
     pub strategy: u32,
