@@ -29,18 +29,25 @@ impl Holding {
         self.losses.then(&other.losses);
     }
 
-    /// Of signals with a profit; `None` without any.
-    pub fn of_wins(&self) -> Option<HoldingTime> {
-        self.wins.time()
-    }
-
-    /// Of signals with a loss; `None` without any.
-    pub fn of_losses(&self) -> Option<HoldingTime> {
-        self.losses.time()
+    /// Means and medians.
+    pub fn times(&self) -> HoldingTimes {
+        HoldingTimes { wins: self.wins.time(), losses: self.losses.time() }
     }
 }
 
-/// How long signals were open until they closed.
+/// How long signals were open until they closed. Signals without profit or loss, and of unknown outcome, are in neither part.
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldingTimes {
+    /// Signals with a profit; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wins: Option<HoldingTime>,
+    /// Signals with a loss; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub losses: Option<HoldingTime>,
+}
+
+/// How long some of them were.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldingTime {
@@ -164,15 +171,18 @@ mod tests {
     #[test]
     fn a_case_worked_by_hand() {
         let mut holding = Holding::default();
-        assert_eq!((holding.of_wins(), holding.of_losses()), (None, None));
+        assert_eq!(holding.times(), HoldingTimes::default());
         for (profit, held) in [(1.0, 10), (2.0, 30), (0.5, 12), (1.0, 8), (-1.0, 3_600_000), (0.0, 5)] {
             holding.add(&Closed::new(Outcome::by_profit(profit), profit, 0.1, None, None), held);
         }
         holding.add(&Closed::new(Outcome::Unknown, 1.0, 0.1, None, None), 9);
         // 8, 10, 12, 30.
-        assert_eq!(holding.of_wins(), Some(HoldingTime { signals: 4, mean_ms: 15.0, median_ms: 11.0 }));
+        assert_eq!(holding.times().wins, Some(HoldingTime { signals: 4, mean_ms: 15.0, median_ms: 11.0 }));
         // A single duration is exact: it is the shortest and the longest.
-        assert_eq!(holding.of_losses(), Some(HoldingTime { signals: 1, mean_ms: 3_600_000.0, median_ms: 3_600_000.0 }));
+        assert_eq!(
+            holding.times().losses,
+            Some(HoldingTime { signals: 1, mean_ms: 3_600_000.0, median_ms: 3_600_000.0 })
+        );
     }
 
     proptest! {

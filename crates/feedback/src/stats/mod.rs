@@ -19,7 +19,7 @@ mod tests;
 
 pub use exposure::{Exposure, OpenTime};
 pub use groups::{Member, OfDay, OfPeriod};
-pub use holding::{Holding, HoldingTime};
+pub use holding::{Holding, HoldingTime, HoldingTimes};
 pub use ratios::{CALMAR_DAYS, CLOSING_DAYS, LOSING_DAYS, SHARPE_DAYS, SQN_SIGNALS};
 pub use summary::{Closed, Period};
 
@@ -163,10 +163,10 @@ pub struct Figures {
     /// `(profit − costs) / (100 · |entry − stop| / entry)`.
     pub signals_with_stop: u64,
     /// Sum of the results in R; `None` without one.
-    #[serde(rename = "totalR", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub total_r: Option<f64>,
     /// Their mean.
-    #[serde(rename = "averageR", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub average_r: Option<f64>,
     /// Van Tharp's system quality number, `√min(n, 100) · mean(R) / deviation(R)`; `None` below [`SQN_SIGNALS`] results.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -309,7 +309,7 @@ proptest! {
             let of = signals.iter().filter(|one| if wins { one.profit > 0.0 } else { one.profit < 0.0 });
             of.map(|one| (one.closed_ms - one.given_ms) as f64).collect::<Vec<_>>()
         };
-        for (told, held) in [(period.holding.of_wins(), held(true)), (period.holding.of_losses(), held(false))] {
+        for (told, held) in [(period.holding.times().wins, held(true)), (period.holding.times().losses, held(false))] {
             prop_assert_eq!(told.map_or(0, |time| time.signals as usize), held.len());
             prop_assert!(told.is_none_or(|time| close(time.mean_ms, held.iter().sum::<f64>() / held.len() as f64)));
         }
