@@ -102,8 +102,7 @@ test('below the count where they mean something, ratios are left out, and it is 
   expect(await ratios()).toHaveLength(5)
 
   // Without a stop there is no R.
-  const { stopLoss, ...bare } = closed(500)
-  await feedbackTracker.recordSignal({ ...bare, pair: 'ETHUSDT' })
+  await feedbackTracker.recordSignal({ ...closed(500), pair: 'ETHUSDT', stopLoss: null } as SignalInput)
   const { overall } = await feedbackTracker.getStats('ETHUSDT', undefined, 36_500)
   expect(overall).toMatchObject({ closedSignals: 1, signalsWithStop: 0 })
   expect('averageR' in overall || 'totalR' in overall).toBe(false)

@@ -114,7 +114,7 @@ pub struct State {
     closed: Vec<Slot>,
     disordered: bool,
     /// Sums of whole days, by day, and by filter and costs. A day is dropped when another signal closes on it.
-    days: Mutex<HashMap<i64, Vec<(Group, f64, Arc<OfDay>)>>>,
+    days: Mutex<HashMap<i64, Vec<Summed>>>,
     /// Length of a log with only the lines that the entries refer to.
     needed_bytes: u64,
     /// The open signals by price.
@@ -123,6 +123,8 @@ pub struct State {
 
 /// The part of a filter that is not a time.
 type Group = (Option<u32>, Option<Timeframe>);
+/// The sums of a day, and of which signals and with which costs they are.
+type Summed = (Group, f64, Arc<OfDay>);
 
 impl State {
     /// Reserves space for this many more signals, so that reading a long log does not reallocate repeatedly.
@@ -605,7 +607,7 @@ impl State {
 
     /// The sums of a whole day, from `sum` unless they are known.
     fn whole_day(&self, day: i64, group: Group, fee_bps: f64, sum: impl Fn() -> Arc<OfDay>) -> Arc<OfDay> {
-        let is_asked = |(of, fee, _): &&(Group, f64, Arc<OfDay>)| *of == group && *fee == fee_bps;
+        let is_asked = |(of, fee, _): &&Summed| *of == group && *fee == fee_bps;
         if let Some((.., known)) = self.days.lock().get(&day).and_then(|kept| kept.iter().find(is_asked)) {
             return known.clone();
         }
