@@ -72,7 +72,7 @@ impl OfDay {
     /// Adds a signal that closed no earlier than those added before.
     pub fn add(&mut self, of: Member, given_ms: i64, closed_ms: i64, closed: &Closed) {
         self.groups.update(of, |summary| summary.add(closed));
-        if of.taken {
+        if of.taken && closed.was_open() {
             self.holding.add(closed, closed_ms - given_ms);
             self.open_time.add(given_ms, closed_ms);
         }

@@ -29,6 +29,11 @@ impl Closed {
         Self { outcome, profit, after_costs, r: risk.map(|risk| after_costs / risk), confidence }
     }
 
+    /// Whether it was entered at all.
+    pub fn was_open(&self) -> bool {
+        self.outcome != Outcome::Cancelled
+    }
+
     /// Its profit before costs; `None` if the outcome is unknown.
     pub fn profit(&self) -> Option<f64> {
         self.outcome.succeeded().map(|_| self.profit)
@@ -74,7 +79,7 @@ impl Summary {
                 self.unknown += 1;
                 return;
             }
-            Outcome::Active => return,
+            Outcome::Active | Outcome::Cancelled => return,
         }
         let profit = closed.profit;
         if profit > 0.0 {
