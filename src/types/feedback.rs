@@ -131,6 +131,15 @@ pub struct Performance {
     pub unknown_signals: f64,
     /// HOLDs stored.
     pub hold_signals: f64,
+    /// Waiting for their entry; they count in no other figure.
+    pub pending_signals: f64,
+    /// Ended before they were entered; they count in no other figure except `fillRate`.
+    pub cancelled_signals: f64,
+    /// Cancelled signals by cause: `ENTRY_EXPIRED`, `TARGET_BEFORE_ENTRY`, `STOP_BEFORE_ENTRY`, `BY_HAND`, `REPLACED`; causes that
+    /// there were. A signal that was recorded as cancelled has none.
+    pub cancelled_by: BTreeMap<String, f64>,
+    /// Percent of the signals that waited for their entry, and do not any more, that were entered; missing without any.
+    pub fill_rate: Option<f64>,
     /// Closed as TOOK_PROFIT or SUCCESS.
     pub successful_signals: f64,
     /// Closed as STOPPED_OUT or FAILURE.
@@ -209,6 +218,10 @@ impl From<Figures> for Performance {
             closed_signals: f.closed as f64,
             unknown_signals: f.unknown as f64,
             hold_signals: f.hold as f64,
+            pending_signals: f.pending as f64,
+            cancelled_signals: f.cancelled as f64,
+            cancelled_by: f.causes().map(|(cause, count)| (cause.as_str().to_owned(), count as f64)).collect(),
+            fill_rate: f.fill_rate,
             successful_signals: f.successes as f64,
             failed_signals: f.failures as f64,
             took_profit: f.took_profit as f64,
@@ -299,6 +312,8 @@ pub struct PerformanceStats {
     pub by_month: BTreeMap<String, Performance>,
     /// How long signals were open until they closed.
     pub holding_times: HoldingTimes,
+    /// How long closed signals waited for their entry; missing if none did.
+    pub time_to_fill: Option<HoldingTime>,
     /// How much of the time signals were open, until now. Missing without signals, and for less than a day.
     pub exposure: Option<Exposure>,
     /// Signals that were followed but not traded (`taken: false`); they count in no other figure.
@@ -319,7 +334,7 @@ pub struct HoldingTimes {
     pub losses: Option<HoldingTime>,
 }
 
-/// How long some signals were open until they closed.
+/// How long something took.
 #[napi(object)]
 pub struct HoldingTime {
     /// The number of signals.
@@ -398,6 +413,7 @@ impl PerformanceStats {
         Self {
             exposure: s.exposure(now_ms).map(Exposure::from),
             holding_times: s.holding.times().into(),
+            time_to_fill: s.holding.time_to_fill().map(HoldingTime::from),
             by_signal_type: s.by_direction.into_iter().map(|(d, figures)| (word(d), figures.into())).collect(),
             by_month: s.by_month.into_iter().map(|(month, figures)| (month.to_string(), figures.into())).collect(),
             overall: s.figures.into(),

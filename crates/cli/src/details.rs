@@ -4,9 +4,12 @@ use super::output::Output;
 use super::table::Table;
 use feedback::{CALMAR_DAYS, CLOSING_DAYS, Exposure, Figures, HoldingTime, SHARPE_DAYS, SQN_SIGNALS, Stats};
 
-/// Nothing while no signal has closed.
+/// Only about entries while no signal has closed.
 pub fn details(stats: &Stats, exposure: Option<Exposure>, output: &Output) {
     let all = &stats.figures;
+    if let Some(line) = entries(stats) {
+        output.line(line);
+    }
     if all.closed == 0 {
         return;
     }
@@ -32,6 +35,20 @@ pub fn details(stats: &Stats, exposure: Option<Exposure>, output: &Output) {
     if stats.by_month.len() > 1 {
         parts(stats.by_month.iter().map(|(month, f)| (month.to_string(), f)), output);
     }
+}
+
+/// Of signals that wait for their entry, or did.
+fn entries(stats: &Stats) -> Option<String> {
+    let f = &stats.figures;
+    if f.pending + f.cancelled == 0 && f.fill_rate.is_none() {
+        return None;
+    }
+    let causes: Vec<String> = f.causes().map(|(cause, count)| format!("{count} {}", cause.as_str())).collect();
+    let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
+    let rate = f.fill_rate.map_or_else(String::new, |rate| format!("; {rate:.1} % of those that waited were entered"));
+    let wait = stats.holding.time_to_fill();
+    let wait = wait.map_or_else(String::new, |time| format!(", after {} (median)", lasting(time.median_ms)));
+    Some(format!("Waiting for their entry: {}; cancelled: {}{causes}{rate}{wait}.", f.pending, f.cancelled))
 }
 
 fn streaks(f: &Figures) -> String {

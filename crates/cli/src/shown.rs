@@ -137,6 +137,9 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     document["bySignalType"] = stats.by_direction.iter().map(|(d, f)| (d.as_str().to_owned(), json!(f))).collect();
     document["byMonth"] = stats.by_month.iter().map(|(month, f)| (month.to_string(), json!(f))).collect();
     document["holdingTimes"] = json!(stats.holding.times());
+    if let Some(time) = stats.holding.time_to_fill() {
+        document["timeToFill"] = json!(time);
+    }
     if let Some(exposure) = exposure {
         document["exposure"] = json!({
             "from": format_iso(exposure.from_ms), "until": format_iso(exposure.until_ms),
@@ -153,13 +156,18 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
 }
 
 fn is_empty(figures: &Figures) -> bool {
-    figures.total + figures.hold == 0
+    figures.total + figures.hold + figures.pending + figures.cancelled == 0
 }
 
 /// The signals outside the period, in words.
 fn earlier(period: &Figures, all: &Figures) -> Option<String> {
-    let counts =
-        [(all.closed, period.closed, "closed"), (all.active, period.active, "open"), (all.hold, period.hold, "HOLD")];
+    let counts = [
+        (all.closed, period.closed, "closed"),
+        (all.active, period.active, "open"),
+        (all.pending, period.pending, "waiting for their entry"),
+        (all.cancelled, period.cancelled, "cancelled"),
+        (all.hold, period.hold, "HOLD"),
+    ];
     let told: Vec<String> = counts
         .into_iter()
         .filter(|(all, period, _)| all > period)

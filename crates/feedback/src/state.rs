@@ -6,7 +6,7 @@ use super::line::{self, Facts, Reason};
 use super::open::{OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Closed, Member, OfDay, OfPeriod, OpenTime, Period, Stats, StatsFilter};
-use domain::barrier::{Direction, Levels, Outcome, Trade};
+use domain::barrier::{CancelCause, Direction, Levels, Outcome, Trade};
 use domain::signal::Ended;
 use domain::signal::{Closing, is_strategy};
 use domain::signal::{SignalKey, SignalKeyHasher};
@@ -41,6 +41,12 @@ pub struct Entry {
     confidence: f32,
     /// Distance of the stop at entry, percent of the entry price; NaN without a stop.
     risk_percent: f32,
+    /// When it was entered, UTC epoch ms; `None` if it was not.
+    entered_ms: Option<i64>,
+    /// Whether it waits for its entry, or waited.
+    by_order: bool,
+    /// Why it was cancelled.
+    cancelled: Option<CancelCause>,
     /// The number of its symbol.
     pub symbol: u32,
     /// The number of its strategy, from 1; 0 if the signal names none.
@@ -67,7 +73,29 @@ impl Entry {
 
     fn closed(&self, fee_bps: f64) -> Closed {
         let risk = Some(f64::from(self.risk_percent)).filter(|risk| *risk > 0.0);
-        Closed::new(self.outcome, self.profit_percent, fee_bps / 100.0, risk, self.confidence())
+        let closed = Closed::new(self.outcome, self.profit_percent, fee_bps / 100.0, risk, self.confidence());
+        if self.by_order { closed.by_order(self.cancelled) } else { closed }
+    }
+
+    /// Takes over how it was entered.
+    fn set_entry(&mut self, facts: &Facts<'_>) {
+        match &facts.trade {
+            Some(trade) => {
+                self.risk_percent = trade.risk_percent().map_or(f32::NAN, |percent| percent as f32);
+                self.entered_ms = trade.entered_ms();
+            }
+            None => {
+                self.risk_percent = risk_percent(facts.levels.as_ref());
+                self.entered_ms = (self.outcome != Outcome::Cancelled).then_some(self.timestamp_ms);
+            }
+        }
+        self.by_order = facts.order.is_some();
+        self.cancelled = facts.order.and_then(|order| order.cancelled);
+    }
+
+    /// How its open time counts; `None` if it was never open.
+    fn open_since(&self) -> Option<i64> {
+        self.entered_ms.filter(|_| self.outcome != Outcome::Cancelled)
     }
 
     fn member(&self) -> Member {
@@ -186,7 +214,10 @@ impl State {
             profit_percent: 0.0,
             len: place.len,
             confidence: kept(facts.confidence),
-            risk_percent: risk_percent(facts.levels.as_ref()),
+            risk_percent: f32::NAN,
+            entered_ms: None,
+            by_order: false,
+            cancelled: None,
             symbol,
             strategy,
             timeframe: facts.timeframe,
@@ -194,6 +225,7 @@ impl State {
             direction: facts.direction,
             outcome: Outcome::Active,
         });
+        self.entries[slot as usize].set_entry(facts);
         self.needed_bytes += u64::from(place.len) + 1;
         self.ids.insert(facts.key, slot);
         match (facts.levels, &facts.closing) {
@@ -223,7 +255,7 @@ impl State {
                 let strategy = self.strategy_number_of(facts.strategy.as_deref());
                 let entry = &mut self.entries[slot as usize];
                 (entry.confidence, entry.strategy, entry.taken) = (kept(facts.confidence), strategy, facts.taken);
-                entry.risk_percent = risk_percent(facts.levels.as_ref());
+                entry.set_entry(facts);
                 self.close(slot, closing, place);
                 Applied::Changed
             }
@@ -236,6 +268,7 @@ impl State {
             // The line with more events stands for the whole record.
             (None, Outcome::Active) if facts.trade.as_deref().is_some_and(|trade| self.index.advance(slot, trade)) => {
                 self.move_to(slot, place);
+                self.entries[slot as usize].set_entry(facts);
                 Applied::Changed
             }
             _ => Applied::Known,
@@ -376,6 +409,9 @@ impl State {
                 profit_percent: entry.profit_percent,
                 confidence: entry.confidence,
                 risk_percent: entry.risk_percent,
+                entered_ms: entry.entered_ms,
+                by_order: entry.by_order,
+                cancelled: entry.cancelled,
                 symbol: entry.symbol,
                 timeframe: timeframe as u8,
                 strategy: entry.strategy,
@@ -430,6 +466,9 @@ impl State {
                 len,
                 confidence: row.confidence,
                 risk_percent: row.risk_percent,
+                entered_ms: row.entered_ms,
+                by_order: row.by_order,
+                cancelled: row.cancelled,
                 symbol: row.symbol,
                 strategy: row.strategy,
                 timeframe: *timeframes.get(usize::from(row.timeframe))?,
@@ -584,14 +623,16 @@ impl State {
             period.then(day, &summed);
             if let Some(since) = filter.since_ms.filter(|since| summed.open_time.start().is_some_and(|s| s < *since)) {
                 let taken = of_day.iter().map(|slot| self.entry(*slot)).filter(|e| e.taken && belongs(e, group));
-                before_ms += taken.map(|entry| (since - entry.timestamp_ms).max(0) as f64).sum::<f64>();
+                let opened = taken.filter_map(Entry::open_since);
+                before_ms += opened.map(|opened_ms| (since - opened_ms).max(0) as f64).sum::<f64>();
             }
         }
         let open = self.index.slots(group.0.map(|number| number as usize));
         let given =
             |slot: &Slot| Some(self.entry(*slot)).filter(|e| belongs(e, group) && filter.covers(e.timestamp_ms));
         for entry in open.iter().filter_map(given) {
-            period.count(entry.member(), entry.timestamp_ms, |summary| summary.active += 1);
+            let (is_open, by_order) = (entry.open_since().is_some(), entry.by_order);
+            period.count(entry.member(), entry.timestamp_ms, |summary| summary.add_active(is_open, by_order));
         }
         for entry in self.holds.iter().filter_map(given) {
             period.count(entry.member(), entry.timestamp_ms, |summary| summary.hold += 1);
@@ -607,8 +648,9 @@ impl State {
         let (_, later) = self.closed.split_at(filter.until_ms.map_or(self.closed.len(), closed_before));
         let counts = |entry: &&Entry| entry.taken && belongs(entry, group);
         for entry in open.iter().chain(later).map(|slot| self.entry(*slot)).filter(counts) {
-            if filter.until_ms.is_none_or(|until| entry.timestamp_ms < until) {
-                time.add_open(entry.timestamp_ms.max(filter.since_ms.unwrap_or(i64::MIN)));
+            let opened = entry.open_since().filter(|opened_ms| filter.until_ms.is_none_or(|until| *opened_ms < until));
+            if let Some(opened_ms) = opened {
+                time.add_open(opened_ms.max(filter.since_ms.unwrap_or(i64::MIN)));
             }
         }
         match filter.since_ms {
@@ -637,7 +679,8 @@ impl State {
     fn sum(&self, group: Group, fee_bps: f64, slots: &[Slot]) -> OfDay {
         let mut sums = OfDay::default();
         for entry in slots.iter().map(|slot| self.entry(*slot)).filter(|entry| belongs(entry, group)) {
-            sums.add(entry.member(), entry.timestamp_ms, entry.closed_ms, &entry.closed(fee_bps));
+            let open = entry.open_since().map(|opened_ms| (opened_ms, entry.closed_ms));
+            sums.add(entry.member(), entry.timestamp_ms, open, &entry.closed(fee_bps));
         }
         sums
     }

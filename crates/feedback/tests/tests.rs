@@ -4,6 +4,7 @@
 
 mod managed;
 mod store_crash;
+mod store_entries;
 mod store_fuzz;
 mod store_import;
 mod store_life;

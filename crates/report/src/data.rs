@@ -239,7 +239,8 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
     let Some(store) = core.store().existing()? else { return Ok(None) };
     let all = StatsFilter::default();
     let stats = store.stats(&all)?;
-    if stats.figures.total + stats.figures.hold + stats.followed.total == 0 {
+    let Figures { total, hold, pending, cancelled, .. } = stats.figures;
+    if total + hold + pending + cancelled + stats.followed.total == 0 {
         return Ok(None);
     }
     let exposure = stats.exposure(core.settings().now_ms());

@@ -69,12 +69,13 @@ pub struct OfDay {
 }
 
 impl OfDay {
-    /// Adds a signal that closed no earlier than those added before.
-    pub fn add(&mut self, of: Member, given_ms: i64, closed_ms: i64, closed: &Closed) {
+    /// Adds a signal that closed no earlier than those added before; `open` is when it was entered and closed, `None` if it was never
+    /// entered.
+    pub fn add(&mut self, of: Member, given_ms: i64, open: Option<(i64, i64)>, closed: &Closed) {
         self.groups.update(of, |summary| summary.add(closed));
-        if of.taken && closed.was_open() {
-            self.holding.add(closed, closed_ms - given_ms);
-            self.open_time.add(given_ms, closed_ms);
+        if let Some((opened_ms, closed_ms)) = open.filter(|_| of.taken) {
+            self.holding.add(closed, opened_ms - given_ms, closed_ms - opened_ms);
+            self.open_time.add(opened_ms, closed_ms);
         }
     }
 }

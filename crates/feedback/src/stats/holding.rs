@@ -6,16 +6,21 @@ use super::summary::Closed;
 const PART_BITS: u32 = 4;
 const PARTS: u64 = 1 << PART_BITS;
 
-/// How long winning and losing signals were open. A signal without profit or loss is in neither.
+/// How long winning and losing signals were open, and waited for their entry. A signal without profit or loss is in neither.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Holding {
     wins: Durations,
     losses: Durations,
+    /// How long signals waited for their entry.
+    waits: Durations,
 }
 
 impl Holding {
-    /// Adds a signal, and how long it was open.
-    pub fn add(&mut self, closed: &Closed, held_ms: i64) {
+    /// Adds a signal, how long it waited for its entry, and how long it was open.
+    pub fn add(&mut self, closed: &Closed, waited_ms: i64, held_ms: i64) {
+        if closed.is_by_order() {
+            self.waits.add(waited_ms);
+        }
         match closed.profit() {
             Some(profit) if profit > 0.0 => self.wins.add(held_ms),
             Some(profit) if profit < 0.0 => self.losses.add(held_ms),
@@ -27,6 +32,12 @@ impl Holding {
     pub fn then(&mut self, other: &Self) {
         self.wins.then(&other.wins);
         self.losses.then(&other.losses);
+        self.waits.then(&other.waits);
+    }
+
+    /// How long closed signals waited for their entry; `None` if none did.
+    pub fn time_to_fill(&self) -> Option<HoldingTime> {
+        self.waits.time()
     }
 
     /// Means and medians.
@@ -173,9 +184,9 @@ mod tests {
         let mut holding = Holding::default();
         assert_eq!(holding.times(), HoldingTimes::default());
         for (profit, held) in [(1.0, 10), (2.0, 30), (0.5, 12), (1.0, 8), (-1.0, 3_600_000), (0.0, 5)] {
-            holding.add(&Closed::new(Outcome::by_profit(profit), profit, 0.1, None, None), held);
+            holding.add(&Closed::new(Outcome::by_profit(profit), profit, 0.1, None, None), 0, held);
         }
-        holding.add(&Closed::new(Outcome::Unknown, 1.0, 0.1, None, None), 9);
+        holding.add(&Closed::new(Outcome::Unknown, 1.0, 0.1, None, None), 0, 9);
         // 8, 10, 12, 30.
         assert_eq!(holding.times().wins, Some(HoldingTime { signals: 4, mean_ms: 15.0, median_ms: 11.0 }));
         // A single duration is exact: it is the shortest and the longest.

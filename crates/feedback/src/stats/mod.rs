@@ -23,7 +23,7 @@ pub use holding::{Holding, HoldingTime, HoldingTimes};
 pub use ratios::{CALMAR_DAYS, CLOSING_DAYS, LOSING_DAYS, SHARPE_DAYS, SQN_SIGNALS};
 pub use summary::{Closed, Period};
 
-use domain::barrier::Direction;
+use domain::barrier::{CancelCause, Direction};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time::Month;
 
@@ -107,6 +107,18 @@ pub struct Figures {
     /// HOLD signals; not counted elsewhere.
     #[serde(rename = "holdSignals")]
     pub hold: u64,
+    /// Waiting for their entry; not counted elsewhere.
+    #[serde(rename = "pendingSignals")]
+    pub pending: u64,
+    /// Ended before they were entered; not counted elsewhere.
+    #[serde(rename = "cancelledSignals")]
+    pub cancelled: u64,
+    /// Why, in the order of [`CancelCause::ALL`]; one that was recorded as cancelled has no cause.
+    #[serde(serialize_with = "causes")]
+    pub cancelled_by: [u64; CancelCause::ALL.len()],
+    /// Percent of the signals that waited for their entry and do not any more that were entered; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill_rate: Option<f64>,
     /// Closed as `TOOK_PROFIT` or `SUCCESS`.
     #[serde(rename = "successfulSignals")]
     pub successes: u64,
@@ -222,6 +234,18 @@ impl From<&Figures> for Totals {
             total_return: tenth(figures.total_profit),
         }
     }
+}
+
+impl Figures {
+    /// The number of cancelled signals by cause, of causes that there were.
+    pub fn causes(&self) -> impl Iterator<Item = (CancelCause, u64)> {
+        CancelCause::ALL.into_iter().zip(self.cancelled_by).filter(|(_, count)| *count > 0)
+    }
+}
+
+fn causes<S: serde::Serializer>(counts: &[u64], to: S) -> Result<S::Ok, S::Error> {
+    let named = CancelCause::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
+    to.collect_map(named.map(|(cause, count)| (cause.as_str(), count)))
 }
 
 fn low_and_high<S: serde::Serializer>(interval: &(f64, f64), to: S) -> Result<S::Ok, S::Error> {

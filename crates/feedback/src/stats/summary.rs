@@ -5,7 +5,7 @@ use super::moments::Moments;
 use super::ratios::{Daily, sqn};
 use super::running_sum::RunningSum;
 use super::streaks::Streaks;
-use domain::barrier::{MOST_PERCENT, Outcome};
+use domain::barrier::{CancelCause, MOST_PERCENT, Outcome};
 use domain::proportions::wilson;
 
 /// A closed signal, as statistics see it.
@@ -17,6 +17,8 @@ pub struct Closed {
     /// In units of the risk at entry, after costs.
     r: Option<f64>,
     confidence: Option<f64>,
+    by_order: bool,
+    cancelled: Option<CancelCause>,
 }
 
 impl Closed {
@@ -26,12 +28,25 @@ impl Closed {
         // A log may contain any number.
         let profit = profit.clamp(-MOST_PERCENT, MOST_PERCENT);
         let after_costs = profit - costs;
-        Self { outcome, profit, after_costs, r: risk.map(|risk| after_costs / risk), confidence }
+        Self {
+            outcome,
+            profit,
+            after_costs,
+            r: risk.map(|risk| after_costs / risk),
+            confidence,
+            by_order: false,
+            cancelled: None,
+        }
     }
 
-    /// Whether it was entered at all.
-    pub fn was_open(&self) -> bool {
-        self.outcome != Outcome::Cancelled
+    /// The same, of a signal that waited for its entry; the cause is that of its cancellation.
+    pub fn by_order(self, cancelled: Option<CancelCause>) -> Self {
+        Self { by_order: true, cancelled, ..self }
+    }
+
+    /// Whether it waited for its entry.
+    pub fn is_by_order(&self) -> bool {
+        self.by_order
     }
 
     /// Its profit before costs; `None` if the outcome is unknown.
@@ -52,6 +67,13 @@ pub struct Summary {
     success: u32,
     failure: u32,
     unknown: u32,
+    /// Signals that wait for their entry.
+    pending: u32,
+    cancelled: u32,
+    /// In the order of [`CancelCause::ALL`].
+    cancelled_by: [u32; CancelCause::ALL.len()],
+    /// Signals that waited for their entry and were entered.
+    filled: u32,
     wins: u32,
     losses: u32,
     confident: u32,
@@ -79,8 +101,15 @@ impl Summary {
                 self.unknown += 1;
                 return;
             }
-            Outcome::Active | Outcome::Cancelled => return,
+            Outcome::Cancelled => {
+                self.cancelled += 1;
+                let causes = CancelCause::ALL.iter().zip(&mut self.cancelled_by);
+                causes.filter(|(cause, _)| closed.cancelled == Some(**cause)).for_each(|(_, count)| *count += 1);
+                return;
+            }
+            Outcome::Active => return,
         }
+        self.filled += u32::from(closed.by_order);
         let profit = closed.profit;
         if profit > 0.0 {
             self.wins += 1;
@@ -103,6 +132,16 @@ impl Summary {
         }
     }
 
+    /// Adds a signal that has not ended: an open one, or one that waits for its entry.
+    pub fn add_active(&mut self, is_open: bool, by_order: bool) {
+        if is_open {
+            self.active += 1;
+            self.filled += u32::from(by_order);
+        } else {
+            self.pending += 1;
+        }
+    }
+
     /// Combines this summary with that of signals that closed later.
     pub fn then(&mut self, later: &Self) {
         self.active += later.active;
@@ -112,6 +151,10 @@ impl Summary {
         self.success += later.success;
         self.failure += later.failure;
         self.unknown += later.unknown;
+        self.pending += later.pending;
+        self.cancelled += later.cancelled;
+        self.cancelled_by.iter_mut().zip(later.cancelled_by).for_each(|(ours, theirs)| *ours += theirs);
+        self.filled += later.filled;
         self.wins += later.wins;
         self.losses += later.losses;
         self.win_sum += later.win_sum;
@@ -170,6 +213,11 @@ impl Period {
             closed,
             unknown: of.unknown.into(),
             hold: of.hold.into(),
+            pending: of.pending.into(),
+            cancelled: of.cancelled.into(),
+            cancelled_by: of.cancelled_by.map(u64::from),
+            fill_rate: (of.filled + of.cancelled > 0)
+                .then(|| 100.0 * f64::from(of.filled) / f64::from(of.filled + of.cancelled)),
             successes,
             failures,
             took_profit: of.took_profit.into(),

@@ -235,7 +235,7 @@ fn by_days(signals: &[Plain]) -> OfPeriod {
     for signals in signals.chunk_by(|a, b| a.day == b.day) {
         let mut of_day = OfDay::default();
         for one in signals {
-            of_day.add(member, one.given_ms, one.closed_ms, &with_risk(one.profit, one.risk));
+            of_day.add(member, one.given_ms, Some((one.given_ms, one.closed_ms)), &with_risk(one.profit, one.risk));
         }
         period.then(signals[0].day, &of_day);
     }

@@ -83,6 +83,7 @@ const ratios = ({ figures: f, holdingTimes: { wins, losses }, exposure }) => {
     row('Sortino', ratio(f.sortinoRatio), 'the same, with losses only as the risk; from 90 days and 10 days with a loss on'),
     row('Calmar', ratio(f.calmarRatio), 'profit of a year to the deepest fall; from 180 days on'),
     row('Streaks', `${whole(f.longestSuccessStreak)} / ${whole(f.longestFailureStreak)}`, `most successes and most failures in a row; now ${streak > 0 ? count(streak, 'success', 'successes') : count(-streak, 'failure')}`),
+    row('Filled', f.fillRate == null ? null : percent(f.fillRate), `of the signals that waited for their entry; ${whole(f.pendingSignals)} wait, ${whole(f.cancelledSignals)} cancelled`),
     held('wins', wins),
     held('losses', losses),
     exposure && row('Exposure', percent(exposure.openTimePercent), `of the time with an open signal; ${fixed(exposure.averageOpen, 2)} open on average`),
