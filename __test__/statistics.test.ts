@@ -107,3 +107,21 @@ test('below the count where they mean something, ratios are left out, and it is 
   expect(overall).toMatchObject({ closedSignals: 1, signalsWithStop: 0 })
   expect('averageR' in overall || 'totalR' in overall).toBe(false)
 })
+
+test('signals that wait for their entry, and cancelled ones, count apart', async () => {
+  const loop = newLoop()
+  const { feedbackTracker } = loop
+  const limit = (id: string, target: number): SignalInput => ({
+    id, pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 95, entryType: 'limit', stopLoss: 90, takeProfits: [{ price: target }], timestamp: BEGAN,
+  } as SignalInput)
+  await feedbackTracker.recordSignals([limit('cancelled', 98), limit('filled', 104.5)])
+  await feedbackTracker.onPrice('BTCUSDT', 99, BEGAN + HOUR)
+  await feedbackTracker.onPrice('BTCUSDT', 95, BEGAN + 4 * HOUR)
+  await feedbackTracker.onPrice('BTCUSDT', 104.5, BEGAN + 10 * HOUR)
+  await feedbackTracker.recordSignal(limit('waits', 110))
+  const { overall, timeToFill, holdingTimes } = await feedbackTracker.getStats(undefined, undefined, 36_500)
+  expect(overall).toMatchObject({ pendingSignals: 1, cancelledSignals: 1, cancelledBy: { TARGET_BEFORE_ENTRY: 1 }, fillRate: 50, activeSignals: 0, totalSignals: 1, successRate: 100 })
+  expect(timeToFill).toEqual({ signals: 1, meanMs: 4 * HOUR, medianMs: 4 * HOUR })
+  expect(holdingTimes).toEqual({ wins: { signals: 1, meanMs: 6 * HOUR, medianMs: 6 * HOUR } })
+  expect((await stats(loop.home)).stdout).toContain('Waiting for their entry: 1; cancelled: 1 (1 TARGET_BEFORE_ENTRY); 50.0 % of those that waited were entered, after 4.0 h (median).')
+})
