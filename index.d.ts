@@ -1459,7 +1459,8 @@ export declare class FeedbackTracker {
   recovery(): Promise<Recovery>
   /**
    * Statistics of the last `days` (default 30): signals given and signals closed in that time. `symbol` and `timeframe` select
-   * a part.
+   * a part. Counts, sums and means are there from the first signal. Ratios that are meant to say something of the signals to come
+   * are missing until there are enough: a Sharpe ratio needs 90 days, a Calmar ratio 180.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
@@ -1859,6 +1860,18 @@ export interface Estimate {
   high: number
 }
 
+/** How much of a period signals were open. */
+export interface Exposure {
+  /** Start of the period: as requested, or when the first signal was given if none was given before; ISO 8601, UTC. */
+  from: string
+  /** Its end, ISO 8601, UTC. */
+  until: string
+  /** Time with at least one open signal, percent of the period. */
+  openTimePercent: number
+  /** Mean number of signals open at a time. */
+  averageOpen: number
+}
+
 /** An error as data, for calls that cover several markets and do not reject if one fails. */
 export interface Failure {
   /** The stable code. */
@@ -1909,6 +1922,24 @@ export interface Finding {
   count: number
   /** The first occurrence: a time, a span or a name. */
   example: string
+}
+
+/** How long some signals were open until they closed. */
+export interface HoldingTime {
+  /** The number of signals. */
+  signals: number
+  /** Mean, ms. */
+  meanMs: number
+  /** Median, ms; within 3.2 % of the exact one. */
+  medianMs: number
+}
+
+/** How long signals were open until they closed. Signals without profit or loss, and of unknown outcome, are in neither part. */
+export interface HoldingTimes {
+  /** Signals with a profit; missing without any. */
+  wins?: HoldingTime
+  /** Signals with a loss; missing without any. */
+  losses?: HoldingTime
 }
 
 /** How much a feature reduced the variance. */
@@ -1986,7 +2017,7 @@ export interface ImprovementHalf {
   until?: string
 }
 
-/** Percent, 0-100. */
+/** A 95 % interval, in the unit of what it is of: percent, 0-100, for a rate. */
 export interface Interval {
   /** Lower end. */
   low: number
@@ -2200,6 +2231,51 @@ export interface Performance {
   worstProfitLoss?: number
   /** Mean `confidence` of the closed signals, percent. */
   averageConfidence: number
+  /** The most successes in a row, in order of closing. */
+  longestSuccessStreak: number
+  /** The most failures in a row. */
+  longestFailureStreak: number
+  /** The newest results in a row: 3 for three successes, -2 for two failures; 0 if none closed. */
+  currentStreak: number
+  /**
+   * Closed signals with a stop. Only they have a result in R: profit after costs (`fee_bps`) in units of the risk at entry,
+   * `(profit - costs) / (100 * |entry - stop| / entry)`.
+   */
+  signalsWithStop: number
+  /** Sum of the results in R; missing if no closed signal had a stop. */
+  totalR?: number
+  /** Mean result in R; missing if no closed signal had a stop. */
+  averageR?: number
+  /**
+   * System quality number (Van Tharp): `sqrt(min(n, 100)) * mean / standard deviation` of the `n` results in R. Missing with
+   * fewer than 30, as Van Tharp asks for: it is a t statistic, whose distribution is about normal from there on.
+   */
+  sqn?: number
+  /**
+   * Calendar days (UTC) from the first closing to the last, both included; 0 if none closed. The ratios below need a number of
+   * them, and 30 days with a closing.
+   */
+  spanDays: number
+  /**
+   * Sharpe ratio of a year: `sqrt(365) * mean / standard deviation` of the profits after costs by calendar day (UTC). The profit
+   * of a day is the sum over the signals that closed on it, in percentage points of the same stake each, so no interest is
+   * subtracted; days without a closing count as 0. Missing below 90 days: its standard error is about `sqrt(365 / days)`, so
+   * over fewer even a ratio of 4 is luck.
+   */
+  sharpeRatio?: number
+  /** The 95 % interval of the Sharpe ratio (Lo, 2002), if days do not depend on each other. */
+  sharpeInterval?: Interval
+  /**
+   * Sortino ratio of a year: `sqrt(365) * mean / sqrt(sum(min(0, profit)^2) / days)` of the same days. Missing below 90 days, and
+   * with fewer than 10 days with a loss, from which its denominator comes.
+   */
+  sortinoRatio?: number
+  /**
+   * Calmar ratio: profit of a year after costs, divided by the deepest fall of its running sum. Missing below 180 days: the
+   * profit of a year is extrapolated, the deepest fall is not and grows with time, so a shorter history flatters. Missing
+   * without a fall.
+   */
+  calmarRatio?: number
 }
 
 /** The results of the signals of a period. */
@@ -2212,6 +2288,17 @@ export interface PerformanceStats {
   byTimeframe: Record<string, Performance>
   /** By strategy; signals without a strategy are not included. */
   byStrategy: Record<string, Performance>
+  /** By direction; without one that no signal had. */
+  bySignalType: Partial<Record<'BUY' | 'SELL', Performance>>
+  /**
+   * By month (UTC), such as `2026-03`, oldest first. A signal counts in the month in which it closed; an open one, and a HOLD, in
+   * that in which it was given. Months without signals are missing.
+   */
+  byMonth: Record<string, Performance>
+  /** How long signals were open until they closed. */
+  holdingTimes: HoldingTimes
+  /** How much of the time signals were open, until now. Missing without signals, and for less than a day. */
+  exposure?: Exposure
   /** Signals that were followed but not traded (`taken: false`); they count in no other figure. */
   followed: Performance
   /** Conservative mode of the selected home or market now, regardless of the period. */

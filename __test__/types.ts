@@ -150,6 +150,10 @@ export async function right(signal: BackendSignal): Promise<void> {
   const stats: signalloop.PerformanceStats = await feedbackTracker.getStats('BTCUSDT', closed[0]?.timeframe, 7)
   const rate: number | undefined = stats.bySymbol.BTCUSDT?.successRate
   use(stats.byStrategy.breakout?.expectancy, stats.followed.closedSignals)
+  const ratio: number | undefined = stats.bySignalType.BUY?.sharpeRatio
+  use(ratio, stats.byMonth['2026-03']?.totalR, stats.overall.sharpeInterval?.low, stats.holdingTimes.wins?.medianMs, stats.exposure?.averageOpen)
+  // @ts-expect-error there may be no such signals
+  use(stats.bySignalType.SELL.sqn)
   await feedbackTracker.recordSignal({ ...signal, strategy: null, taken: false })
   // @ts-expect-error a text for true or false
   await feedbackTracker.recordSignal({ ...signal, taken: 'no' })

@@ -410,7 +410,8 @@ impl FeedbackTracker {
     }
 
     /// Statistics of the last `days` (default 30): signals given and signals closed in that time. `symbol` and `timeframe` select
-    /// a part.
+    /// a part. Counts, sums and means are there from the first signal. Ratios that are meant to say something of the signals to come
+    /// are missing until there are enough: a Sharpe ratio needs 90 days, a Calmar ratio 180.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -431,6 +432,7 @@ impl FeedbackTracker {
                 Ok(PerformanceStats::of(
                     core.store().open()?.stats(&filter)?,
                     core.performance().live().conservative_mode(&filter)?,
+                    core.settings().now_ms(),
                 ))
             })
         })

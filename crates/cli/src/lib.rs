@@ -22,6 +22,7 @@ mod args;
 mod commands;
 mod data;
 mod demo;
+mod details;
 mod doctor;
 mod import;
 mod output;
