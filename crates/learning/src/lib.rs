@@ -26,6 +26,7 @@
 
 #[cfg(test)]
 mod adjusted;
+pub mod advice;
 mod clusters;
 mod dataset;
 mod decide;
@@ -50,6 +51,7 @@ mod pool;
 pub mod scorecard;
 mod shapes;
 mod shrinkage;
+mod simultaneous;
 mod train;
 mod weights;
 
