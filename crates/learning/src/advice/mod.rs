@@ -43,7 +43,7 @@ use domain::signal::Record;
 use domain::symbol::{Symbol, Timeframe};
 use replay::{Replay, replay};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// At most this many signals are replayed: the newest.
 pub const MAX_SIGNALS: usize = 10_000;
@@ -274,13 +274,18 @@ impl Study {
         Self { fee_percent: fee_bps / 100.0, groups: most.into_iter().collect(), older: older as u64, more_strategies }
     }
 
-    /// The symbols whose candles are needed, with the time from which and until which.
-    pub fn symbols(&self) -> BTreeSet<Symbol> {
-        self.groups.values().flat_map(|group| group.signals.iter().map(|signal| signal.symbol.clone())).collect()
+    /// The symbols whose candles are needed, each with its signals' longest timeframe: longer candles are not used.
+    pub fn symbols(&self) -> BTreeMap<Symbol, Timeframe> {
+        let mut symbols = BTreeMap::new();
+        for signal in self.groups.values().flat_map(|group| &group.signals) {
+            let longest = symbols.entry(signal.symbol.clone()).or_insert(signal.timeframe);
+            *longest = signal.timeframe.max(*longest);
+        }
+        symbols
     }
 
-    /// Replays the signals of a symbol on the finest of these series that covers them. Each is the symbol's candles at
-    /// one timeframe.
+    /// Replays the signals of a symbol on the finest of these series that covers them, of their own timeframe at most.
+    /// Each is the symbol's candles at one timeframe.
     pub fn replay(&mut self, symbol: &Symbol, series: &BTreeMap<Timeframe, Series>) {
         let fee_percent = self.fee_percent;
         for group in self.groups.values_mut() {
@@ -389,9 +394,9 @@ impl Group {
         let until_ms = own.since_ms + life_ms.max(1);
         let levels: Vec<Levels> =
             [OWN].iter().chain(&self.tried).map(|multiples| multiples.of(own, until_ms)).collect();
-        // `BTreeMap` is sorted by length, finest first.
-        let (step_ms, candles) = series
-            .iter()
+        // In order of length, the finest first.
+        let mut finer = series.range(..=signal.timeframe);
+        let (step_ms, candles) = finer
             .find_map(|(timeframe, series)| Some((timeframe.millis(), series.covering(own.since_ms, until_ms)?)))?;
         let Replay { exits, hopeful, best, worst } = replay(&levels, candles, step_ms)?;
         let stop_percent = signal.distance_percent(own.stop_loss)?;
