@@ -667,9 +667,12 @@ export interface TriedLevels {
 export interface TriedAlternative extends TriedLevels {
   /** By how much more a signal brought on average, in R. */
   differenceR: number
+  /** Signals that would have ended differently: as a failure instead of a success, or the other way round. */
+  turned: number
   /**
-   * The 95 % interval of that, over clusters of time. The intervals of all alternatives hold together: with a probability of 95 %,
-   * none misses its true value. Missing if there is not enough to tell.
+   * The 95 % interval of the difference, over clusters of time. The intervals of all alternatives hold together: with a probability
+   * of 95 %, none misses its true value. Missing if there is not enough to tell: fewer than 30 signals, or eight clusters, or ten
+   * signals that would have ended differently.
    */
   interval?: { low: number; high: number }
 }

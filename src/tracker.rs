@@ -431,7 +431,7 @@ impl FeedbackTracker {
     /// have brought, by strategy. Signals without a stop are not replayed, nor are those whose whole possible life no stored
     /// candles cover. Takes milliseconds for hourly candles, and seconds for years of candles by the minute, off the event loop.
     ///
-    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_BAD_CANDLE`, `ERR_CLOSED`.
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CANDLE`, `ERR_CLOSED`.
     #[napi(ts_args_type = "options?: AdviseOptions", ts_return_type = "Promise<LevelsAdvice>")]
     pub fn advise<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {

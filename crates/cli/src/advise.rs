@@ -39,8 +39,9 @@ fn shown(advice: &StrategyAdvice, is_one_of_many: bool, output: &Output) {
         ));
     }
     let Some(own) = &advice.own else { return };
-    let mut table = Table::new(&["stop", "target", "expiry", "R a signal", "difference", "success", "open for"]);
-    let mut row = |tried: &Tried, difference: String| {
+    let mut table =
+        Table::new(&["stop", "target", "expiry", "R a signal", "difference", "turned", "success", "open for"]);
+    let mut row = |tried: &Tried, [difference, turned]: [String; 2]| {
         let times = |times: f64| format!("× {times}");
         table.row([
             times(tried.multiples.stop),
@@ -48,12 +49,13 @@ fn shown(advice: &StrategyAdvice, is_one_of_many: bool, output: &Output) {
             times(tried.multiples.expiry),
             format!("{:+.3}", tried.mean_r),
             difference,
+            turned,
             format!("{:.1} %", 100.0 * tried.success_share),
             format!("{:.1} h", tried.mean_holding_ms / HOUR_MS as f64),
         ]);
     };
-    row(own, "–".to_owned());
-    advice.alternatives.iter().for_each(|one| row(&one.tried, difference(one)));
+    row(own, ["–", "–"].map(str::to_owned));
+    advice.alternatives.iter().for_each(|one| row(&one.tried, [difference(one), one.turned.to_string()]));
     output.table(&table);
     if let Some(excursions) = &advice.excursions {
         excursions.words.iter().for_each(|words| output.line(format!("{words}.")));
@@ -76,7 +78,8 @@ fn explained(advice: &LevelsAdvice, output: &Output) {
     output.line(
         "\nThe first row is the signals as they were given, replayed on candles. × 2 is twice as far from the entry, or twice as long. R \
          is the profit after costs in units of the risk of the levels in the row: what a trader earns who risks the same amount on \
-         every trade. In brackets 95 % intervals that hold for all rows together.",
+         every trade. In brackets 95 % intervals that hold for all rows together. Turned are the signals that would have ended \
+         differently; with fewer than ten of them a row is not judged.",
     );
     if advice.older > 0 {
         output.line(format!("{} older signals were not looked at; `--strategy` selects fewer.", advice.older));

@@ -28,18 +28,10 @@ pub struct Columns {
     pub values: Vec<Vec<f64>>,
 }
 
-/// The mean of a column and its interval.
-pub struct SimultaneousMean {
-    /// The mean.
-    pub mean: f64,
-    /// The interval; `None` below [`MIN_CLUSTERS`] clusters.
-    pub interval: Option<Interval>,
-}
-
 /// The means of all columns of all groups, with intervals that together contain all true means in 95 % of cases. Rows
-/// of one stretch of `cluster_ms` are one cluster, over all groups. The same rows and seed give the same intervals. A
-/// group without rows has means of 0.
-pub fn simultaneous(groups: &[Columns], cluster_ms: i64, seed: u64) -> Vec<Vec<SimultaneousMean>> {
+/// of one stretch of `cluster_ms` are one cluster, over all groups. The same rows and seed give the same intervals.
+/// `None` for a group of fewer than [`MIN_CLUSTERS`] clusters.
+pub fn simultaneous(groups: &[Columns], cluster_ms: i64, seed: u64) -> Vec<Vec<Option<Interval>>> {
     let stretch = |time_ms: &i64| time_ms.div_euclid(cluster_ms.max(1));
     let mut numbers: BTreeMap<i64, usize> =
         groups.iter().flat_map(|group| group.times_ms.iter().map(stretch)).map(|at| (at, 0)).collect();
@@ -53,7 +45,7 @@ pub fn simultaneous(groups: &[Columns], cluster_ms: i64, seed: u64) -> Vec<Vec<S
         })
         .collect();
     let critical = critical(columns.iter().flatten(), numbers.len(), seed);
-    columns.iter().map(|columns| columns.iter().map(|column| column.with_interval(critical)).collect()).collect()
+    columns.iter().map(|columns| columns.iter().map(|column| column.interval(critical)).collect()).collect()
 }
 
 /// A column by clusters.
@@ -110,10 +102,10 @@ impl Column {
         })
     }
 
-    fn with_interval(&self, critical: f64) -> SimultaneousMean {
+    fn interval(&self, critical: f64) -> Option<Interval> {
         let half = critical * self.error(self.squares());
         let interval = Interval { low: self.mean - half, mean: self.mean, high: self.mean + half };
-        SimultaneousMean { mean: self.mean, interval: self.has_interval().then_some(interval) }
+        self.has_interval().then_some(interval)
     }
 }
 
@@ -157,9 +149,9 @@ mod tests {
     fn used(columns: &Columns) -> f64 {
         let made = simultaneous(std::slice::from_ref(columns), HOUR, 1);
         let values = &columns.values[0];
-        let (n, one) = (values.len() as f64, &made[0][0]);
+        let (n, one) = (values.len() as f64, made[0][0].unwrap());
         let variance = values.iter().map(|value| (value - one.mean).powi(2)).sum::<f64>() / (n - 1.0);
-        (one.interval.unwrap().high - one.mean) / (variance / n).sqrt()
+        (one.high - one.mean) / (variance / n).sqrt()
     }
 
     #[test]
@@ -177,7 +169,7 @@ mod tests {
         let missed = |rows: usize, shared: f64| {
             let misses = |seed: &u64| {
                 let made = simultaneous(&[drawn(*seed, rows, 10, shared)], HOUR, *seed);
-                made[0].iter().any(|one| one.interval.is_some_and(|ends| ends.low > 0.0 || ends.high < 0.0))
+                made[0].iter().flatten().any(|ends| ends.low > 0.0 || ends.high < 0.0)
             };
             (0..400).filter(misses).count() as f64 / 400.0
         };
@@ -196,16 +188,16 @@ mod tests {
             values: vec![values.to_vec()],
         };
         let made = simultaneous(&[rows(&[1.0; 7]), rows(&[2.0; 8]), rows(&[]), Columns::default()], HOUR, 1);
-        assert_eq!((made[0][0].mean, made[0][0].interval), (1.0, None));
-        assert_eq!(made[1][0].interval, Some(Interval { low: 2.0, mean: 2.0, high: 2.0 }));
-        assert_eq!((made[2][0].mean, made[2][0].interval, made[3].len()), (0.0, None, 0));
+        assert_eq!(made[0], [None]);
+        assert_eq!(made[1][0], Some(Interval { low: 2.0, mean: 2.0, high: 2.0 }));
+        assert_eq!((&made[2], made[3].len()), (&vec![None], 0));
         // Ten equal neighbours are one value.
         let single = drawn(3, 40, 1, 0.0);
         let tenfold = Columns {
             times_ms: (0..400).map(|i| i * HOUR / 10).collect(),
             values: vec![single.values[0].iter().flat_map(|value| [*value; 10]).collect()],
         };
-        let ends = |columns| simultaneous(&[columns], HOUR, 1)[0][0].interval.unwrap();
+        let ends = |columns| simultaneous(&[columns], HOUR, 1)[0][0].unwrap();
         let (a, b) = (ends(single), ends(tenfold));
         assert!((a.low - b.low).abs() < 1e-9 && (a.high - b.high).abs() < 1e-9, "{a:?} {b:?}");
     }

@@ -60,8 +60,8 @@ pub(super) fn excursions(replayed: &[Replayed]) -> Excursions {
     });
     let of_losers = losers_mfe_r.map(|mfe| {
         format!(
-            "half of the losers were never ahead by more than {:.2} R; one in five was ahead by more than {:.2} R, one in ten \
-             by more than {:.2} R",
+            "half of the losers were never ahead by more than {:.2} R, 80 % never by more than {:.2} R, 90 % never by more than \
+             {:.2} R",
             mfe.p50, mfe.p80, mfe.p90
         )
     });

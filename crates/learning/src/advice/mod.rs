@@ -16,6 +16,10 @@
 //! **What candles do not tell** never speaks for an alternative. If one candle touches both levels, the stop counts for
 //! the alternative, and the target for the signal as it was given.
 //!
+//! **What has not been seen** does not either. An alternative is judged only if at least [`MIN_TURNED`] signals would
+//! have ended differently with it, as a failure instead of a success or the other way round. A stop that is nearer looks
+//! certainly better as long as no signal has come between the two stops and then succeeded.
+//!
 //! **Certainty**: the intervals of all differences hold together ([`simultaneous`]), with signals of one stretch of time
 //! as one cluster. If no alternative is better, at most one answer in twenty names one (`judgements.rs` measures it).
 
@@ -51,6 +55,9 @@ pub const MAX_SIGNALS: usize = 10_000;
 pub const MAX_STRATEGIES: usize = 20;
 /// A signal without an expiry is replayed for this many median lifetimes of its strategy's signals.
 const LIVES: i64 = 10;
+
+/// An alternative is judged if at least this many signals would have ended differently with it.
+const MIN_TURNED: usize = 10;
 
 /// A closed signal.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,8 +127,10 @@ pub struct Alternative {
     pub tried: Tried,
     /// By how much more a signal brought on average, in R.
     pub difference_r: f64,
-    /// The 95 % interval of that; the intervals of all alternatives hold together. `None` where there is not enough to
-    /// tell.
+    /// Number of signals that would have ended differently: as a failure instead of a success, or the other way round.
+    pub turned: u64,
+    /// The 95 % interval of the difference; the intervals of all alternatives hold together. `None` where there is not
+    /// enough to tell: too few signals, or too few that would have ended differently.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<Ends>,
 }
@@ -310,15 +319,15 @@ impl Study {
             group.replayed.sort_by_key(|one| one.given_ms);
         }
         let length_ms = self.cluster_ms();
-        let columns: Vec<Columns> = self.groups.values().map(Group::differences).collect();
-        let means = simultaneous(&columns, length_ms, seed);
+        let columns: Vec<Columns> = self.groups.values().map(|group| group.judged(length_ms)).collect();
+        let intervals = simultaneous(&columns, length_ms, seed);
         let alternatives =
             self.groups.values().filter(|group| group.is_enough(length_ms)).map(|group| group.tried.len()).sum();
         let mut strategies: Vec<StrategyAdvice> = self
             .groups
             .into_iter()
-            .zip(means)
-            .map(|((strategy, group), means)| group.advice(strategy, &means, length_ms, alternatives))
+            .zip(intervals)
+            .map(|((strategy, group), intervals)| group.advice(strategy, &intervals, length_ms, alternatives))
             .collect();
         strategies.sort_by_key(|strategy| std::cmp::Reverse(strategy.signals));
         let (finding, verdict) = verdict::overall(&strategies, alternatives);
@@ -425,14 +434,28 @@ impl Group {
         })
     }
 
-    /// The results of each alternative minus those of the own levels.
-    fn differences(&self) -> Columns {
-        let difference = |one: &Replayed, at: usize| one.results[at + 1].r - one.hopeful_r.unwrap_or(one.results[0].r);
+    /// How many signals would have ended differently with an alternative.
+    fn turned(&self, at: usize) -> usize {
+        let own = |one: &Replayed| one.hopeful_r.is_some() || one.results[0].succeeded;
+        self.replayed.iter().filter(|one| own(one) != one.results[at + 1].succeeded).count()
+    }
+
+    /// The alternatives that are judged.
+    fn tested(&self, cluster_ms: i64) -> impl Iterator<Item = usize> {
+        let all = if self.is_enough(cluster_ms) { self.tried.len() } else { 0 };
+        (0..all).filter(|&at| self.turned(at) >= MIN_TURNED)
+    }
+
+    /// By how much more an alternative brought to each signal.
+    fn differences(&self, at: usize) -> impl Iterator<Item = f64> {
+        self.replayed.iter().map(move |one| one.results[at + 1].r - one.hopeful_r.unwrap_or(one.results[0].r))
+    }
+
+    /// The differences of the alternatives that are judged.
+    fn judged(&self, cluster_ms: i64) -> Columns {
         Columns {
             times_ms: self.replayed.iter().map(|one| one.given_ms).collect(),
-            values: (0..self.tried.len())
-                .map(|at| self.replayed.iter().map(|one| difference(one, at)).collect())
-                .collect(),
+            values: self.tested(cluster_ms).map(|at| self.differences(at).collect()).collect(),
         }
     }
 }

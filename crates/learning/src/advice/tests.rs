@@ -97,7 +97,11 @@ fn worked_by_hand() {
     assert!(close(found(dip, 2.0, 1.5, 1.0).tried.mean_r, -0.3));
     // All are over before half of the time to their expiry.
     assert!(close(found(dip, 1.0, 1.0, 0.5).difference_r, 0.0) && close(found(dip, 1.0, 1.0, 2.0).difference_r, 0.0));
-    assert_eq!(dip.best.unwrap(), twice);
+    assert_eq!((dip.best.unwrap(), twice.turned), (twice, 24));
+    // Nothing would have ended differently, so that nothing is known of what could.
+    assert_eq!((found(dip, 1.0, 1.0, 2.0).turned, found(dip, 1.0, 1.0, 2.0).interval), (0, None));
+    let nearer = found(dip, 1.0, 0.5, 1.0);
+    assert_eq!((nearer.turned, nearer.interval), (0, None));
     let Ends { low, high } = twice.interval.unwrap();
     // Differences of 2.05 and −0.95. All alternatives depend on the same thing, so that they count as one: the critical
     // value is that of a single mean.

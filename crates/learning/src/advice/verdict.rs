@@ -2,9 +2,8 @@
 
 use super::excursions::excursions;
 use super::{Alternative, Group, LeftOut, Multiples, OWN, Replayed, StrategyAdvice, Tried, UsualLevels};
-use crate::model::MIN_CLUSTERS;
+use crate::model::{Interval, MIN_CLUSTERS};
 use crate::scorecard::Ends;
-use crate::simultaneous::SimultaneousMean;
 use domain::time::{DAY_MS, HOUR_MS};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -34,29 +33,22 @@ impl Group {
         self.replayed.iter().map(|one| one.given_ms.div_euclid(cluster_ms)).collect::<BTreeSet<i64>>().len()
     }
 
-    /// `together` is the number of alternatives whose intervals hold together, over all strategies.
+    /// `intervals` are those of the alternatives that are judged. `together` is the number of alternatives whose intervals hold together, over all strategies.
     pub(super) fn advice(
         self,
         strategy: Option<String>,
-        means: &[SimultaneousMean],
+        intervals: &[Option<Interval>],
         cluster_ms: i64,
         together: usize,
     ) -> StrategyAdvice {
         let is_enough = self.is_enough(cluster_ms);
-        let alternatives: Vec<Alternative> = if self.replayed.is_empty() {
-            Vec::new()
-        } else {
-            self.tried
-                .iter()
-                .zip(means)
-                .enumerate()
-                .map(|(at, (multiples, mean))| Alternative {
-                    tried: self.tried_at(at + 1, *multiples),
-                    difference_r: mean.mean,
-                    interval: mean.interval.filter(|_| is_enough).map(|ends| Ends { low: ends.low, high: ends.high }),
-                })
-                .collect()
-        };
+        let mut alternatives: Vec<Alternative> = Vec::new();
+        if !self.replayed.is_empty() {
+            alternatives.extend(self.tried.iter().enumerate().map(|(at, multiples)| self.alternative(at, *multiples)));
+        }
+        for (at, interval) in self.tested(cluster_ms).zip(intervals) {
+            alternatives[at].interval = interval.map(|ends| Ends { low: ends.low, high: ends.high });
+        }
         let certain = |one: &&Alternative| one.interval.is_some_and(|ends| ends.low > 0.0);
         let low = |one: &Alternative| one.interval.map_or(f64::NEG_INFINITY, |ends| ends.low);
         let best = alternatives.iter().filter(certain).max_by(|a, b| low(a).total_cmp(&low(b))).copied();
@@ -87,6 +79,16 @@ impl Group {
             best,
             alternatives,
             excursions: (!self.replayed.is_empty()).then(|| excursions(&self.replayed)),
+        }
+    }
+
+    /// Not judged yet.
+    fn alternative(&self, at: usize, multiples: Multiples) -> Alternative {
+        Alternative {
+            tried: self.tried_at(at + 1, multiples),
+            difference_r: self.differences(at).sum::<f64>() / self.replayed.len() as f64,
+            turned: self.turned(at) as u64,
+            interval: None,
         }
     }
 
