@@ -584,7 +584,7 @@ export interface LevelsAdvice {
   alternatives: number
   /** By strategy, those with the most replayed signals first; at most 20. */
   strategies: StrategyAdvice[]
-  /** Older signals that were not looked at: at most the 10 000 newest are. */
+  /** Older signals that were not looked at: at most the 50 000 newest are. */
   older: number
   /** Number of strategies that were not looked at, because 20 others have more signals. */
   moreStrategies: number

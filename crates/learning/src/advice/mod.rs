@@ -50,7 +50,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// At most this many signals are replayed: the newest.
-pub const MAX_SIGNALS: usize = 10_000;
+pub const MAX_SIGNALS: usize = 50_000;
 /// At most this many strategies are looked at: those with the most signals.
 pub const MAX_STRATEGIES: usize = 20;
 /// A signal without an expiry is replayed for this many median lifetimes of its strategy's signals.

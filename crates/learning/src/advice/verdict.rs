@@ -61,7 +61,9 @@ impl Group {
             (Some(best), _) => {
                 (AdviceFinding::Better, format!("{}; {looked_at}", better(best, own.as_ref(), usual.as_ref())))
             }
-            (None, true) => (AdviceFinding::NoneBetter, format!("no other level is certainly better; {looked_at}")),
+            (None, true) => {
+                (AdviceFinding::NoneBetter, format!("no other level is certainly better; {looked_at}{}", self.coarse()))
+            }
             (None, false) => {
                 (AdviceFinding::NotEnough, too_few(&self.replayed, self.left_out, self.clusters(cluster_ms)))
             }
@@ -75,10 +77,26 @@ impl Group {
             clusters: self.clusters(cluster_ms),
             usual,
             own,
-            unclear: self.replayed.iter().filter(|one| one.hopeful_r.is_some()).count() as u64,
+            unclear: self.unclear() as u64,
             best,
             alternatives,
             excursions: (!self.replayed.is_empty()).then(|| excursions(&self.replayed)),
+        }
+    }
+
+    /// How many signals touched their own stop and target within one candle.
+    fn unclear(&self) -> usize {
+        self.replayed.iter().filter(|one| one.hopeful_r.is_some()).count()
+    }
+
+    /// Says so if these are more than a tenth: then candles are too coarse for the levels.
+    fn coarse(&self) -> String {
+        match self.unclear() {
+            unclear if 10 * unclear > self.replayed.len() => format!(
+                "; {} touched stop and target within one candle, so that finer candles would tell more",
+                counted(unclear as u64, "signal")
+            ),
+            _ => String::new(),
         }
     }
 
