@@ -12,6 +12,14 @@ use serde_json::{Value, json};
 pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
     let mut told = match event {
         Event::SignalClosed(signal) => json!({ "type": "signalClosed", "signal": ClosedSignal::from(signal.clone()) }),
+        Event::SignalChanged(changed) => json!({
+            "type": "signalChanged",
+            "signal": {
+                "id": changed.id, "symbol": changed.symbol, "timeframe": changed.timeframe, "signalType": changed.direction,
+                "strategy": changed.strategy, "taken": changed.taken, "status": changed.status.as_str(),
+            },
+            "events": changed.events.iter().map(super::trade_event).collect::<Vec<_>>(),
+        }),
         Event::ModelPromoted(change) => model("modelPromoted", change),
         Event::ModelRefused(change) => model("modelRefused", change),
         Event::ModelRolledBack(change) => model("modelRolledBack", change),

@@ -28,6 +28,31 @@ impl ToNapiValue for CloseDecision {
     }
 }
 
+/// An event in the life of a signal, in the shape of `SignalEvent` in `header.d.ts`.
+pub fn trade_event(event: &domain::barrier::Event) -> serde_json::Value {
+    use domain::barrier::What;
+    use serde_json::json;
+    let mut told = match &event.what {
+        What::Filled { price } => json!({ "type": "filled", "price": price }),
+        What::Target { number, price, share } => {
+            json!({ "type": "target", "number": number, "price": price, "share": share })
+        }
+        What::Stop { price, cause } => json!({ "type": "stop", "price": price, "cause": cause }),
+        What::Reduced { price, share } => json!({ "type": "reduced", "price": price, "share": share }),
+        What::Amended { stop_loss, take_profits, expires_at, reason } => json!({
+            "type": "amended", "stopLoss": stop_loss, "takeProfits": take_profits,
+            "expiresAt": expires_at.map(format_iso), "reason": reason,
+        }),
+        What::Exit { price, share, cause } => json!({ "type": "exit", "price": price, "share": share, "cause": cause }),
+        What::Cancelled { cause, reason } => json!({ "type": "cancelled", "cause": cause, "reason": reason }),
+    };
+    told["at"] = json!(format_iso(event.at));
+    if let Some(members) = told.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
+    told
+}
+
 /// A signal that was just closed.
 #[napi(object)]
 #[derive(serde::Serialize)]

@@ -11,6 +11,7 @@ mod trials;
 pub use events::event;
 pub use feedback::{
     CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, PerformanceTotals, Recovery,
+    trade_event,
 };
 pub use improvement::Improvement;
 pub use learning::{Assessment, Pattern};

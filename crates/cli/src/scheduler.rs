@@ -86,6 +86,10 @@ fn in_words(event: &Event) -> Option<String> {
             let again = retry_ms.map_or_else(String::new, |at_ms| format!("; again at {}", format_iso(at_ms)));
             format!("{task} {}: {}{again}", word(run.outcome), failures(run))
         }
+        Event::SignalChanged(changed) => {
+            let what: Vec<String> = changed.events.iter().map(|event| event.what.to_string()).collect();
+            format!("{} {}: {}", changed.symbol, changed.id, what.join(", "))
+        }
         Event::SignalClosed(signal) => {
             format!(
                 "{} {} closed as {} ({:+.2} %)",

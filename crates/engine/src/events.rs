@@ -3,7 +3,7 @@
 use super::FetchProgress;
 use domain::symbol::Market;
 use domain::time::Clock;
-use feedback::{ClosedSignal, IgnoredPrices};
+use feedback::{ChangedSignal, ClosedSignal, IgnoredPrices};
 use learning::drift::{EntryDrift, OutcomeDrift};
 use learning::performance::{LiveEvidence, Turn};
 use parking_lot::RwLock;
@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Event {
     /// A signal was closed through this loop, by price or by hand.
     SignalClosed(ClosedSignal),
+    /// Something else happened to a managed signal: its entry, a target, a moved stop, an amendment, its cancellation.
+    SignalChanged(ChangedSignal),
     /// A model went into service.
     ModelPromoted(ModelChange),
     /// A trained model was not good enough to go into service.

@@ -178,7 +178,7 @@ impl SignalLoop {
         let fetcher =
             CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), options.source);
         let fetcher = Arc::new(fetcher);
-        let store = Arc::new(SignalStore::new(settings.clone(), location));
+        let store = Arc::new(SignalStore::new(settings.clone(), events.clone(), location));
         let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));
         let models = Arc::new(Models {
             asking: Default::default(),

@@ -160,7 +160,7 @@ impl PerformanceChecks {
     pub(super) fn after_closing_by_hand(self: &Arc<Self>, store: &FeedbackStore, id: &str) -> Result<()> {
         // The record is read again only if there are listeners.
         if !self.events.is_empty()
-            && let Some(signal) = store.get(id)?.as_ref().and_then(ClosedSignal::of)
+            && let Some(signal) = store.get(id)?.and_then(|record| ClosedSignal::of(&record, &store.costs()))
         {
             self.events.emit(&Event::SignalClosed(signal));
         }

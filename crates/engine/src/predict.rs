@@ -12,7 +12,7 @@ use domain::barrier::Direction;
 use domain::calendar::Calendar;
 use domain::candle::Candle;
 use domain::error::{Error, Result, guard};
-use domain::signal::{Indicators, Signal};
+use domain::signal::{Indicators, Position, Signal};
 use domain::symbol::Market;
 use exchange::Begin;
 use learning::features::{self, MIN_CANDLES};
@@ -261,6 +261,10 @@ impl GeneratedSignal {
             timestamp_ms: self.timestamp_ms,
             expires_ms: self.expires_ms,
             strategy: None,
+            source: None,
+            tags: Vec::new(),
+            terms: None,
+            position: Position::default(),
             taken: true,
             indicators: Indicators::default(),
             features: None,

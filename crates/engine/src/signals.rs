@@ -7,7 +7,7 @@ use crate::home;
 use domain::answer::Answer;
 use domain::barrier::Outcome;
 use domain::error::{Error, Result};
-use domain::signal::{Record, Said, Signal, Update};
+use domain::signal::{Change, Record, Said, Signal, Update};
 use domain::symbol::Market;
 use domain::threads;
 use domain::time::{CLOCK_TOLERANCE_MS, DAY_MS, format_iso};
@@ -105,13 +105,14 @@ impl Signals {
             };
             if let Some(recent) = recent.filter(is_enough) {
                 record.signal.features = recent.and_then(|recent| recent.entry_features(&record.signal));
+                record.signal.resolve_trail()?;
                 self.add_said(record);
                 return Ok(Answer::Ready((store, Lines::of(records)?)));
             }
         }
         let this = self.clone();
         Ok(Answer::Pending(move || {
-            this.complete(&mut records, &HistoryCache::default());
+            this.complete(&mut records, &HistoryCache::default())?;
             Ok((this.store.open()?, Lines::of(records)?))
         }))
     }
@@ -165,6 +166,26 @@ impl Signals {
         }
     }
 
+    /// Changes an open signal, see [`FeedbackStore::change`]. The future never blocks its thread. The write starts when
+    /// it is first polled.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::change`].
+    pub fn change(self: &Arc<Self>, id: String, change: Change) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let (this, call, store) = (self.clone(), self.lifetime.begin(), self.store.if_open());
+        async move {
+            let _call = call?;
+            let store = match store {
+                Some(store) => store,
+                None => {
+                    let store = this.store.clone();
+                    threads::blocking(move || store.open()).await?
+                }
+            };
+            store.change(id, change, this.settings.now_ms()).await
+        }
+    }
+
     /// Checks signals, adds their features and encodes them, so that [`Self::record_lines`] can record them together
     /// with others. All signals of one call share `histories`.
     ///
@@ -172,7 +193,7 @@ impl Signals {
     /// [`Error::InvalidSignal`] for the first signal that is invalid.
     pub fn write_down(&self, mut records: Vec<Record>, histories: &HistoryCache) -> Result<Lines> {
         self.check_given(&records)?;
-        self.complete(&mut records, histories);
+        self.complete(&mut records, histories)?;
         Lines::of(records)
     }
 
@@ -226,9 +247,11 @@ impl Signals {
     }
 
     /// Adds features and the model's forecast to signals that are being recorded.
-    fn complete(&self, records: &mut [Record], histories: &HistoryCache) {
+    fn complete(&self, records: &mut [Record], histories: &HistoryCache) -> Result<()> {
         self.add_features(records.iter_mut().map(|record| &mut record.signal), histories);
+        records.iter_mut().try_for_each(|record| record.signal.resolve_trail())?;
         records.iter_mut().for_each(|record| self.add_said(record));
+        Ok(())
     }
 
     /// Adds the model's forecast. A signal that comes with its outcome gets none, because it was not made in advance.

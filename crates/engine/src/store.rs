@@ -1,5 +1,6 @@
 //! The feedback store of a loop, opened at first use.
 
+use super::events::{Event, Events};
 use super::settings::Settings;
 use crate::store_location::StoreLocation;
 use domain::error::{Error, Result};
@@ -15,6 +16,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Where the signals of a loop are stored, and the store itself once it is open.
 pub struct SignalStore {
     settings: Arc<Settings>,
+    events: Arc<Events>,
     location: StoreLocation,
     state: Mutex<StoreState>,
 }
@@ -28,8 +30,8 @@ enum StoreState {
 }
 
 impl SignalStore {
-    pub(super) fn new(settings: Arc<Settings>, location: StoreLocation) -> Self {
-        Self { settings, location, state: Mutex::new(StoreState::Unopened) }
+    pub(super) fn new(settings: Arc<Settings>, events: Arc<Events>, location: StoreLocation) -> Self {
+        Self { settings, events, location, state: Mutex::new(StoreState::Unopened) }
     }
 
     /// Where the signals are stored.
@@ -51,7 +53,11 @@ impl SignalStore {
                 let begun = Instant::now();
                 let opened = self.location.open(StoreOptions::from(&*self.settings.config()));
                 match &opened {
-                    Ok(store) => *state = StoreState::Open(store.clone()),
+                    Ok(store) => {
+                        let events = self.events.clone();
+                        store.on_change(Box::new(move |changed| events.emit(&Event::SignalChanged(changed))));
+                        *state = StoreState::Open(store.clone());
+                    }
                     // Callers that queued up behind this attempt have already waited as long as it took.
                     Err(error) if begun.elapsed() >= RETRY_AFTER => {
                         *state = StoreState::Failed(Instant::now(), error.clone())

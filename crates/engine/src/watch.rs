@@ -14,7 +14,7 @@ use super::fetch::PARALLEL;
 use super::tasks::{TaskResult, unfinished};
 use super::{CandleFetcher, Events, Lifetime, PerformanceChecks, Settings, Signals};
 use candles::price_step;
-use domain::barrier::{Exit, Levels, Outcome, Trading};
+use domain::barrier::{Event as TradeEvent, Exit, Levels, Outcome, Trade, Trading};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::signal::SignalKey;
@@ -35,6 +35,9 @@ const MINUTE_MS: i64 = 60_000;
 const LONG_MS: i64 = 3 * HOUR_MS;
 /// If the last candle is older than this, the price is not current.
 const RECENT_MS: i64 = 10 * MINUTE_MS;
+
+/// A trailing stop is stored again when it has moved by this part of the risk at entry.
+const LEAST_TRAIL_R: f64 = 0.1;
 
 /// What the watch remembers between two looks.
 #[derive(Default)]
@@ -68,6 +71,8 @@ struct WatchedSymbol {
 struct WatchedSignal {
     key: SignalKey,
     levels: Levels,
+    /// Where it stands, if it is a managed signal.
+    trade: Option<Box<Trade>>,
     /// The signal was checked against prices up to this time, UTC epoch ms.
     known_ms: i64,
 }
@@ -218,6 +223,7 @@ impl SignalWatch {
             let signal = |open: OpenSignal| WatchedSignal {
                 key: open.key,
                 levels: open.levels,
+                trade: open.trade,
                 known_ms: still_open.get(&open.key).copied().unwrap_or(open.levels.since_ms),
             };
             let signals = open.into_iter().map(signal).collect();
@@ -265,10 +271,19 @@ impl SignalWatch {
             return Ok(CloseCount::default());
         }
         let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
-        let mut missed = MissedCandles { source, trading, open: one.signals, exits: Vec::new(), known_ms, last: None };
+        let mut missed = MissedCandles {
+            source,
+            trading,
+            open: one.signals,
+            exits: Vec::new(),
+            events: HashMap::new(),
+            known_ms,
+            last: None,
+        };
         let looked = missed.look(&market, until_ms).await;
-        // Closings found before a failure are kept.
-        let closed = self.close_missed(&market.symbol, &missed.exits).await?;
+        missed.tell_of_trails();
+        // What was found before a failure is kept.
+        let closed = self.close_missed(&market.symbol, &missed).await?;
         self.know_last(&market, missed.last);
         let mut known = self.memory.lock();
         for waiting in &missed.open {
@@ -291,9 +306,12 @@ impl SignalWatch {
         last.map(|last| self.memory.lock().last.insert(market.symbol.clone(), last));
     }
 
-    /// Closes the signals that were hit, and reports those that closed as unknown.
-    async fn close_missed(self: &Arc<Self>, symbol: &Symbol, exits: &[(SignalKey, Exit)]) -> Result<CloseCount> {
+    /// Stores what candles did to signals, and reports those that closed as unknown.
+    async fn close_missed(self: &Arc<Self>, symbol: &Symbol, missed: &MissedCandles<'_>) -> Result<CloseCount> {
+        let MissedCandles { exits, events, .. } = missed;
         let (store, mut closings) = (self.signals.store().open()?, Vec::with_capacity(exits.len()));
+        let happened: Vec<_> =
+            events.iter().map(|(key, (after, events))| store.happen(*key, *after, events.clone())).collect();
         for (key, exit) in exits {
             let Some(id) = store.id_of(*key)? else { continue };
             let price = Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown);
@@ -304,8 +322,11 @@ impl SignalWatch {
         // All closings are sent before the first is awaited, so that they share one write.
         for (id, closing) in closings {
             if closing.await? {
-                closed.extend(store.get(&id)?.as_ref().and_then(ClosedSignal::of));
+                closed.extend(store.get(&id)?.and_then(|record| ClosedSignal::of(&record, &store.costs())));
             }
+        }
+        for happened in happened {
+            closed.extend(happened.await?);
         }
         self.checks.after_closing(&closed);
         let unknown: Vec<&str> =
@@ -332,6 +353,8 @@ struct MissedCandles<'a> {
     trading: Trading,
     open: Vec<WatchedSignal>,
     exits: Vec<(SignalKey, Exit)>,
+    /// What happened to managed signals, after how many events.
+    events: HashMap<SignalKey, (usize, Vec<TradeEvent>)>,
     /// The end of the last checked candle.
     known_ms: i64,
     /// The last candle that was checked.
@@ -351,17 +374,27 @@ impl MissedCandles<'_> {
         let coarse = Market { symbol: fine.symbol.clone(), timeframe: Timeframe::H1 };
         for hour in candles(self.source, &coarse, first_hour, last_hour).await? {
             let end_ms = hour.open_ms + HOUR_MS;
-            let matters = |levels: &Levels| {
-                levels.on_candle(hour.open_ms, &hour, HOUR_MS).is_some()
-                    || (hour.open_ms..end_ms).contains(&levels.since_ms)
+            let matters = |waiting: &WatchedSignal| {
+                (hour.open_ms..end_ms).contains(&waiting.since_ms()) || waiting.is_concerned(&hour, HOUR_MS)
             };
-            if self.open.iter().any(|waiting| matters(&waiting.levels)) {
+            if self.open.iter().any(matters) {
                 self.pass(fine, hour.open_ms, end_ms).await?;
             }
             // The hourly candle itself is checked only where the exchange lacks its minutes.
             self.meet(&hour, HOUR_MS);
         }
         self.pass(fine, last_hour, until_ms).await
+    }
+
+    /// Trailing stops that have moved far enough are stored, so that they survive the process.
+    fn tell_of_trails(&mut self) {
+        for WatchedSignal { key, trade, .. } in &mut self.open {
+            let Some(trade) = trade else { continue };
+            let after = trade.events();
+            if let Some(event) = trade.tell_of_trail(self.known_ms, LEAST_TRAIL_R) {
+                self.events.entry(*key).or_insert((after, Vec::new())).1.push(event);
+            }
+        }
     }
 
     async fn pass(&mut self, market: &Market, from_ms: i64, until_ms: i64) -> Result<()> {
@@ -372,9 +405,18 @@ impl MissedCandles<'_> {
     }
 
     fn meet(&mut self, candle: &Candle, candle_ms: i64) {
-        let (known_ms, trading, exits) = (self.known_ms, &self.trading, &mut self.exits);
-        self.open.retain(|WatchedSignal { key, levels, known_ms: own_ms }| {
-            let exit = levels.on_candle_after(known_ms.max(*own_ms), candle, candle_ms, trading);
+        let (known_ms, trading, exits, all) = (self.known_ms, &self.trading, &mut self.exits, &mut self.events);
+        self.open.retain_mut(|WatchedSignal { key, levels, trade, known_ms: own_ms }| {
+            let known_ms = known_ms.max(*own_ms);
+            if let Some(trade) = trade {
+                let (after, mut events) = (trade.events(), Vec::new());
+                trade.on_candle(known_ms, candle, candle_ms, Some(trading), &mut events);
+                if !events.is_empty() {
+                    all.entry(*key).or_insert((after, Vec::new())).1.append(&mut events);
+                }
+                return trade.ended().is_none();
+            }
+            let exit = levels.on_candle_after(known_ms, candle, candle_ms, trading);
             exits.extend(exit.map(|exit| (*key, exit)));
             exit.is_none()
         });
@@ -382,6 +424,25 @@ impl MissedCandles<'_> {
         if end_ms >= self.known_ms {
             self.known_ms = end_ms;
             self.last = Some(LastCandle { close: candle.close, end_ms });
+        }
+    }
+}
+
+impl WatchedSignal {
+    /// When it was given, or when something last happened to it, UTC epoch ms.
+    fn since_ms(&self) -> i64 {
+        self.trade.as_ref().map_or(self.levels.since_ms, |trade| trade.levels().since_ms)
+    }
+
+    /// Whether a candle does something to it.
+    fn is_concerned(&self, candle: &Candle, candle_ms: i64) -> bool {
+        match &self.trade {
+            None => self.levels.on_candle(candle.open_ms, candle, candle_ms).is_some(),
+            Some(trade) => {
+                let (mut trade, mut events) = (trade.clone(), Vec::new());
+                trade.on_candle(candle.open_ms, candle, candle_ms, None, &mut events);
+                !events.is_empty()
+            }
         }
     }
 }

@@ -224,7 +224,7 @@ fn question(clock: &Clock) -> Signal {
 fn foretold(number: i64, probability: f64, success: bool, given_ms: i64) -> Record {
     let signal = read(signal(&format!("said-{number}"), 100.0 * probability, given_ms), Source::Caller).unwrap();
     let (outcome, profit_percent) = if success { (Outcome::TookProfit, 4.0) } else { (Outcome::StoppedOut, -2.0) };
-    let closing = Closing { outcome, exit_price: None, profit_percent, closed_ms: given_ms + HOUR_MS };
+    let closing = Closing { outcome, exit_price: None, profit_percent, closed_ms: given_ms + HOUR_MS, excursion: None };
     let said = Said {
         probability,
         interval: (0.0, 1.0),
@@ -237,7 +237,7 @@ fn foretold(number: i64, probability: f64, success: bool, given_ms: i64) -> Reco
         take: probability > 0.5,
         outcomes: 10,
     };
-    Record { signal, closing: Some(closing), said: Some(said) }
+    Record { signal, history: Vec::new(), closing: Some(closing), said: Some(said) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

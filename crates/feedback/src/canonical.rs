@@ -4,7 +4,7 @@
 //! [`super::line::decode`], which reads everything. If this reader accepts a line, both agree on it (see the tests).
 
 use domain::barrier::{Direction, Levels, Outcome};
-use domain::signal::{Closing, MAX_ID_BYTES, is_strategy, known_keys};
+use domain::signal::{Closing, Excursion, MAX_ID_BYTES, is_strategy, known_keys};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time;
 use domain::time::Tz;
@@ -39,6 +39,9 @@ pub struct CanonicalLine<'a> {
 
 /// Deeper objects and arrays are left to the other reader, which knows the allowed depth.
 const DEPTH: usize = 16;
+
+/// Known keys that neither change what memory keeps nor have another spelling.
+const PASSED_OVER: [&str; 2] = ["source", "tags"];
 
 /// Every spelling of a key that means something to [`domain::signal::Record::from_json`]: among a caller's own keys it
 /// would say something again that was said before.
@@ -79,7 +82,7 @@ pub fn read(body: &[u8], zone: Tz) -> Option<CanonicalLine<'_>> {
             break members.strip_prefix(',').unwrap_or_default();
         }
         // Among a caller's own keys it would say something again that was said before.
-        if known_keys().any(|known| known == key) {
+        if !PASSED_OVER.contains(&key) && known_keys().any(|known| known == key) {
             return None;
         }
         rest.skip(DEPTH)?;
@@ -103,7 +106,15 @@ pub fn read(body: &[u8], zone: Tz) -> Option<CanonicalLine<'_>> {
             rest.literal(",\"profit_loss_percent\":")?;
             let profit_percent = rest.number()?;
             rest.literal(",\"closed_at\":")?;
-            Some(Closing { outcome, exit_price, profit_percent, closed_ms: rest.time(zone)? })
+            let closed_ms = rest.time(zone)?;
+            let best_percent = rest.optional(",\"mfe_percent\":", Cursor::reach)?;
+            let worst_percent = rest.optional(",\"mae_percent\":", Cursor::reach)?;
+            let excursion = match (best_percent, worst_percent) {
+                (Some(best_percent), Some(worst_percent)) => Some(Excursion { best_percent, worst_percent }),
+                (None, None) => None,
+                _ => return None,
+            };
+            Some(Closing { outcome, exit_price, profit_percent, closed_ms, excursion })
         }
     };
     let whole = rest.at == rest.text.len();
@@ -184,6 +195,10 @@ impl<'a> Cursor<'a> {
 
     fn percent(&mut self) -> Option<f64> {
         self.number().filter(|percent| (0.0..=100.0).contains(percent))
+    }
+
+    fn reach(&mut self) -> Option<f64> {
+        self.number().filter(|percent| *percent >= 0.0)
     }
 
     fn price(&mut self) -> Option<f64> {
@@ -374,8 +389,10 @@ mod tests {
                     exit_price,
                     profit_percent: if profit.is_finite() { profit } else { -1.5 },
                     closed_ms,
+                    excursion: exit_price
+                        .map(|_| Excursion { best_percent: profit.abs().min(1e9), worst_percent: 0.5 }),
                 });
-                Some(Record { signal, closing, said })
+                Some(Record { signal, history: Vec::new(), closing, said })
             },
         )
     }
@@ -441,8 +458,13 @@ mod tests {
 
     #[test]
     fn what_the_store_writes_is_read_here() {
-        let closing =
-            Closing { outcome: Outcome::TookProfit, exit_price: Some(110.5), profit_percent: 10.5, closed_ms: T0 + 1 };
+        let closing = Closing {
+            outcome: Outcome::TookProfit,
+            exit_price: Some(110.5),
+            profit_percent: 10.5,
+            closed_ms: T0 + 1,
+            excursion: None,
+        };
         let hold = Signal { direction: None, ..buy("s1") };
         let signals = [(buy("s1"), None), (buy("é"), Some(closing)), (hold, None)];
         let said = Said {

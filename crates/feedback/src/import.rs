@@ -183,7 +183,8 @@ impl ImportReport {
         match verdict {
             Verdict::Recorded => self.imported += 1,
             Verdict::Closed(_) => self.closed += 1,
-            Verdict::Known => self.known += 1,
+            // A line that repeats a signal, and may tell of more events.
+            Verdict::Known | Verdict::Changed(_) => self.known += 1,
             Verdict::NotOpen => self.refused.push(RefusedLine { line, reason: "the signal is not open".to_owned() }),
             Verdict::Refused(error) => self.refused.push(RefusedLine { line, reason: error.to_string() }),
         }

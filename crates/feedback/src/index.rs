@@ -4,21 +4,35 @@
 //! It finds only candidates. Whether one closes, with which outcome and at which price, is decided by [`Levels`].
 
 use super::ignored::{News, Tally};
-use super::open::{Open, OpenSignals, Slot};
-use domain::barrier::{Direction, Exit, Levels};
+use super::open::{Filing, Managed, Open, OpenSignals, Slot};
+use domain::barrier::{Direction, Event, Exit, Levels, Trade, Triggers};
 use domain::candle::Candle;
 use domain::signal::SignalKey;
 use domain::time::elapsed;
 use std::collections::BTreeSet;
 
-/// A signal that a price closes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A signal to which a price does something.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
-    pub slot: Slot,
     pub key: SignalKey,
-    pub exit: Exit,
-    /// Profit of that exit, in percent of the entry price.
-    pub profit_percent: f64,
+    pub effect: Effect,
+}
+
+/// What a price does to a signal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// It closes a plain signal.
+    Closes {
+        exit: Exit,
+        /// Profit of that exit, in percent of the entry price.
+        profit_percent: f64,
+    },
+    /// Events of a managed signal.
+    Happens {
+        /// The number of events before these.
+        after: usize,
+        events: Vec<Event>,
+    },
 }
 
 /// The time of a price, UTC epoch ms.
@@ -102,26 +116,18 @@ fn bits(price: f64) -> u64 {
     price.to_bits()
 }
 
-/// The prices at which it closes: at or below the first, at or above the second.
-fn triggers(levels: &Levels) -> (Option<f64>, Option<f64>) {
-    match levels.direction {
-        Direction::Buy => (levels.stop_loss, levels.take_profit),
-        Direction::Sell => (levels.take_profit, levels.stop_loss),
-    }
-}
-
 impl Book {
-    fn add(&mut self, slot: Slot, levels: &Levels) {
-        if levels.since_ms > self.seen.newest_ms {
-            self.ahead.insert((levels.since_ms, slot));
-            self.edge.due_ms = self.edge.due_ms.min(levels.since_ms);
+    fn add(&mut self, slot: Slot, filing: &Filing) {
+        if filing.since_ms > self.seen.newest_ms {
+            self.ahead.insert((filing.since_ms, slot));
+            self.edge.due_ms = self.edge.due_ms.min(filing.since_ms);
         } else {
-            self.let_in(slot, levels);
+            self.let_in(slot, filing);
         }
     }
 
-    fn let_in(&mut self, slot: Slot, levels: &Levels) {
-        let (fall, rise) = triggers(levels);
+    fn let_in(&mut self, slot: Slot, filing: &Filing) {
+        let Triggers { fall, rise, due_ms } = filing.triggers;
         if let Some(price) = fall {
             self.falls.insert((bits(price), slot));
             self.edge.fall = self.edge.fall.max(price);
@@ -130,18 +136,18 @@ impl Book {
             self.rises.insert((bits(price), slot));
             self.edge.rise = self.edge.rise.min(price);
         }
-        if let Some(at) = levels.expires_ms {
+        if let Some(at) = due_ms {
             self.expiries.insert((at, slot));
             self.edge.due_ms = self.edge.due_ms.min(at);
         }
     }
 
-    fn remove(&mut self, slot: Slot, levels: &Levels) {
-        self.ahead.remove(&(levels.since_ms, slot));
-        let (fall, rise) = triggers(levels);
+    fn remove(&mut self, slot: Slot, filing: &Filing) {
+        self.ahead.remove(&(filing.since_ms, slot));
+        let Triggers { fall, rise, due_ms } = filing.triggers;
         fall.map(|price| self.falls.remove(&(bits(price), slot)));
         rise.map(|price| self.rises.remove(&(bits(price), slot)));
-        levels.expires_ms.map(|at| self.expiries.remove(&(at, slot)));
+        due_ms.map(|at| self.expiries.remove(&(at, slot)));
         self.settle();
     }
 
@@ -190,9 +196,18 @@ impl Book {
 }
 
 impl PriceIndex {
-    /// Adds an open signal of the symbol with this number.
-    pub fn add(&mut self, slot: Slot, key: SignalKey, symbol: usize, levels: Levels, taken: bool) {
-        self.open.insert(Open { slot, key, levels, symbol, taken, filed: false });
+    /// Adds an open signal of the symbol with this number. `trade` is where it stands, if it is a managed one.
+    pub fn add(
+        &mut self,
+        slot: Slot,
+        key: SignalKey,
+        symbol: usize,
+        levels: Levels,
+        taken: bool,
+        trade: Option<Box<Trade>>,
+    ) {
+        let managed = trade.map(|trade| Box::new(Managed::new(&trade)));
+        self.open.insert(Open { slot, key, levels, managed, symbol, taken, filed: false });
         self.unfiled.push(slot);
     }
 
@@ -201,13 +216,50 @@ impl PriceIndex {
         if let Some(open) = self.open.remove(slot)
             && open.filed
         {
-            self.books[open.symbol].remove(slot, &open.levels);
+            self.books[open.symbol].remove(slot, &open.filing());
         }
     }
 
-    /// Makes a signal findable again after its closing could not be stored.
+    /// Makes a signal findable again after what a price did to it could not be stored: it stands where it stands by the log.
     pub fn put_back(&mut self, slot: Slot) {
+        if let Some(managed) = self.take_out(slot) {
+            *managed = Managed::new(&managed.stored);
+        }
         self.unfiled.push(slot);
+    }
+
+    /// Takes in where an open signal stands by the log. `false` if that is known, or older than what is known.
+    pub fn advance(&mut self, slot: Slot, trade: &Trade) -> bool {
+        let known = self.stored_trade(slot).map_or(0, Trade::events);
+        if trade.events() <= known {
+            return false;
+        }
+        match self.open.get_mut(slot).map(|open| &mut open.managed) {
+            // This process made the events, or more of them.
+            Some(Some(managed)) if managed.trade.events() >= trade.events() => managed.stored = trade.clone(),
+            _ => {
+                self.take_out(slot);
+                if let Some(open) = self.open.get_mut(slot) {
+                    open.managed = Some(Box::new(Managed::new(trade)));
+                    self.unfiled.push(slot);
+                }
+            }
+        }
+        true
+    }
+
+    /// Where a managed signal stands by the log.
+    pub fn stored_trade(&self, slot: Slot) -> Option<&Trade> {
+        self.open.get(slot)?.managed.as_ref().map(|managed| &managed.stored)
+    }
+
+    /// Takes a signal out of its book, to be filed elsewhere.
+    fn take_out(&mut self, slot: Slot) -> Option<&mut Managed> {
+        let open = self.open.get_mut(slot)?;
+        if std::mem::take(&mut open.filed) {
+            self.books[open.symbol].remove(slot, &open.filing());
+        }
+        open.managed.as_deref_mut()
     }
 
     pub fn levels(&self, slot: Slot) -> Option<&Levels> {
@@ -254,7 +306,11 @@ impl PriceIndex {
             When::Now(_) => levels.on_tick_now(price, time_ms),
             When::At(_) => levels.on_tick(price, time_ms),
         };
-        self.take(candidates, decide, hits);
+        let follow = |trade: &mut Trade, events: &mut Vec<Event>| match when {
+            When::Now(_) => trade.on_tick(price, time_ms.max(trade.levels().since_ms), events),
+            When::At(_) => trade.on_tick(price, time_ms, events),
+        };
+        self.take(candidates, decide, follow, hits);
     }
 
     /// Whether a price certainly closes nothing and there is nothing to report of it. If so, the price counts as seen.
@@ -289,7 +345,10 @@ impl PriceIndex {
         let until_ms = book.seen.newest_ms;
         self.activate(symbol, until_ms);
         let candidates = self.books[symbol].candidates(candle.low, candle.high, end_ms);
-        self.take(candidates, |levels| levels.on_candle(newest_ms, candle, candle_ms), hits);
+        let follow = |trade: &mut Trade, events: &mut Vec<Event>| {
+            trade.on_candle(newest_ms, candle, candle_ms, None, events);
+        };
+        self.take(candidates, |levels| levels.on_candle(newest_ms, candle, candle_ms), follow, hits);
     }
 
     /// Passes on the time of a price that counts; counts one that is ignored.
@@ -345,7 +404,8 @@ impl PriceIndex {
                 if open.symbol >= self.books.len() {
                     self.books.resize_with(open.symbol + 1, Book::default);
                 }
-                self.books[open.symbol].add(slot, &open.levels);
+                let filing = open.filing();
+                self.books[open.symbol].add(slot, &filing);
             }
         }
     }
@@ -369,20 +429,44 @@ impl PriceIndex {
         {
             book.ahead.remove(&(since_ms, slot));
             if let Some(open) = self.open.get(slot) {
-                book.let_in(slot, &open.levels);
+                book.let_in(slot, &open.filing());
             }
         }
         book.settle();
     }
 
-    fn take(&mut self, candidates: Vec<Slot>, decide: impl Fn(&Levels) -> Option<Exit>, hits: &mut Vec<Hit>) {
+    /// Applies a price to the candidates. A plain signal that closes leaves its book. A managed signal is filed by where it
+    /// stands then, so that the next price finds it there; one that ends leaves its book.
+    fn take(
+        &mut self,
+        candidates: Vec<Slot>,
+        decide: impl Fn(&Levels) -> Option<Exit>,
+        follow: impl Fn(&mut Trade, &mut Vec<Event>),
+        hits: &mut Vec<Hit>,
+    ) {
         for slot in candidates {
             let Some(open) = self.open.get_mut(slot) else { continue };
-            if let Some(exit) = decide(&open.levels) {
+            let filing = open.filing();
+            if let Some(managed) = &mut open.managed {
+                let (after, mut events) = (managed.trade.events(), Vec::new());
+                follow(&mut managed.trade, &mut events);
+                let has_ended = managed.trade.ended().is_some();
+                managed.filing = Filing::of_trade(&managed.trade);
+                if has_ended || managed.filing != filing {
+                    self.books[open.symbol].remove(slot, &filing);
+                    open.filed = !has_ended;
+                    if open.filed {
+                        self.books[open.symbol].add(slot, &managed.filing);
+                    }
+                }
+                if !events.is_empty() {
+                    hits.push(Hit { key: open.key, effect: Effect::Happens { after, events } });
+                }
+            } else if let Some(exit) = decide(&open.levels) {
                 open.filed = false;
-                self.books[open.symbol].remove(slot, &open.levels);
+                self.books[open.symbol].remove(slot, &filing);
                 let profit_percent = open.levels.profit_percent(exit.price);
-                hits.push(Hit { slot, key: open.key, exit, profit_percent });
+                hits.push(Hit { key: open.key, effect: Effect::Closes { exit, profit_percent } });
             }
         }
     }
@@ -475,7 +559,7 @@ mod tests {
                     Step::Add(levels) => {
                         let slot = all.len() as Slot;
                         all.push(levels);
-                        index.add(slot, SignalKey(0, slot.into()), 0, levels, slot.is_multiple_of(2));
+                        index.add(slot, SignalKey(0, slot.into()), 0, levels, slot.is_multiple_of(2), None);
                         scan.open.push((slot, levels));
                         Vec::new()
                     }
@@ -533,8 +617,12 @@ mod tests {
                         Vec::new()
                     }
                 };
-                prop_assert_eq!(hits.iter().map(|h| (h.slot, h.exit)).collect::<Vec<_>>(), expected);
-                closing.extend(hits.iter().map(|h| h.slot));
+                let exits = hits.iter().filter_map(|hit| match &hit.effect {
+                    Effect::Closes { exit, .. } => Some((hit.key.1 as Slot, *exit)),
+                    Effect::Happens { .. } => None,
+                });
+                prop_assert_eq!(exits.collect::<Vec<_>>(), expected);
+                closing.extend(hits.iter().map(|hit| hit.key.1 as Slot));
                 prop_assert_eq!(index.open.iter().count(), scan.open.len() + closing.len());
                 let open = scan.open.iter().map(|(slot, _)| slot).chain(&closing);
                 let taken = open.filter(|slot| slot.is_multiple_of(2) && all[**slot as usize].direction == Direction::Buy);

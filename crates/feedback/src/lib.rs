@@ -64,10 +64,10 @@ pub use stats::{Figures, Stats, StatsFilter, Totals};
 pub use writer::Lines;
 
 use canonical::CanonicalLine;
-use domain::barrier::{Direction, Levels, Outcome};
+use domain::barrier::{Direction, Event, Levels, Outcome, Status};
 use domain::config::{Config, Durability};
 use domain::error::{Error, Resource, Result, because, guard};
-use domain::signal::{Closing, Ended, Record, Signal, SignalKey, Update};
+use domain::signal::{Change, Closing, Costs, Earned, Ended, Position, Record, Signal, SignalKey, Update};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time::Tz;
 use domain::time::{MAX_MILLIS, MIN_MILLIS};
@@ -75,7 +75,7 @@ use folder::FolderTurns;
 use journal::{Asked, Journal, Source, StateRead, Turns};
 use log::Log;
 use maintenance::Maintenance;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use state::Place;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -83,7 +83,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use storage::disk::{Disk, Storage};
 use tokio::sync::{oneshot, watch};
-use writer::{Change, Changes, Job, Verdict, Writer};
+use writer::{Changes, Job, Verdict, Writer};
 
 /// Options of a store.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,8 +92,9 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// The zone of times in old lines that have none. Default UTC.
     pub timezone: Tz,
-    /// Costs of a round trip in basis points of the entry price, for [`Figures::expectancy`]. Default 10.
-    pub fee_bps: f64,
+    /// Costs of signals that state none, for [`Figures::expectancy`] and [`ClosedSignal::earned`]. Default: 10 basis points a
+    /// round trip.
+    pub costs: Costs,
     /// How long to wait for another process that holds the log's lock, before [`Error::Busy`]. Default 30 s: longer than any
     /// write, and than opening an ordinary log.
     pub patience: Duration,
@@ -101,8 +102,8 @@ pub struct StoreOptions {
 
 impl From<&Config> for StoreOptions {
     fn from(config: &Config) -> Self {
-        let Config { durability, timezone, fee_bps, .. } = *config;
-        Self { durability, timezone, fee_bps, patience: Duration::from_secs(30) }
+        let Config { durability, timezone, .. } = *config;
+        Self { durability, timezone, costs: config.costs(), patience: Duration::from_secs(30) }
     }
 }
 
@@ -141,10 +142,36 @@ pub struct ClosedSignal {
     pub timestamp_ms: i64,
     /// When it closed, UTC epoch ms.
     pub closed_ms: i64,
+    /// Its fills, and what it earned after costs.
+    pub earned: Earned,
 }
 
+/// An event in the life of a managed signal, other than its closing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangedSignal {
+    /// The signal's id.
+    pub id: String,
+    /// Its pair.
+    pub symbol: Symbol,
+    /// Its timeframe.
+    pub timeframe: Timeframe,
+    /// Which way it bets.
+    pub direction: Direction,
+    /// The strategy that gave it.
+    pub strategy: Option<String>,
+    /// Whether it was traded.
+    pub taken: bool,
+    /// Whether it waits, is open, or was cancelled.
+    pub status: Status,
+    /// What happened, oldest first.
+    pub events: Vec<Event>,
+}
+
+/// Receives events in the lives of managed signals once they are stored, on the writer's thread.
+pub type ChangeListener = Box<dyn Fn(ChangedSignal) + Send + Sync>;
+
 impl ClosedSignal {
-    fn of_canonical(line: &CanonicalLine<'_>, levels: &Levels, closing: &Closing) -> Result<Self> {
+    fn of_canonical(line: &CanonicalLine<'_>, levels: &Levels, closing: &Closing, costs: &Costs) -> Result<Self> {
         Ok(Self {
             id: line.id.to_owned(),
             symbol: Symbol::parse(line.symbol)?,
@@ -159,16 +186,15 @@ impl ClosedSignal {
             profit_percent: closing.profit_percent,
             timestamp_ms: line.timestamp_ms,
             closed_ms: closing.closed_ms,
+            // Such a line states no costs of its own.
+            earned: Earned::of_plain(levels, closing, &Position::default(), costs),
         })
     }
 
-    /// The closed signal of a record; `None` while it is open.
-    pub fn of(record: &Record) -> Option<Self> {
-        record.closing.as_ref().map(|closing| Self::new(&record.signal, closing))
-    }
-
-    fn new(signal: &Signal, closing: &Closing) -> Self {
-        Self {
+    /// The closed signal of a record; `None` while it is open. `costs` count where it states none.
+    pub fn of(record: &Record, costs: &Costs) -> Option<Self> {
+        let (signal, closing, earned) = (&record.signal, record.closing?, record.earned(costs)?);
+        Some(Self {
             id: signal.id.clone(),
             symbol: signal.symbol.clone(),
             timeframe: signal.timeframe,
@@ -183,7 +209,8 @@ impl ClosedSignal {
             profit_percent: closing.profit_percent,
             timestamp_ms: signal.timestamp_ms,
             closed_ms: closing.closed_ms,
-        }
+            earned,
+        })
     }
 }
 
@@ -204,9 +231,13 @@ struct Inner {
     journal: Arc<dyn Journal>,
     options: StoreOptions,
     jobs: Arc<Jobs>,
+    listener: Arc<Listener>,
     /// Becomes true, or loses its sender, when the writer has ended.
     ended: watch::Receiver<bool>,
 }
+
+/// Who receives the events of managed signals.
+type Listener = RwLock<Option<ChangeListener>>;
 
 /// The writer's queue. `None` after closing: the writer ends when the sender is gone and the queue is empty.
 type Jobs = Mutex<Option<mpsc::Sender<Job>>>;
@@ -249,7 +280,8 @@ impl FeedbackStore {
         options: StoreOptions,
     ) -> Result<Self> {
         let (end, ended) = watch::channel(false);
-        let writer = Writer::new(journal.clone(), turns, &options);
+        let listener = Arc::new(Listener::default());
+        let writer = Writer::new(journal.clone(), turns, &options, listener.clone());
         std::thread::Builder::new()
             .name("signalloop-store".to_owned())
             .spawn(move || {
@@ -258,12 +290,17 @@ impl FeedbackStore {
                 let _ = end.send(true);
             })
             .map_err(no_thread)?;
-        Ok(Self { inner: Arc::new(Inner { journal, options, jobs, ended }) })
+        Ok(Self { inner: Arc::new(Inner { journal, options, jobs, listener, ended }) })
     }
 
     /// Costs of a round trip in basis points of the entry price, which figures after costs use.
     pub fn fee_bps(&self) -> f64 {
-        self.inner.options.fee_bps
+        self.costs().fee_bps
+    }
+
+    /// The costs of signals that state none.
+    pub fn costs(&self) -> Costs {
+        self.inner.options.costs
     }
 
     fn costs_percent(&self) -> f64 {
@@ -314,8 +351,8 @@ impl FeedbackStore {
     /// [`Error::InvalidArgument`] for an outcome of `ACTIVE`, an impossible number, a time before the signal or in the future, or
     /// contradicting values ([`domain::signal::Claim::closing`], [`Closing::check`]); [`Error::Storage`]; [`Error::Closed`].
     pub fn close_by_hand(&self, request: CloseRequest) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let sent = request.check().and_then(|()| self.send(vec![Change::Close(request)]));
-        async move { Ok(!sent?.closed().await?.is_empty()) }
+        let sent = request.check().and_then(|()| self.send(vec![writer::Change::Close(request)]));
+        async move { sent?.verdicts().await?.pop().map_or(Ok(false), recorded) }
     }
 
     /// [`Self::close_by_hand`] with an end at `now_ms`.
@@ -331,6 +368,21 @@ impl FeedbackStore {
         now_ms: i64,
     ) -> impl Future<Output = Result<bool>> + Send + use<> {
         self.close_by_hand(CloseRequest::new(Update::now(id, outcome, exit_price, profit_percent), now_ms))
+    }
+
+    /// Changes an open signal: other levels, a part closed, or the end of one that waits for its entry. `false` if it is unknown
+    /// or has ended. Writing begins at once, even if the future is not polled.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a change that contradicts the signal; [`Error::Storage`]; [`Error::Closed`].
+    pub fn change(&self, id: String, change: Change, now_ms: i64) -> impl Future<Output = Result<bool>> + Send + use<> {
+        let sent = self.send(vec![writer::Change::Alter(writer::Alteration { id, change, now_ms })]);
+        async move { sent?.verdicts().await?.pop().map_or(Ok(false), recorded) }
+    }
+
+    /// Sets who receives the events of managed signals.
+    pub fn on_change(&self, listener: ChangeListener) {
+        *self.inner.listener.write() = Some(listener);
     }
 
     /// A signal and its result, if it has one; `None` if the id is unknown.
@@ -406,7 +458,7 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`].
     pub fn stats(&self, filter: &StatsFilter) -> Result<Stats> {
         self.refresh()?;
-        Ok(self.ordered().0.stats(filter, self.inner.options.fee_bps))
+        Ok(self.ordered().0.stats(filter, self.fee_bps()))
     }
 
     /// The results of closed signals that match a filter, in order of closing, from memory.
@@ -498,12 +550,12 @@ impl FeedbackStore {
         source.records(&places, &mut visit)
     }
 
-    fn send(&self, changes: Vec<Change>) -> Result<Pending> {
+    fn send(&self, changes: Vec<writer::Change>) -> Result<Pending> {
         self.send_since(Asked::now(), changes)
     }
 
     /// [`Self::send`] for a call that was made earlier.
-    fn send_since(&self, asked: Asked, changes: Vec<Change>) -> Result<Pending> {
+    fn send_since(&self, asked: Asked, changes: Vec<writer::Change>) -> Result<Pending> {
         let (reply, verdicts) = oneshot::channel();
         enqueue(&self.inner.jobs, Job::Changes(Changes { changes, asked, reply }))?;
         Ok(Pending(Some(verdicts)))
@@ -543,7 +595,7 @@ impl Pending {
             match verdict {
                 Verdict::Closed(signal) => closed.push(*signal),
                 Verdict::Refused(error) => refused = Some(error),
-                Verdict::Recorded | Verdict::Known | Verdict::NotOpen => {}
+                Verdict::Recorded | Verdict::Known | Verdict::Changed(_) | Verdict::NotOpen => {}
             }
         }
         // Closed signals must be reported; an error is returned only if none closed.
@@ -585,7 +637,7 @@ const WORTH_A_THREAD: usize = 500;
 
 fn recorded(verdict: Verdict) -> Result<bool> {
     match verdict {
-        Verdict::Recorded | Verdict::Known | Verdict::Closed(_) => Ok(true),
+        Verdict::Recorded | Verdict::Known | Verdict::Changed(_) | Verdict::Closed(_) => Ok(true),
         Verdict::NotOpen => Ok(false),
         Verdict::Refused(error) => Err(error),
     }

@@ -8,9 +8,9 @@
 //! readers see it as one more key. A line without it was written by the former system, and is accepted as it is.
 
 use super::canonical::{self, CanonicalLine};
-use domain::barrier::{Direction, Levels, Outcome};
+use domain::barrier::{Direction, Levels, Outcome, Trade};
 use domain::error::{Error, Result};
-use domain::signal::{Closing, Record, SignalKey};
+use domain::signal::{Closing, Excursion, Record, SignalKey};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time;
 use domain::time::Tz;
@@ -20,7 +20,7 @@ use std::borrow::Cow;
 
 /// The longest line of an open signal, in bytes.
 const MAX_OPEN_BYTES: usize = 1 << 20;
-/// The most that a closing adds: four keys, two numbers, a time.
+/// The most that a closing adds: six keys, four numbers, a time.
 const CLOSING_BYTES: usize = 256;
 /// The longest line written or read. Every recorded signal still fits when it is closed.
 pub const MAX_LINE_BYTES: usize = MAX_OPEN_BYTES + CLOSING_BYTES;
@@ -76,6 +76,10 @@ struct End {
     exit_price: Option<f64>,
     profit_loss_percent: f64,
     closed_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mfe_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mae_percent: Option<f64>,
 }
 
 /// Adds a closing to the line of an open signal that [`canonical`] can read. The result equals what [`encode`] writes for the
@@ -88,6 +92,8 @@ pub fn with_closing(line: &[u8], closing: &Closing) -> Result<Option<Vec<u8>>> {
         exit_price: closing.exit_price,
         profit_loss_percent: closing.profit_percent,
         closed_at: time::format_iso(closing.closed_ms),
+        mfe_percent: closing.excursion.map(|Excursion { best_percent, .. }| best_percent),
+        mae_percent: closing.excursion.map(|Excursion { worst_percent, .. }| worst_percent),
     };
     let mut closed = Vec::with_capacity(line.len() + CLOSING_BYTES);
     closed.extend_from_slice(body);
@@ -200,6 +206,8 @@ pub struct Facts<'a> {
     pub strategy: Option<Cow<'a, str>>,
     /// Whether it was traded.
     pub taken: bool,
+    /// Where it stands, if it is a managed signal.
+    pub trade: Option<Box<Trade>>,
 }
 
 impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
@@ -219,14 +227,27 @@ impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
         } = line;
         let (key, symbol) = (SignalKey::of(id), Cow::Borrowed(symbol));
         let strategy = strategy.map(Cow::Borrowed);
-        Self { key, symbol, timeframe, direction, confidence, timestamp_ms, levels, closing, strategy, taken }
+        Self {
+            key,
+            symbol,
+            timeframe,
+            direction,
+            confidence,
+            timestamp_ms,
+            levels,
+            closing,
+            strategy,
+            taken,
+            trade: None,
+        }
     }
 }
 
 impl Facts<'_> {
     /// The same, borrowed.
     pub fn borrowed(&self) -> Facts<'_> {
-        Facts { symbol: Cow::Borrowed(&self.symbol), strategy: self.strategy.as_deref().map(Cow::Borrowed), ..*self }
+        let (symbol, strategy) = (Cow::Borrowed(&*self.symbol), self.strategy.as_deref().map(Cow::Borrowed));
+        Facts { symbol, strategy, trade: self.trade.clone(), ..*self }
     }
 
     /// The same, independent of the line.
@@ -249,6 +270,7 @@ impl Facts<'_> {
             closing: record.closing,
             strategy: signal.strategy.clone().map(Cow::Owned),
             taken: signal.taken,
+            trade: record.trade().map(Box::new),
         }
     }
 }
@@ -350,8 +372,13 @@ pub(super) mod tests {
     }
 
     fn lines() -> Vec<Vec<u8>> {
-        let closing =
-            Closing { outcome: Outcome::StoppedOut, exit_price: Some(94.9), profit_percent: -5.1, closed_ms: T0 + 1 };
+        let closing = Closing {
+            outcome: Outcome::StoppedOut,
+            exit_price: Some(94.9),
+            profit_percent: -5.1,
+            closed_ms: T0 + 1,
+            excursion: None,
+        };
         [None, Some(closing)]
             .map(|closing| {
                 let mut line = encode(&Record { closing, ..buy("s1").into() }).unwrap();

@@ -1,9 +1,9 @@
 //! A closing that a caller reports, and whether it is valid.
 
 use super::{check_price, check_time};
-use domain::barrier::{Levels, Outcome};
+use domain::barrier::{Event, ExitCause, Levels, Outcome, Trade, What};
 use domain::error::{Error, Result};
-use domain::signal::{Claim, Closing, ENDS, Update};
+use domain::signal::{Cancellation, Change, Claim, Closing, ENDS, Reduction, Update};
 use domain::time::{CLOCK_TOLERANCE_MS, format_iso};
 
 /// A caller's request to close a signal.
@@ -13,6 +13,8 @@ pub struct CloseRequest {
     pub id: String,
     /// How it ended.
     pub claim: Claim,
+    /// The part that was closed, in percent of the whole position; all that is open if `None`.
+    pub share: Option<f64>,
     /// When it ended, UTC epoch ms; `None` for `now_ms`.
     pub closed_ms: Option<i64>,
     /// The current time, UTC epoch ms.
@@ -22,14 +24,14 @@ pub struct CloseRequest {
 impl CloseRequest {
     /// The request for an update received now.
     pub fn new(update: Update, now_ms: i64) -> Self {
-        let Update { id, claim, closed_ms } = update;
-        Self { id, claim, closed_ms, now_ms }
+        let Update { id, claim, share, closed_ms } = update;
+        Self { id, claim, share, closed_ms, now_ms }
     }
 
     /// The checks that do not need the signal.
     pub(super) fn check(&self) -> Result<()> {
         let Claim { outcome, exit_price, profit_percent } = self.claim;
-        if outcome == Outcome::Active {
+        if outcome == Outcome::Active && self.share.is_none() {
             return Err(Error::argument("outcome", ENDS, "ACTIVE"));
         }
         if let Some(price) = exit_price {
@@ -43,6 +45,71 @@ impl CloseRequest {
             return Err(Error::argument("closedAt", "must not lie in the future", value));
         }
         check_time(self.now_ms)
+    }
+
+    /// Whether it closes only a part, so that the signal becomes a managed one.
+    pub(super) fn is_partial(&self) -> bool {
+        self.share.is_some()
+    }
+
+    /// The events of a managed signal that this request is, and the outcome that the caller named if it closes all.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the contradiction.
+    pub(super) fn events(&self, trade: &Trade, costs_percent: f64) -> Result<(Vec<Event>, Option<Outcome>)> {
+        let Claim { outcome, exit_price, .. } = self.claim;
+        let is_pending = trade.entered_ms().is_none();
+        match outcome {
+            Outcome::Cancelled => {
+                let change = Change::Cancel(Cancellation { at_ms: self.closed_ms, ..Cancellation::default() });
+                return Ok((vec![change.event(trade, self.now_ms)?], None));
+            }
+            _ if is_pending => {
+                let problem = "must be CANCELLED for a signal that still waits for its entry";
+                return Err(Error::argument("outcome", problem, outcome.as_str()));
+            }
+            _ => {}
+        }
+        let share = self.share.unwrap_or(trade.left());
+        let price = self.price(trade)?;
+        // Checks the part and the time.
+        let reduced = Change::Reduce(Reduction { share, price, at_ms: self.closed_ms }).event(trade, self.now_ms)?;
+        if share < trade.left() {
+            return Ok((vec![reduced], None));
+        }
+        let cause = if outcome == Outcome::Unknown { ExitCause::Unknown } else { ExitCause::Hand };
+        let exit = Event { at: reduced.at, what: What::Exit { price, share: trade.left(), cause } };
+        if matches!(outcome, Outcome::Unknown | Outcome::Active) {
+            return Ok((vec![exit], None));
+        }
+        let mut after = trade.clone();
+        after.apply(&exit);
+        let whole = Claim {
+            outcome,
+            exit_price: after.mean_exit().or(exit_price),
+            profit_percent: Some(after.profit_percent()),
+        };
+        let closing = whole.closing(trade.levels(), exit.at).map_err(Error::into_argument)?;
+        // A profit that the caller gives is that of the whole signal.
+        let claimed =
+            Closing { profit_percent: self.claim.profit_percent.unwrap_or(closing.profit_percent), ..closing };
+        claimed.check(trade.levels(), costs_percent).map_err(Error::into_argument)?;
+        Ok((vec![exit], Some(outcome)))
+    }
+
+    /// The price at which a part of a managed signal was closed.
+    fn price(&self, trade: &Trade) -> Result<f64> {
+        let Claim { outcome, exit_price, profit_percent } = self.claim;
+        let levels = trade.levels();
+        if outcome == Outcome::Unknown {
+            return Ok(levels.entry);
+        }
+        // Of a signal that was closed in parts, a profit does not say the price of the last part.
+        let of_profit = profit_percent.filter(|_| trade.left() == 100.0 && self.share.is_none());
+        let of_profit = of_profit.map(|profit| levels.entry * (1.0 + levels.direction.sign() * profit / 100.0));
+        exit_price.or(of_profit).or(levels.level_of(outcome)).ok_or_else(|| {
+            Error::argument("exitPrice", "must be given: without it the profit of this part is unknown", "nothing")
+        })
     }
 
     /// The closing of a signal with these levels; `costs_percent` are the costs of a round trip.

@@ -1,6 +1,6 @@
 //! The open signals by slot.
 
-use domain::barrier::{Direction, Levels};
+use domain::barrier::{Direction, Levels, Trade, Triggers};
 use domain::signal::SignalKey;
 use domain::symbol::Timeframe;
 
@@ -8,21 +8,26 @@ use domain::symbol::Timeframe;
 pub type Slot = u32;
 
 /// What memory keeps of an open signal: what a price needs to close it, and a key to find the rest.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OpenSignal {
     /// The key for [`super::FeedbackStore::id_of`].
     pub key: SignalKey,
     /// Its timeframe.
     pub timeframe: Timeframe,
-    /// The levels that close it.
+    /// The levels with which it was recorded.
     pub levels: Levels,
+    /// Where it stands, if it is a managed signal.
+    pub trade: Option<Box<Trade>>,
 }
 
 /// An open signal.
 pub struct Open {
     pub slot: Slot,
     pub key: SignalKey,
+    /// The levels with which it was recorded. They decide for a plain signal.
     pub levels: Levels,
+    /// `None` for a plain signal.
+    pub managed: Option<Box<Managed>>,
     /// The number of its symbol.
     pub symbol: usize,
     /// Whether it was traded, not only tracked.
@@ -30,6 +35,71 @@ pub struct Open {
     /// Whether it is in its symbol's book. It is not until a price of the symbol arrives, and not while a closing is on its way
     /// to the log.
     pub filed: bool,
+}
+
+impl Open {
+    /// Where a book has it.
+    pub fn filing(&self) -> Filing {
+        match &self.managed {
+            Some(managed) => managed.filing,
+            None => Filing::of_levels(&self.levels),
+        }
+    }
+}
+
+/// An open signal that is entered later, has several targets or a stop that moves, or was changed.
+pub struct Managed {
+    /// Where it stands, with all events that prices have caused. They may still be on their way to the log.
+    pub trade: Trade,
+    /// Where it stands by the log.
+    pub stored: Trade,
+    /// Where its book has it.
+    pub filing: Filing,
+}
+
+impl Managed {
+    /// A signal as the log has it.
+    pub fn new(trade: &Trade) -> Self {
+        Self { filing: Filing::of_trade(trade), trade: trade.clone(), stored: trade.clone() }
+    }
+}
+
+/// Where a book has an open signal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Filing {
+    /// No earlier price concerns it, UTC epoch ms.
+    pub since_ms: i64,
+    /// What concerns it.
+    pub triggers: Triggers,
+}
+
+impl Filing {
+    /// Of a plain signal.
+    pub fn of_levels(levels: &Levels) -> Self {
+        let (fall, rise) = match levels.direction {
+            Direction::Buy => (levels.stop_loss, levels.take_profit),
+            Direction::Sell => (levels.take_profit, levels.stop_loss),
+        };
+        Self { since_ms: levels.since_ms, triggers: Triggers { fall, rise, due_ms: levels.expires_ms } }
+    }
+
+    /// Of a managed signal. A new best price concerns it while its stop trails.
+    pub fn of_trade(trade: &Trade) -> Self {
+        let mut triggers = trade.triggers();
+        if let Some(trailing) = trade.trailing() {
+            match trailing.direction {
+                Direction::Buy => {
+                    let next = trailing.best.next_up().max(trailing.from);
+                    triggers.rise = Some(triggers.rise.map_or(next, |rise| rise.min(next)));
+                }
+                Direction::Sell => {
+                    let next = trailing.best.next_down().min(trailing.from);
+                    triggers.fall = Some(triggers.fall.map_or(next, |fall| fall.max(next)));
+                }
+            }
+        }
+        Self { since_ms: trade.levels().since_ms, triggers }
+    }
 }
 
 /// The open signals by slot. Slots count from 0, so no hashing is needed; reading a log spends most of its time on lookups in

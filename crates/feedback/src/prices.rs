@@ -1,13 +1,15 @@
 //! Prices and candles: finding the signals that they close, and closing them.
 
 use super::ignored::IgnoredPrices;
-use super::index::{Hit, When};
+use super::index::{Effect, Hit, When};
 use super::journal::Asked;
 use super::state::State;
 use super::writer::Change;
 use super::{ClosedSignal, FeedbackStore, Pending, check_price, check_time};
+use domain::barrier::Event;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
+use domain::signal::SignalKey;
 use domain::symbol::Symbol;
 use domain::time::MIN_MILLIS;
 use std::collections::BTreeMap;
@@ -125,6 +127,22 @@ impl FeedbackStore {
             }
         })?;
         pending.closed().await
+    }
+
+    /// Stores events that candles made of a managed signal, if it has exactly `after` events so far, and returns it if they closed
+    /// it. Writing begins at once, even if the future is not polled.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Closed`].
+    pub fn happen(
+        &self,
+        key: SignalKey,
+        after: usize,
+        events: Vec<Event>,
+    ) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
+        let hit = Hit { key, effect: Effect::Happens { after, events } };
+        let sent = self.send(vec![Change::Hit(hit)]);
+        async move { sent?.closed().await }
     }
 
     /// Finds the signals that prices hit, and queues their closings in one step. A hit signal is hidden from further prices until

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The last byte is the version of the encoding and of its content, including [`SignalKey`].
-const MAGIC: &[u8; 8] = b"SLINDEX\x03";
+const MAGIC: &[u8; 8] = b"SLINDEX\x04";
 
 /// A beginning of the log, and the state that follows from it.
 #[derive(Default, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub struct OpenRow {
     pub stop_loss: Option<f64>,
     pub take_profit: Option<f64>,
     pub expires_ms: Option<i64>,
+    /// Where it stands, as JSON, if it is a managed signal.
+    pub trade: Option<String>,
 }
 
 impl Row {

@@ -6,7 +6,7 @@ use super::line::{self, Facts, Reason};
 use super::open::{OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Groups, Member, Stats, StatsFilter};
-use domain::barrier::{Direction, Levels, Outcome};
+use domain::barrier::{Direction, Levels, Outcome, Trade};
 use domain::signal::Ended;
 use domain::signal::{Closing, is_strategy};
 use domain::signal::{SignalKey, SignalKeyHasher};
@@ -188,7 +188,9 @@ impl State {
         match (facts.levels, &facts.closing) {
             (None, _) => self.holds.push(slot),
             (Some(_), Some(closing)) => self.close(slot, closing, place),
-            (Some(levels), None) => self.index.add(slot, facts.key, symbol as usize, levels, facts.taken),
+            (Some(levels), None) => {
+                self.index.add(slot, facts.key, symbol as usize, levels, facts.taken, facts.trade.clone());
+            }
         }
         Ok(())
     }
@@ -219,6 +221,11 @@ impl State {
             (None, Outcome::Active) if self.index.levels(slot) != facts.levels.as_ref() => {
                 Applied::Contradiction("the signal was recorded before with other levels".to_owned())
             }
+            // The line with more events stands for the whole record.
+            (None, Outcome::Active) if facts.trade.as_deref().is_some_and(|trade| self.index.advance(slot, trade)) => {
+                self.move_to(slot, place);
+                Applied::Changed
+            }
             _ => Applied::Known,
         }
     }
@@ -227,14 +234,19 @@ impl State {
         let last = self.closed.last().map(|last| (self.entry(*last).closed_ms, *last));
         self.disordered |= last.is_some_and(|last| last > (closing.closed_ms, slot));
         self.closed.push(slot);
+        self.move_to(slot, place);
         let entry = &mut self.entries[slot as usize];
-        self.needed_bytes = self.needed_bytes - u64::from(entry.len) + u64::from(place.len);
-        entry.offset = place.offset;
-        entry.len = place.len;
         entry.outcome = closing.outcome;
         entry.profit_percent = closing.profit_percent;
         entry.closed_ms = closing.closed_ms;
         self.days.get_mut().remove(&closing.closed_ms.div_euclid(DAY_MS));
+    }
+
+    /// The line at `place` now has the whole record.
+    fn move_to(&mut self, slot: Slot, place: Place) {
+        let entry = &mut self.entries[slot as usize];
+        self.needed_bytes = self.needed_bytes - u64::from(entry.len) + u64::from(place.len);
+        (entry.offset, entry.len) = (place.offset, place.len);
     }
 
     /// The number of a symbol, assigned on first use.
@@ -363,7 +375,8 @@ impl State {
         let open = self.index.slots(None).into_iter().filter_map(|slot| {
             let levels = self.index.levels(slot)?;
             let (stop_loss, take_profit) = (levels.stop_loss, levels.take_profit);
-            Some(OpenRow { slot, entry: levels.entry, stop_loss, take_profit, expires_ms: levels.expires_ms })
+            let trade = self.index.stored_trade(slot).and_then(|trade| serde_json::to_string(trade).ok());
+            Some(OpenRow { slot, entry: levels.entry, stop_loss, take_profit, expires_ms: levels.expires_ms, trade })
         });
         Snapshot {
             open: open.collect(),
@@ -429,7 +442,11 @@ impl State {
                 since_ms: row.timestamp_ms,
                 expires_ms: open.expires_ms,
             };
-            state.index.add(open.slot, row.key(), row.symbol as usize, levels, row.taken);
+            let trade: Option<Box<Trade>> = match &open.trade {
+                Some(text) => Some(serde_json::from_str(text).ok()?),
+                None => None,
+            };
+            state.index.add(open.slot, row.key(), row.symbol as usize, levels, row.taken, trade);
         }
         (state.ids.len() == state.entries.len()).then_some(state)
     }
@@ -488,7 +505,8 @@ impl State {
         let mut groups: Vec<Vec<OpenSignal>> = vec![Vec::new(); self.symbols.len()];
         for open in self.index.open() {
             let timeframe = self.entry(open.slot).timeframe;
-            groups[open.symbol].push(OpenSignal { key: open.key, timeframe, levels: open.levels });
+            let trade = open.managed.as_ref().map(|managed| Box::new(managed.trade.clone()));
+            groups[open.symbol].push(OpenSignal { key: open.key, timeframe, levels: open.levels, trade });
         }
         let named = self.symbols.iter().cloned().zip(groups);
         named.filter(|(_, open)| !open.is_empty()).collect()

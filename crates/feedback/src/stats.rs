@@ -197,7 +197,7 @@ impl Summary {
                 self.unknown += 1;
                 return;
             }
-            Outcome::Active => return,
+            Outcome::Active | Outcome::Cancelled => return,
         }
         // A log may contain any number.
         let profit = profit.clamp(-MOST_PERCENT, MOST_PERCENT);

@@ -2,15 +2,15 @@
 //! in one write and one sync. So a hundred callers share one sync.
 
 use super::compact::{self, Compaction};
-use super::index::Hit;
+use super::index::{Effect, Hit};
 use super::journal::{Asked, Journal, Turns};
 use super::line::{self, Facts};
 use super::manual_close::CloseRequest;
 use super::prefetch::Prefetched;
-use super::{ClosedSignal, StoreOptions};
-use domain::barrier::Levels;
+use super::{ChangedSignal, ClosedSignal, Listener, StoreOptions};
+use domain::barrier::{Event, Levels, Outcome, Status, Terms, Trade};
 use domain::error::{self, Error, Result};
-use domain::signal::{Closing, Record};
+use domain::signal::{Closing, Costs, Record};
 use domain::signal::{SignalKey, SignalKeyHasher};
 use domain::time::Tz;
 use std::borrow::Cow;
@@ -36,10 +36,22 @@ pub enum Change {
     Record(NewLine),
     /// A line of another log. It may close a signal that the store knows.
     Import(NewLine),
-    /// A price hit a signal.
+    /// A price did something to a signal.
     Hit(Hit),
+    /// A caller changes an open signal.
+    Alter(Alteration),
     /// A caller closes a signal.
     Close(CloseRequest),
+}
+
+/// A caller's change of an open signal.
+pub struct Alteration {
+    /// The signal's id.
+    pub id: String,
+    /// What changes.
+    pub change: domain::signal::Change,
+    /// The current time, UTC epoch ms.
+    pub now_ms: i64,
 }
 
 impl Change {
@@ -55,7 +67,7 @@ impl Change {
     fn bytes(&self) -> usize {
         match self {
             Self::Record(line) | Self::Import(line) => line.range.len(),
-            Self::Hit(_) | Self::Close(_) => 512,
+            Self::Hit(_) | Self::Close(_) | Self::Alter(_) => 512,
         }
     }
 }
@@ -125,6 +137,8 @@ pub enum Verdict {
     Known,
     /// A signal was closed.
     Closed(Box<ClosedSignal>),
+    /// Something else happened to a managed signal.
+    Changed(Box<ChangedSignal>),
     /// There is no such open signal.
     NotOpen,
     /// It contradicts the log, or the line that it depends on cannot be read.
@@ -154,8 +168,10 @@ pub struct Writer {
     journal: Arc<dyn Journal>,
     turns: Box<dyn Turns>,
     zone: Tz,
-    /// Costs of a round trip, in percent.
-    costs_percent: f64,
+    /// Costs of signals that state none.
+    costs: Costs,
+    /// Receives the events of managed signals.
+    listener: Arc<Listener>,
     /// When the first call of the current batch was made.
     asked: Asked,
     /// The emptied buffer of the previous batch.
@@ -209,9 +225,14 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
 
 impl Writer {
     /// The writer of a journal; call [`Self::run`] to work.
-    pub fn new(journal: Arc<dyn Journal>, turns: Box<dyn Turns>, options: &StoreOptions) -> Self {
-        let (zone, costs_percent) = (options.timezone, options.fee_bps / 100.0);
-        Self { journal, turns, zone, costs_percent, asked: Asked::now(), room: Vec::new() }
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        turns: Box<dyn Turns>,
+        options: &StoreOptions,
+        listener: Arc<Listener>,
+    ) -> Self {
+        let StoreOptions { timezone: zone, costs, .. } = *options;
+        Self { journal, turns, zone, costs, listener, asked: Asked::now(), room: Vec::new() }
     }
 
     /// Works until the last sender is gone and the queue is empty.
@@ -244,17 +265,11 @@ impl Writer {
     fn serve(&mut self, batch: Vec<Changes>) {
         self.asked = batch.iter().map(|job| job.asked).min().unwrap_or_else(Asked::now);
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.changes, job.reply)).unzip();
-        let hits: Vec<SignalKey> = changes.iter().flatten().filter_map(Change::hit).collect();
         let result = error::guard(|| self.commit(&changes));
         self.turns.end();
-        // Signals that were hit but not closed become findable again. Closed ones are gone from the index.
-        if !hits.is_empty() {
-            let mut state = self.journal.state_mut();
-            for key in hits {
-                if let Some(slot) = state.slot(key) {
-                    state.index.put_back(slot);
-                }
-            }
+        self.put_back(&changes, result.as_deref().ok());
+        if let Ok(verdicts) = &result {
+            self.tell(verdicts);
         }
         // An error means that the caller no longer waits.
         match result {
@@ -264,6 +279,40 @@ impl Writer {
             Err(error) => replies.into_iter().for_each(|reply| {
                 let _ = reply.send(Err(error.clone()));
             }),
+        }
+    }
+
+    /// Signals that a price hit become findable again if that was not stored. Closed ones are gone from the index.
+    fn put_back(&self, changes: &[Vec<Change>], verdicts: Option<&[Vec<Verdict>]>) {
+        let is_stored = |job: usize, at: usize| {
+            let verdict = verdicts.and_then(|verdicts| verdicts.get(job)?.get(at));
+            matches!(verdict, Some(Verdict::Closed(_) | Verdict::Changed(_)))
+        };
+        let changes = changes.iter().enumerate().flat_map(|(job, all)| {
+            all.iter().enumerate().filter(move |(at, _)| !is_stored(job, *at)).map(|(_, change)| change)
+        });
+        let hits: Vec<SignalKey> = changes.filter_map(Change::hit).collect();
+        if hits.is_empty() {
+            return;
+        }
+        let mut state = self.journal.state_mut();
+        for key in hits {
+            if let Some(slot) = state.slot(key) {
+                state.index.put_back(slot);
+            }
+        }
+    }
+
+    /// Tells the listener what was stored.
+    fn tell(&self, verdicts: &[Vec<Verdict>]) {
+        let changed = verdicts.iter().flatten().filter_map(|verdict| match verdict {
+            Verdict::Changed(changed) => Some(changed),
+            _ => None,
+        });
+        for changed in changed {
+            if let Some(listener) = &*self.listener.read() {
+                listener((**changed).clone());
+            }
         }
     }
 
@@ -298,8 +347,8 @@ impl Writer {
                 Change::Hit(hit) => Some((state.entry(open(hit.key)?).place(), hit.key)),
                 _ if !source.is_far() => None,
                 Change::Record(line) | Change::Import(line) => Some((state.place(line.facts.key)?, line.facts.key)),
-                Change::Close(request) => {
-                    let key = SignalKey::of(&request.id);
+                Change::Close(CloseRequest { id, .. }) | Change::Alter(Alteration { id, .. }) => {
+                    let key = SignalKey::of(id);
                     Some((state.entry(open(key)?).place(), key))
                 }
             };
@@ -318,18 +367,92 @@ impl Writer {
         match change {
             Change::Record(line) => self.record(line, batch),
             Change::Import(line) => self.import(line, batch),
-            Change::Hit(hit) => self.close(hit.key, None, batch, |_| {
-                Ok(Closing {
-                    outcome: hit.exit.outcome,
-                    exit_price: Some(hit.exit.price),
-                    profit_percent: hit.profit_percent,
-                    closed_ms: hit.exit.time_ms,
+            Change::Hit(Hit { key, effect: Effect::Closes { exit, profit_percent }, .. }) => {
+                self.close(*key, None, batch, |_| {
+                    Ok(Closing {
+                        outcome: exit.outcome,
+                        exit_price: Some(exit.price),
+                        profit_percent: *profit_percent,
+                        closed_ms: exit.time_ms,
+                        excursion: None,
+                    })
                 })
-            }),
-            Change::Close(request) => self.close(SignalKey::of(&request.id), Some(&request.id), batch, |levels| {
-                request.closing(levels, self.costs_percent)
-            }),
+            }
+            // If the log has other events by now, they did not follow from what this process knew.
+            Change::Hit(Hit { key, effect: Effect::Happens { after, events }, .. }) => {
+                self.advance(*key, None, batch, |trade| match trade.events() == *after {
+                    true => Ok((events.clone(), None)),
+                    false => Ok((Vec::new(), None)),
+                })
+            }
+            Change::Close(request) => self.close_by_hand(request, batch),
+            Change::Alter(Alteration { id, change, now_ms }) => {
+                self.advance(SignalKey::of(id), Some(id), batch, |trade| {
+                    Ok((vec![change.event(trade, *now_ms)?], None))
+                })
+            }
         }
+    }
+
+    fn close_by_hand(&self, request: &CloseRequest, batch: &mut WriteBatch<'_>) -> Result<Verdict> {
+        let (key, costs_percent) = (SignalKey::of(&request.id), self.costs.fee_bps / 100.0);
+        let is_managed = request.is_partial() || self.find_managed(key, batch)?;
+        if is_managed {
+            return self.advance(key, Some(&request.id), batch, |trade| request.events(trade, costs_percent));
+        }
+        self.close(key, Some(&request.id), batch, |levels| request.closing(levels, costs_percent))
+    }
+
+    /// Whether an open signal is a managed one.
+    fn find_managed(&self, key: SignalKey, batch: &WriteBatch<'_>) -> Result<bool> {
+        if let Some((facts, _)) = batch.newest(key) {
+            return Ok(facts.trade.is_some());
+        }
+        let state = self.journal.state();
+        Ok(state.slot(key).is_some_and(|slot| state.index.stored_trade(slot).is_some()))
+    }
+
+    /// Adds events to an open signal, and closes it if they end it. `next` gives them for where the signal stands, and the outcome
+    /// if the caller named one; none mean that nothing happens.
+    fn advance(
+        &self,
+        key: SignalKey,
+        id: Option<&str>,
+        batch: &mut WriteBatch<'_>,
+        next: impl Fn(&Trade) -> Result<(Vec<Event>, Option<Outcome>)>,
+    ) -> Result<Verdict> {
+        let Some(mut record) = self.find(key, batch)? else { return Ok(Verdict::NotOpen) };
+        let other = id.is_some_and(|id| id != record.signal.id);
+        let Some(levels) = record.signal.levels().filter(|_| !other && record.closing.is_none()) else {
+            return Ok(Verdict::NotOpen);
+        };
+        let mut trade = record.trade().unwrap_or_else(|| Trade::new(levels, &Terms::default()));
+        let (events, outcome) = next(&trade)?;
+        if events.is_empty() {
+            return Ok(Verdict::NotOpen);
+        }
+        events.iter().for_each(|event| trade.apply(event));
+        record.history.extend(events.iter().cloned());
+        record.closing =
+            trade.closing().map(|closing| Closing { outcome: outcome.unwrap_or(closing.outcome), ..closing });
+        let line = line::encode(&record)?;
+        batch.add(Facts::of(&record), &line);
+        if trade.status() == Status::Closed
+            && let Some(closed) = ClosedSignal::of(&record, &self.costs)
+        {
+            return Ok(Verdict::Closed(Box::new(closed)));
+        }
+        let Record { signal, .. } = record;
+        Ok(Verdict::Changed(Box::new(ChangedSignal {
+            id: signal.id,
+            symbol: signal.symbol,
+            timeframe: signal.timeframe,
+            direction: levels.direction,
+            strategy: signal.strategy,
+            taken: signal.taken,
+            status: trade.status(),
+            events,
+        })))
     }
 
     fn record<'a>(&self, line: &'a NewLine, batch: &mut WriteBatch<'a>) -> Result<Verdict> {
@@ -355,9 +478,8 @@ impl Writer {
     }
 
     fn import<'a>(&self, line: &'a NewLine, batch: &mut WriteBatch<'a>) -> Result<Verdict> {
-        let (Some(before), Some(closing)) = (self.find(line.facts.key, batch)?, line.facts.closing) else {
-            return self.record(line, batch);
-        };
+        let Some(before) = self.find(line.facts.key, batch)? else { return self.record(line, batch) };
+        let Some(closing) = line.facts.closing else { return self.import_events(line, &before, batch) };
         let mut read = self.read_back(line)?;
         let (old, new) = (&before.signal, &read.signal);
         // Closing lines of the former system lack keys of the first line; what the price index uses must agree.
@@ -367,8 +489,8 @@ impl Writer {
         }
         match before.closing {
             None => {
-                let closed = ClosedSignal::new(new, &closing);
                 read.keep(&before);
+                let Some(closed) = ClosedSignal::of(&read, &self.costs) else { return Ok(Verdict::NotOpen) };
                 batch.add(Facts::of(&read), &line::encode(&read)?);
                 Ok(Verdict::Closed(Box::new(closed)))
             }
@@ -378,6 +500,17 @@ impl Writer {
             }
             Some(_) => Err(Error::SignalConflict { id: read.signal.id, field: "outcome" }),
         }
+    }
+
+    /// An open line of another log, of a signal that is stored. It may tell of more events.
+    fn import_events<'a>(&self, line: &'a NewLine, before: &Record, batch: &mut WriteBatch<'a>) -> Result<Verdict> {
+        let read = self.read_back(line)?;
+        let is_longer = read.history.len() > before.history.len() && read.history.starts_with(&before.history);
+        if before.closing.is_some() || !is_longer || before.signal.first_difference(&read.signal).is_some() {
+            return self.record(line, batch);
+        }
+        let known = before.history.len();
+        self.advance(line.facts.key, None, batch, |_| Ok((read.history[known..].to_vec(), None)))
     }
 
     fn read_back(&self, line: &NewLine) -> Result<Record> {
@@ -408,7 +541,7 @@ impl Writer {
             }
             let closing = closing(&levels)?;
             if let Some(spliced) = line::with_closing(&line, &closing)? {
-                let closed = ClosedSignal::of_canonical(&canonical, &levels, &closing)?;
+                let closed = ClosedSignal::of_canonical(&canonical, &levels, &closing, &self.costs)?;
                 let facts = Facts::from(canonical).into_owned();
                 batch.add(Facts { closing: Some(closing), ..facts }, &spliced);
                 return Ok(Verdict::Closed(Box::new(closed)));
@@ -421,8 +554,8 @@ impl Writer {
         };
         let closing = closing(&levels)?;
         record.closing = Some(closing);
+        let Some(closed) = ClosedSignal::of(&record, &self.costs) else { return Ok(Verdict::NotOpen) };
         let line = line::encode(&record)?;
-        let closed = ClosedSignal::new(&record.signal, &closing);
         batch.add(Facts::of(&record), &line);
         Ok(Verdict::Closed(Box::new(closed)))
     }

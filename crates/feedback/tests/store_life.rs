@@ -2,7 +2,7 @@
 
 use domain::barrier::Outcome;
 use domain::candle::Candle;
-use domain::signal::{Claim, Closing, Record, Said, Signal};
+use domain::signal::{Claim, Closing, Costs, Record, Said, Signal};
 use domain::symbol::Symbol;
 use feedback::{CloseRequest, FeedbackStore, IgnoredPrices, StatsFilter, StoreOptions, Tick};
 use proptest::prelude::*;
@@ -105,7 +105,7 @@ async fn a_closing_that_cannot_be_is_refused(home: Home) {
 /// A take profit at a given time.
 fn request(id: &str, closed_ms: i64) -> CloseRequest {
     let claim = Claim { outcome: Outcome::TookProfit, exit_price: Some(110.5), profit_percent: None };
-    CloseRequest { id: id.to_owned(), claim, closed_ms: Some(closed_ms), now_ms: T0 + 365 * 24 * HOUR }
+    CloseRequest { id: id.to_owned(), claim, share: None, closed_ms: Some(closed_ms), now_ms: T0 + 365 * 24 * HOUR }
 }
 
 async fn a_closing_has_its_own_time(home: Home) {
@@ -130,8 +130,9 @@ async fn a_closing_has_its_own_time(home: Home) {
 
 async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
     let store = home.open();
-    let closing =
-        |outcome, profit_percent, closed_ms| Some(Closing { outcome, exit_price: None, profit_percent, closed_ms });
+    let closing = |outcome, profit_percent, closed_ms| {
+        Some(Closing { outcome, exit_price: None, profit_percent, closed_ms, excursion: None })
+    };
     let won = Record { closing: closing(Outcome::TookProfit, 10.0, T0 + HOUR), ..buy("won").into() };
     let lost = Record { closing: closing(Outcome::StoppedOut, -5.0, T0 + 2 * HOUR), ..buy("lost").into() };
     // One is known as open; another appears twice in a batch, first open.
@@ -377,7 +378,7 @@ async fn what_ended_unseen_is_neither_a_success_nor_a_failure(home: Home) {
 }
 
 async fn figures_count_what_closed_in_the_period(home: Home) {
-    let options = StoreOptions { fee_bps: 50.0, ..StoreOptions::default() };
+    let options = StoreOptions { costs: Costs { fee_bps: 50.0, ..Costs::default() }, ..StoreOptions::default() };
     let store = home.open_with(options);
     const DAY: i64 = 24 * HOUR;
     let mut signals: Vec<_> =

@@ -3,6 +3,14 @@
 //! This is the only place that decides it. `shouldCloseSignal`, live prices, training labels and replay all call it.
 //! Source: the triple-barrier method, López de Prado, *Advances in Financial Machine Learning*, 2018, chapter 3.
 
+mod event;
+mod terms;
+mod trade;
+
+pub use event::{CancelCause, Event, ExitCause, StopMove, What};
+pub use terms::{EntryKind, MAX_TARGETS, StopRules, StopStep, Target, Terms, Trail, TrailBy, Zone};
+pub use trade::{Status, Trade, Trailing, Triggers};
+
 use crate::calendar::Calendar;
 use crate::calendar::MAX_GAP_BARS;
 use crate::candle::Candle;
@@ -59,6 +67,8 @@ pub enum Outcome {
     Failure,
     /// It ended while no prices are known, so its result cannot be told. Neither a success nor a failure.
     Unknown,
+    /// It ended before it was entered. Neither a success nor a failure.
+    Cancelled,
 }
 
 impl Outcome {
@@ -71,19 +81,21 @@ impl Outcome {
             Self::Success => "SUCCESS",
             Self::Failure => "FAILURE",
             Self::Unknown => "UNKNOWN",
+            Self::Cancelled => "CANCELLED",
         }
     }
 
     /// Parses the name in JSON.
     pub fn named(text: &str) -> Option<Self> {
-        let all = [Self::Active, Self::TookProfit, Self::StoppedOut, Self::Success, Self::Failure, Self::Unknown];
+        use Outcome::{Active, Cancelled, Failure, StoppedOut, Success, TookProfit, Unknown};
+        let all = [Active, TookProfit, StoppedOut, Success, Failure, Unknown, Cancelled];
         all.into_iter().find(|outcome| outcome.as_str() == text)
     }
 
-    /// `Some(true)` for a success, `Some(false)` for a failure, `None` while active or unknown.
+    /// `Some(true)` for a success, `Some(false)` for a failure, `None` while active, if unknown or cancelled.
     pub fn succeeded(self) -> Option<bool> {
         match self {
-            Self::Active | Self::Unknown => None,
+            Self::Active | Self::Unknown | Self::Cancelled => None,
             Self::TookProfit | Self::Success => Some(true),
             Self::StoppedOut | Self::Failure => Some(false),
         }
@@ -141,7 +153,7 @@ fn has_saturday(from_ms: i64, until_ms: i64) -> bool {
 }
 
 /// The levels that close a signal.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Levels {
     /// Which way it bets.
     pub direction: Direction,
@@ -179,7 +191,7 @@ impl Levels {
         match outcome {
             Outcome::TookProfit => self.take_profit,
             Outcome::StoppedOut => self.stop_loss,
-            Outcome::Active | Outcome::Success | Outcome::Failure | Outcome::Unknown => None,
+            Outcome::Active | Outcome::Success | Outcome::Failure | Outcome::Unknown | Outcome::Cancelled => None,
         }
     }
 
@@ -222,9 +234,7 @@ impl Levels {
             return None;
         }
         if candle.open_ms < self.since_ms {
-            let is_told = known_ms > self.since_ms;
-            let is_early = self.since_ms - candle.open_ms <= candle_ms / ENTRY_PART;
-            if is_told || !is_early || self.beyond_stop(candle.open) || self.beyond_target(candle.open) {
+            if !self.counts_whole(known_ms, candle, candle_ms) {
                 return self.on_tick(candle.close, end_ms);
             }
         } else if let Some(exit) = self.on_tick(candle.open, candle.open_ms) {
@@ -241,6 +251,13 @@ impl Levels {
             return Some(Exit { outcome: Outcome::TookProfit, price, time_ms: end_ms });
         }
         self.on_tick(candle.close, end_ms)
+    }
+
+    /// Whether high and low of a candle that began before the signal count, see [`Self::on_candle`].
+    fn counts_whole(&self, known_ms: i64, candle: &Candle, candle_ms: i64) -> bool {
+        let is_told = known_ms > self.since_ms;
+        let is_early = self.since_ms - candle.open_ms <= candle_ms / ENTRY_PART;
+        !is_told && is_early && !self.beyond_stop(candle.open) && !self.beyond_target(candle.open)
     }
 
     /// [`Self::on_candle`] for the first candle after `known_ms`, the time up to which prices are known.

@@ -4,6 +4,7 @@ pub mod raw;
 pub mod span;
 
 use crate::error::Result;
+use crate::signal::Costs;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Tz;
 use raw::{Raw, read_object, within};
@@ -131,6 +132,10 @@ pub struct Config {
     pub trees: usize,
     /// Costs of a round trip (entry and exit) in basis points of the price. Default 10.
     pub fee_bps: f64,
+    /// What holding a position costs a day, in basis points of the entry price; negative where holding pays. Default 0.
+    pub funding_bps_per_day: f64,
+    /// The value of a position divided by its margin, for signals that state none. Default: none, so no profit on a margin is told.
+    pub leverage: Option<f64>,
     /// How sure `assess` must be that a signal earns more than it costs before it says to take it. 0.5 asks for a positive mean,
     /// 0.9 for nine chances in ten. Default 0.5.
     pub take_confidence: f64,
@@ -164,6 +169,8 @@ impl Default for Config {
             seed: 42,
             trees: 100,
             fee_bps: 10.0,
+            funding_bps_per_day: 0.0,
+            leverage: None,
             take_confidence: 0.5,
             kelly_fraction: 0.25,
             durability: Durability::default(),
@@ -191,6 +198,12 @@ impl Config {
         }
     }
 
+    /// The costs of signals that state none.
+    pub fn costs(&self) -> Costs {
+        let Self { fee_bps, funding_bps_per_day, leverage, .. } = *self;
+        Costs { fee_bps, funding_bps_per_day, leverage }
+    }
+
     /// Replaces the settings that `raw` has, in snake_case or camelCase. `file` names the source in errors and warnings.
     ///
     /// # Errors
@@ -213,6 +226,11 @@ impl Config {
         let trees = |v: &Value| v.as_u64().filter(|n| (10..=2000).contains(n)).map(|n| n as usize);
         raw.set(&["trees"], "must be a whole number, 10 to 2000", trees, &mut self.trees)?;
         raw.set(&["fee_bps"], "must be a number of basis points, 0 to 1000", within(0.0, 1000.0), &mut self.fee_bps)?;
+        let funding = &mut self.funding_bps_per_day;
+        let allowed = "must be a number of basis points, -10000 to 10000";
+        raw.set(&["funding_bps_per_day"], allowed, within(-1e4, 1e4), funding)?;
+        let leverage = |v: &Value| within(1.0, 1000.0)(v).map(Some);
+        raw.set(&["leverage"], "must be a number, 1 to 1000", leverage, &mut self.leverage)?;
         let confidence = &mut self.take_confidence;
         raw.set(&["take_confidence"], "must be a number, 0.5 to 0.99", within(0.5, 0.99), confidence)?;
         raw.set(&["kelly_fraction"], "must be a number, 0 to 1", within(0.0, 1.0), &mut self.kelly_fraction)?;

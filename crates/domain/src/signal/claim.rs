@@ -35,11 +35,11 @@ impl Claim {
             (None, Some(price)) => ("exitPrice", format!("{price} at entry {}", levels.entry)),
             (None, None) => ("outcome", outcome.as_str().to_owned()),
         };
-        if outcome == Outcome::Unknown {
-            // Logs store a profit of 0 for an unknown outcome.
+        if outcome.succeeded().is_none() {
+            // Logs store a profit of 0 for an outcome that is unknown or cancelled.
             return match (exit_price, profit_percent.filter(|profit| *profit != 0.0)) {
-                (None, None) => Ok(Closing { outcome, exit_price, profit_percent: 0.0, closed_ms }),
-                _ => wrong(field, "must be left out where the outcome is UNKNOWN", said),
+                (None, None) => Ok(Closing { outcome, exit_price, profit_percent: 0.0, closed_ms, excursion: None }),
+                _ => wrong(field, "must be left out where the outcome is UNKNOWN or CANCELLED", said),
             };
         }
         let profit = profit_percent.or(exit_price.or(levels.level_of(outcome)).map(|exit| levels.profit_percent(exit)));
@@ -57,11 +57,13 @@ impl Claim {
                 let problem = "must come with `exitPrice` or `profitLossPercent`: the signal has no such level";
                 wrong(field, problem, said)
             }
-            (Outcome::Success | Outcome::Failure | Outcome::Unknown | Outcome::Active, None) => {
+            (Outcome::Success | Outcome::Failure | Outcome::Unknown | Outcome::Cancelled | Outcome::Active, None) => {
                 let problem = "must come with `exitPrice` or `profitLossPercent`: without either the profit is unknown";
                 wrong(field, problem, said)
             }
-            (_, Some(profit_percent)) => Ok(Closing { outcome, exit_price, profit_percent, closed_ms }),
+            (_, Some(profit_percent)) => {
+                Ok(Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None })
+            }
         }
     }
 }
@@ -206,6 +208,7 @@ mod tests {
             exit_price: Some(100.0),
             profit_percent,
             closed_ms: 0,
+            excursion: None,
         };
         assert!(closing(-3.0).check(&levels, 0.1).is_err() && closing(-3.0).check(&levels, 3.0).is_ok());
     }

@@ -32,6 +32,21 @@ pub(super) enum Name {
     ExitPrice,
     ProfitPercent,
     ClosedAt,
+    MfePercent,
+    MaePercent,
+    EntryType,
+    EntryZone,
+    EntryExpiresAt,
+    TakeProfits,
+    StopRules,
+    Source,
+    Tags,
+    Leverage,
+    FeeBps,
+    FundingBpsPerDay,
+    Quantity,
+    Terms,
+    History,
 }
 
 impl Name {
@@ -57,15 +72,30 @@ impl Name {
             Self::ExitPrice => "exitPrice",
             Self::ProfitPercent => "profitLossPercent",
             Self::ClosedAt => "closedAt",
+            Self::MfePercent => "mfePercent",
+            Self::MaePercent => "maePercent",
+            Self::EntryType => "entryType",
+            Self::EntryZone => "entryZone",
+            Self::EntryExpiresAt => "entryExpiresAt",
+            Self::TakeProfits => "takeProfits",
+            Self::StopRules => "stopRules",
+            Self::Source => "source",
+            Self::Tags => "tags",
+            Self::Leverage => "leverage",
+            Self::FeeBps => "feeBps",
+            Self::FundingBpsPerDay => "fundingBpsPerDay",
+            Self::Quantity => "quantity",
+            Self::Terms => "managed_terms",
+            Self::History => "managed_history",
         }
     }
 }
 
 /// How many meanings there are.
-const NAMES: usize = Name::ClosedAt as usize + 1;
+const NAMES: usize = Name::History as usize + 1;
 
 /// The keys that mean something, in every spelling.
-const KEYS: [(&str, Name); 30] = [
+const KEYS: [(&str, Name); 54] = [
     ("signal_id", Name::Id),
     ("signalId", Name::Id),
     ("id", Name::Id),
@@ -96,10 +126,33 @@ const KEYS: [(&str, Name); 30] = [
     ("profitLossPercent", Name::ProfitPercent),
     ("closed_at", Name::ClosedAt),
     ("closedAt", Name::ClosedAt),
+    ("mfe_percent", Name::MfePercent),
+    ("mfePercent", Name::MfePercent),
+    ("mae_percent", Name::MaePercent),
+    ("maePercent", Name::MaePercent),
+    ("entry_type", Name::EntryType),
+    ("entryType", Name::EntryType),
+    ("entry_zone", Name::EntryZone),
+    ("entryZone", Name::EntryZone),
+    ("entry_expires_at", Name::EntryExpiresAt),
+    ("entryExpiresAt", Name::EntryExpiresAt),
+    ("take_profits", Name::TakeProfits),
+    ("takeProfits", Name::TakeProfits),
+    ("stop_rules", Name::StopRules),
+    ("stopRules", Name::StopRules),
+    ("source", Name::Source),
+    ("tags", Name::Tags),
+    ("leverage", Name::Leverage),
+    ("fee_bps", Name::FeeBps),
+    ("feeBps", Name::FeeBps),
+    ("funding_bps_per_day", Name::FundingBpsPerDay),
+    ("fundingBpsPerDay", Name::FundingBpsPerDay),
+    ("quantity", Name::Quantity),
+    ("managed_terms", Name::Terms),
+    ("managed_history", Name::History),
 ];
 
 /// A JSON object: the known keys by meaning, and the others.
-#[derive(Default)]
 pub(super) struct Fields<'a> {
     /// One value for each meaning, never null, with the index of its key in [`KEYS`].
     known: Vec<(usize, Field<'a>)>,
@@ -109,6 +162,12 @@ pub(super) struct Fields<'a> {
     again: Vec<(usize, Field<'a>)>,
     /// Unknown keys.
     pub others: Map<String, Value>,
+}
+
+impl Default for Fields<'_> {
+    fn default() -> Self {
+        Self { known: Vec::new(), places: [0; NAMES], again: Vec::new(), others: Map::new() }
+    }
 }
 
 /// A value; most are texts and numbers, which need no allocation.
@@ -308,6 +367,23 @@ impl<'a> Fields<'a> {
             }
         }
         Ok(Some(value))
+    }
+
+    /// Leaves a meaning among the caller's own keys.
+    pub fn leave(&mut self, name: Name) {
+        let place = usize::from(std::mem::take(&mut self.places[name as usize]));
+        let first = place.checked_sub(1).and_then(|index| self.known.get_mut(index));
+        let first = first.map(|(at, field)| (*at, std::mem::take(field)));
+        let again = self.again.extract_if(.., |(at, _)| KEYS[*at].1 == name);
+        for (at, field) in first.into_iter().chain(again) {
+            self.others.insert(KEYS[at].0.to_owned(), field.into_value());
+        }
+    }
+
+    /// Whether a key in this spelling was given for its meaning.
+    pub fn is_spelled(&self, name: Name, key: &str) -> bool {
+        let place = usize::from(self.places[name as usize]);
+        place.checked_sub(1).and_then(|index| self.known.get(index)).is_some_and(|(at, _)| KEYS[*at].0 == key)
     }
 
     /// A key that was not taken, and its value.

@@ -3,16 +3,20 @@
 //! Every key is read in two spellings: `entryPrice` from JavaScript, and `entry_price` from files of the former system. Keys are
 //! written in snake_case. Unknown keys are kept and written back unchanged.
 
+mod change;
 mod claim;
 mod ended;
 mod fields;
 mod indicators;
 mod key;
+mod managed;
 mod read;
 mod record;
+mod result;
 mod said;
 mod write;
 
+pub use change::{Amendment, Cancellation, Change, Reduction, Targets};
 pub use claim::Claim;
 pub use ended::Ended;
 pub use fields::known_keys;
@@ -20,10 +24,12 @@ pub use indicators::Indicators;
 pub use key::{SignalKey, SignalKeyHasher};
 pub use read::Source;
 pub use record::{ENDS, Update};
+pub use result::{Costs, Earned, Fill, FillKind};
 pub use said::{Departures, Said};
 
-use crate::barrier::{Direction, Levels, Outcome};
+use crate::barrier::{Direction, Event, Levels, Outcome, Terms, Trade, TrailBy};
 use crate::error::{Error, Result, shown};
+use crate::features;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::format_iso;
 use serde_json::{Map, Value};
@@ -66,6 +72,15 @@ pub struct Signal {
     pub expires_ms: Option<i64>,
     /// Name of the strategy that gave it, valid by [`is_strategy`].
     pub strategy: Option<String>,
+    /// Where it came from, such as a channel; valid by [`is_strategy`].
+    pub source: Option<String>,
+    /// The caller's labels, each valid by [`is_strategy`].
+    pub tags: Vec<String>,
+    /// What it asks for beyond its prices; `None` for a plain signal, which is entered at once and has at most one target and a
+    /// stop that stays.
+    pub terms: Option<Box<Terms>>,
+    /// How large a position it is, and what that costs.
+    pub position: Position,
     /// Whether it was traded. A signal that was not traded is tracked and learned from, but does not count in live results.
     pub taken: bool,
     /// The caller's indicators, unchanged; [`Indicators::numbers`] are the ones to learn from.
@@ -74,6 +89,33 @@ pub struct Signal {
     pub features: Option<EntryFeatures>,
     /// Everything else the caller sent.
     pub extra: Map<String, Value>,
+}
+
+/// How large the position of a signal is, and what it costs. `None` stands for the configuration's value, or for unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Position {
+    /// The value of the position divided by the margin, 1 to 1000.
+    pub leverage: Option<f64>,
+    /// Costs of a round trip, in basis points of the entry price.
+    pub fee_bps: Option<f64>,
+    /// What holding it costs a day, in basis points of the entry price; negative where holding it pays.
+    pub funding_bps_per_day: Option<f64>,
+    /// The amount of the base currency.
+    pub quantity: Option<f64>,
+}
+
+impl Position {
+    /// The values that are known, under their keys in a log.
+    pub fn members(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let Self { leverage, fee_bps, funding_bps_per_day, quantity } = *self;
+        let members = [
+            ("leverage", leverage),
+            ("fee_bps", fee_bps),
+            ("funding_bps_per_day", funding_bps_per_day),
+            ("quantity", quantity),
+        ];
+        members.into_iter().filter_map(|(key, value)| Some((key, value?)))
+    }
 }
 
 /// The feature row of the last candle that closed before the signal.
@@ -96,6 +138,17 @@ pub struct Closing {
     pub profit_percent: f64,
     /// When, UTC epoch ms.
     pub closed_ms: i64,
+    /// How far the price went while it was open, if that was seen from its entry to its end.
+    pub excursion: Option<Excursion>,
+}
+
+/// How far the price went for and against a signal while it was open, in percent of the entry price; neither is negative.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Excursion {
+    /// For it: the maximum favourable excursion (J. Sweeney, *Campaign Trading*, 1996).
+    pub best_percent: f64,
+    /// Against it: the maximum adverse excursion.
+    pub worst_percent: f64,
 }
 
 /// A signal and its result, if it has one: one line of the log.
@@ -103,6 +156,8 @@ pub struct Closing {
 pub struct Record {
     /// The signal.
     pub signal: Signal,
+    /// What happened to it, oldest first; empty for a plain signal that nobody amended or closed in parts.
+    pub history: Vec<Event>,
     /// `None` while the signal is open, and always for a HOLD.
     pub closing: Option<Closing>,
     /// The assessment at recording time. `None` for a signal recorded with its result, or if none was possible.
@@ -112,11 +167,21 @@ pub struct Record {
 /// An open signal.
 impl From<Signal> for Record {
     fn from(signal: Signal) -> Self {
-        Self { signal, closing: None, said: None }
+        Self { signal, history: Vec::new(), closing: None, said: None }
     }
 }
 
 impl Record {
+    /// Where a managed signal stands; `None` for a plain one, and for a HOLD.
+    pub fn trade(&self) -> Option<Trade> {
+        let terms = self.signal.terms.as_deref();
+        if terms.is_none() && self.history.is_empty() {
+            return None;
+        }
+        let levels = self.signal.levels()?;
+        Some(Trade::after(levels, terms.unwrap_or(&Terms::default()), &self.history))
+    }
+
     /// For a line of another log that closes a stored signal: keeps what was stored and the line need not repeat.
     pub fn keep(&mut self, stored: &Self) {
         self.said = stored.said;
@@ -133,16 +198,40 @@ impl Signal {
         Market { symbol: self.symbol.clone(), timeframe: self.timeframe }
     }
 
-    /// The levels that close it; `None` for a HOLD.
+    /// The levels that close it; `None` for a HOLD. Of several targets, the mean by their shares stands for all.
     pub fn levels(&self) -> Option<Levels> {
+        let mean = self.terms.as_deref().and_then(Terms::mean_target);
         Some(Levels {
             direction: self.direction?,
             entry: self.entry_price?,
             stop_loss: self.stop_loss,
-            take_profit: self.take_profit,
+            take_profit: mean.or(self.take_profit),
             since_ms: self.timestamp_ms,
             expires_ms: self.expires_ms,
         })
+    }
+
+    /// Turns a trailing stop in multiples of the average true range into a distance, by the range at entry.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignal`] if the range is unknown.
+    pub fn resolve_trail(&mut self) -> Result<()> {
+        let Some(trail) = self.terms.as_deref_mut().and_then(|terms| terms.rules.trail.as_mut()) else { return Ok(()) };
+        let TrailBy::Atr(multiple) = trail.by else { return Ok(()) };
+        let features = self.features.as_ref().filter(|features| features.version == features::VERSION);
+        let percent = features.and_then(|features| features.values.get(features::ATR_PERCENT)).copied();
+        match (percent.filter(|percent| *percent > 0.0 && percent.is_finite()), self.entry_price) {
+            (Some(percent), Some(entry)) => {
+                trail.by = TrailBy::Distance(multiple * percent / 100.0 * entry);
+                Ok(())
+            }
+            _ => wrong(
+                "stopRules",
+                "must trail by `percent` or `distance` where no candles before the signal are stored: the average true range \
+                 is unknown",
+                format!("atr {multiple}"),
+            ),
+        }
     }
 
     /// The first field, by its camelCase name, in which `other` differs. Features at entry are ignored, since signalloop adds
@@ -160,6 +249,10 @@ impl Signal {
             ("timestamp", self.timestamp_ms != other.timestamp_ms),
             ("expiresAt", self.expires_ms != other.expires_ms),
             ("strategy", self.strategy != other.strategy),
+            ("source", self.source != other.source),
+            ("tags", self.tags != other.tags),
+            ("entryType, takeProfits or stopRules", self.terms != other.terms),
+            ("leverage, fees or quantity", self.position != other.position),
             ("taken", self.taken != other.taken),
             ("indicators", self.indicators != other.indicators),
             ("other fields", self.extra != other.extra),

@@ -2,8 +2,8 @@
 
 use super::fields::{Field, Fields, Name};
 use super::indicators::{Indicators, MAX_DEPTH, Unfit};
-use super::{MAX_ID_BYTES, STRATEGY, Said, Signal, check_levels, is_strategy, wrong};
-use crate::barrier::{Direction, Levels};
+use super::{MAX_ID_BYTES, Position, STRATEGY, Said, Signal, check_levels, is_strategy, wrong};
+use crate::barrier::{Direction, Event, Levels, Terms};
 use crate::error::{Error, Result};
 use crate::symbol::{Symbol, Timeframe};
 use crate::time::{self, Tz, format_iso};
@@ -45,11 +45,15 @@ fn deeper_than(levels: usize, value: &Value) -> bool {
     }
 }
 
+/// The most tags of a signal.
+const MAX_TAGS: usize = 32;
+const TAGS: &str = "must be a list of at most 32 texts of 1 to 64 characters";
+
 /// The prices that a signal has.
-struct Prices {
-    entry: Option<f64>,
-    stop_loss: Option<f64>,
-    take_profit: Option<f64>,
+pub(super) struct Prices {
+    pub entry: Option<f64>,
+    pub stop_loss: Option<f64>,
+    pub take_profit: Option<f64>,
 }
 
 pub(super) fn read_id(field: Field<'_>) -> Result<String> {
@@ -63,6 +67,11 @@ pub(super) fn read_id(field: Field<'_>) -> Result<String> {
 const ID: &str = "must be a unique text of 1 to 256 bytes";
 
 fn read_time(name: Name, value: &Field<'_>, zone: Tz) -> Result<i64> {
+    read_time_of(name.label(), value, zone)
+}
+
+/// A time; `label` names it in the error.
+pub(super) fn read_time_of(label: &'static str, value: &Field<'_>, zone: Tz) -> Result<i64> {
     let ms = match value.as_str() {
         Some(text) => time::parse_time(text, zone),
         // The cast is exact in the range checked.
@@ -71,7 +80,7 @@ fn read_time(name: Name, value: &Field<'_>, zone: Tz) -> Result<i64> {
             .filter(|ms| (time::MIN_MILLIS as f64..=time::MAX_MILLIS as f64).contains(ms))
             .map(|ms| ms as i64),
     };
-    ms.map_or_else(|| wrong(name.label(), time::EXPECTED, value), Ok)
+    ms.map_or_else(|| wrong(label, time::EXPECTED, value), Ok)
 }
 
 fn read_indicators(field: Field<'_>) -> Result<Indicators> {
@@ -144,23 +153,113 @@ impl Fields<'_> {
         Ok(confidence)
     }
 
-    /// The prices of a signal; unless it is a HOLD, they must lie on their sides of the entry.
-    fn prices(&mut self, direction: Option<Direction>) -> Result<Prices> {
-        let entry = self.price(Name::EntryPrice)?;
-        let stop_loss = self.price(Name::StopLoss)?;
-        let take_profit = self.price(Name::TakeProfit)?;
-        if let Some(direction) = direction {
-            check_levels(direction, entry, stop_loss, take_profit)?;
-        }
-        Ok(Prices { entry, stop_loss, take_profit })
+    fn prices(&mut self) -> Result<Prices> {
+        Ok(Prices {
+            entry: self.price(Name::EntryPrice)?,
+            stop_loss: self.price(Name::StopLoss)?,
+            take_profit: self.price(Name::TakeProfit)?,
+        })
     }
 
-    fn strategy(&mut self, source: Source) -> Result<Option<String>> {
+    /// What the signal asks for beyond its prices, which may get their entry from a zone; `None` for a plain signal. Unless it is
+    /// a HOLD, its prices must lie on their sides of the entry.
+    fn terms(
+        &mut self,
+        source: Source,
+        direction: Option<Direction>,
+        prices: &mut Prices,
+        times: (i64, Option<i64>),
+        zone: Tz,
+    ) -> Result<Option<Terms>> {
+        const ALLOWED: &str = "must be left out: signalloop writes it itself";
+        let kept: Option<Terms> = self.newer(Name::Terms, source, ALLOWED, |value| {
+            serde_json::from_value(value.clone()).ok().filter(|_| source.is_log()).ok_or(value)
+        })?;
+        // A line of this store's log; other sources have the keys of the public interface.
+        if source == Source::File
+            || kept.is_some()
+            || (source == Source::Import && self.is_spelled(Name::Id, "signal_id"))
+        {
+            self.leave_managed();
+            return match direction {
+                Some(direction) => {
+                    check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit).map(|()| kept)
+                }
+                None => Ok(None),
+            };
+        }
+        let managed = self.managed(zone)?;
+        let Some(direction) = direction else {
+            return match managed.given() {
+                Some(name) => wrong(name.label(), "must be left out: a HOLD is never entered", "a value"),
+                None => Ok(None),
+            };
+        };
+        let terms = managed.terms(direction, prices, times)?;
+        check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit)?;
+        Ok(terms)
+    }
+
+    /// The events of a managed signal. Callers may not set them.
+    pub(super) fn history(&mut self, source: Source) -> Result<Vec<Event>> {
+        const ALLOWED: &str = "must be left out: signalloop writes it itself";
+        let read = self.newer(Name::History, source, ALLOWED, |value| {
+            serde_json::from_value(value.clone()).ok().filter(|_| source.is_log()).ok_or(value)
+        })?;
+        Ok(read.unwrap_or_default())
+    }
+
+    /// A number that must not be negative, if `fits`.
+    pub(super) fn amount(
+        &mut self,
+        name: Name,
+        source: Source,
+        allowed: &'static str,
+        fits: impl Fn(f64) -> bool,
+    ) -> Result<Option<f64>> {
+        self.newer(name, source, allowed, |value| value.as_f64().filter(|number| fits(*number)).ok_or(value))
+    }
+
+    fn position(&mut self, source: Source) -> Result<Position> {
+        let from = |least: f64, most: f64| move |number: f64| (least..=most).contains(&number);
+        Ok(Position {
+            leverage: self.amount(Name::Leverage, source, "must be a number from 1 to 1000", from(1.0, 1000.0))?,
+            fee_bps: self.amount(
+                Name::FeeBps,
+                source,
+                "must be a number of basis points from 0 to 10000",
+                from(0.0, 1e4),
+            )?,
+            funding_bps_per_day: self.amount(
+                Name::FundingBpsPerDay,
+                source,
+                "must be a number of basis points from -10000 to 10000",
+                from(-1e4, 1e4),
+            )?,
+            quantity: self.amount(Name::Quantity, source, "must be a finite number above 0", |number| {
+                number > 0.0 && number.is_finite()
+            })?,
+        })
+    }
+
+    fn tags(&mut self, source: Source) -> Result<Vec<String>> {
+        let read = self.newer(Name::Tags, source, TAGS, |value| {
+            let texts = value.as_array().filter(|items| items.len() <= MAX_TAGS).and_then(|items| {
+                let text = |item: &Value| item.as_str().filter(|text| is_strategy(text)).map(str::to_owned);
+                items.iter().map(text).collect::<Option<Vec<_>>>()
+            });
+            texts.ok_or(value)
+        })?;
+        Ok(read.unwrap_or_default())
+    }
+
+    /// The name of a strategy, or of a source.
+    fn named(&mut self, name: Name, source: Source) -> Result<Option<String>> {
         let read = |value| match value {
             Value::String(text) if is_strategy(&text) => Ok(text),
             other => Err(other),
         };
-        self.newer(Name::Strategy, source, STRATEGY, read)
+        self.newer(name, source, STRATEGY, read)
     }
 
     fn taken(&mut self, source: Source) -> Result<Option<bool>> {
@@ -230,7 +329,7 @@ impl Signal {
         let timeframe = fields.timeframe()?;
         let direction = fields.direction()?;
         let confidence = fields.confidence(source)?;
-        let prices = fields.prices(direction)?;
+        let mut prices = fields.prices()?;
         let timestamp_ms = match (fields.time(Name::Timestamp, zone)?, source) {
             (Some(timestamp_ms), _) => timestamp_ms,
             (None, Source::Question { now_ms }) => now_ms,
@@ -240,7 +339,11 @@ impl Signal {
         if let Some(at) = expires_ms.filter(|at| *at <= timestamp_ms) {
             return wrong("expiresAt", "must be later than the timestamp", format_iso(at));
         }
-        let strategy = fields.strategy(source)?;
+        let terms = fields.terms(source, direction, &mut prices, (timestamp_ms, expires_ms), zone)?;
+        let position = fields.position(source)?;
+        let strategy = fields.named(Name::Strategy, source)?;
+        let from = fields.named(Name::Source, source)?;
+        let tags = fields.tags(source)?;
         let taken = fields.taken(source)?.unwrap_or(true);
         let indicators = fields.take(Name::Indicators, read_indicators)?.unwrap_or_default();
         // signalloop wrote the features itself; unreadable ones are dropped.
@@ -261,6 +364,10 @@ impl Signal {
             timestamp_ms,
             expires_ms,
             strategy,
+            source: from,
+            tags,
+            terms: terms.map(Box::new),
+            position,
             taken,
             indicators,
             features,
@@ -272,7 +379,8 @@ impl Signal {
     pub fn levels_of(object: Map<String, Value>) -> Result<Option<Levels>> {
         let mut fields = Fields::from(object);
         let Some(direction) = fields.direction()? else { return Ok(None) };
-        let prices = fields.prices(Some(direction))?;
+        let prices = fields.prices()?;
+        check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit)?;
         let expires_ms = fields.time(Name::ExpiresAt, Tz::UTC)?;
         let levels = prices.entry.map(|entry| Levels::checked(direction, entry, prices.stop_loss, prices.take_profit));
         Ok(levels.transpose()?.map(|levels| Levels { expires_ms, ..levels }))
@@ -288,7 +396,7 @@ pub(super) fn fields_of(text: &str) -> Result<Fields<'_>> {
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::{Closing, Record};
+    use super::super::{Closing, Excursion, Record};
     use super::*;
     use crate::barrier::Outcome;
 
@@ -327,9 +435,10 @@ pub mod tests {
             exit_price: Some(94.9),
             profit_percent: -5.572_139_303_482_587,
             closed_ms: 1_700_000_000_001,
+            excursion: Some(Excursion { best_percent: 1.5, worst_percent: 5.6 }),
         };
         for closing in [None, Some(closing)] {
-            let record = Record { signal: signal.clone(), closing, said: None };
+            let record = Record { signal: signal.clone(), history: Vec::new(), closing, said: None };
             let text = serde_json::to_string(&record.to_json()).unwrap();
             assert_eq!(Record::from_json(serde_json::from_str(&text).unwrap(), Tz::UTC).unwrap(), record);
         }

@@ -3,7 +3,7 @@
 use super::claim::{Claim, assumed_profit};
 use super::fields::{Fields, Name};
 use super::read::{fields_of, missing, read_id};
-use super::{Closing, Record, Signal, Source, wrong};
+use super::{Closing, Excursion, Record, Signal, Source, wrong};
 use crate::barrier::Outcome;
 use crate::error::{Error, Result};
 use crate::time::Tz;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 
 /// What an outcome may be, phrased for an error.
-const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, UNKNOWN, ACTIVE";
+const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, UNKNOWN, CANCELLED, ACTIVE";
 
 /// Applies `read` to each object of a JSON array.
 fn read_each<T>(
@@ -46,7 +46,7 @@ fn read_each<T>(
 }
 
 impl Fields<'_> {
-    fn end(&mut self, zone: Tz) -> Result<End> {
+    fn end(&mut self, source: Source, zone: Tz) -> Result<End> {
         let outcome = self.take(Name::Outcome, |value| {
             value.as_str().and_then(Outcome::named).map_or_else(|| wrong("outcome", OUTCOMES, value), Ok)
         })?;
@@ -55,7 +55,13 @@ impl Fields<'_> {
             Some(percent) if percent.is_finite() => Ok(percent),
             _ => wrong("profitLossPercent", "must be a finite number of percent", value),
         })?;
-        Ok(End { outcome, exit_price, profit_percent, closed_ms: self.time(Name::ClosedAt, zone)? })
+        const PERCENT: &str = "must be a finite number of percent, 0 or more";
+        let mut reach = |name| self.amount(name, source, PERCENT, |percent| percent >= 0.0 && percent.is_finite());
+        let excursion = match (reach(Name::MfePercent)?, reach(Name::MaePercent)?) {
+            (Some(best_percent), Some(worst_percent)) => Some(Excursion { best_percent, worst_percent }),
+            _ => None,
+        };
+        Ok(End { outcome, exit_price, profit_percent, closed_ms: self.time(Name::ClosedAt, zone)?, excursion })
     }
 }
 
@@ -65,6 +71,7 @@ struct End {
     exit_price: Option<f64>,
     profit_percent: Option<f64>,
     closed_ms: Option<i64>,
+    excursion: Option<Excursion>,
 }
 
 impl End {
@@ -113,10 +120,11 @@ impl End {
             levels.check_end(closed_ms)?;
         }
         if source == Source::Caller {
-            return Claim { outcome, exit_price, profit_percent }.closing(&levels, closed_ms).map(Some);
+            let closing = Claim { outcome, exit_price, profit_percent }.closing(&levels, closed_ms)?;
+            return Ok(Some(Closing { excursion: self.excursion, ..closing }));
         }
         let profit_percent = profit_percent.unwrap_or_else(|| assumed_profit(&levels, outcome, exit_price));
-        Ok(Some(Closing { outcome, exit_price, profit_percent, closed_ms }))
+        Ok(Some(Closing { outcome, exit_price, profit_percent, closed_ms, excursion: self.excursion }))
     }
 }
 
@@ -171,11 +179,12 @@ impl Record {
     }
 
     fn read(mut fields: Fields<'_>, source: Source, zone: Tz) -> Result<Self> {
-        let end = fields.end(zone)?;
+        let end = fields.end(source, zone)?;
         let said = fields.said(source)?;
+        let history = fields.history(source)?;
         let signal = Signal::read(fields, source, zone)?;
         let closing = end.closing(&signal, source)?;
-        Ok(Self { signal, closing, said })
+        Ok(Self { signal, history, closing, said })
     }
 }
 
@@ -184,8 +193,10 @@ impl Record {
 pub struct Update {
     /// The signal's id.
     pub id: String,
-    /// How it ended.
+    /// How it ended. The outcome is `ACTIVE` if only a part was closed and the caller named none.
     pub claim: Claim,
+    /// The part that was closed, in percent of the whole position; all that is open if `None`.
+    pub share: Option<f64>,
     /// When it ended, UTC epoch ms; now if `None`.
     pub closed_ms: Option<i64>,
 }
@@ -193,7 +204,8 @@ pub struct Update {
 impl Update {
     /// An end that happens now.
     pub fn now(id: &str, outcome: Outcome, exit_price: Option<f64>, profit_percent: Option<f64>) -> Self {
-        Self { id: id.to_owned(), claim: Claim { outcome, exit_price, profit_percent }, closed_ms: None }
+        let claim = Claim { outcome, exit_price, profit_percent };
+        Self { id: id.to_owned(), claim, share: None, closed_ms: None }
     }
 
     /// Reads an update; keys in either spelling. Times without a zone are read in `zone`.
@@ -211,15 +223,23 @@ impl Update {
             read_id(value).map_err(|_| Error::argument("signalId", ID, shown))
         })?;
         let id = id.ok_or_else(|| Error::argument("signalId", ID, "nothing"))?;
-        let End { outcome, exit_price, profit_percent, closed_ms } = fields.end(zone)?;
+        let End { outcome, exit_price, profit_percent, closed_ms, excursion: _ } = fields.end(Source::Caller, zone)?;
+        const SHARE: &str = "must be a number of percent above 0, at most 100";
+        let share = fields.others.remove("share").filter(|share| !share.is_null());
+        let share = share.map(|share| {
+            let percent = share.as_f64().filter(|percent| *percent > 0.0 && *percent <= 100.0);
+            percent.map_or_else(|| wrong("share", SHARE, &share), Ok)
+        });
+        let share = share.transpose()?;
         let outcome = match outcome {
             Some(outcome) if outcome != Outcome::Active => outcome,
+            None if share.is_some() => Outcome::Active,
             other => return wrong("outcome", ENDS, other.map_or("nothing", Outcome::as_str)),
         };
         if let Some((key, value)) = fields.left_over() {
             return Err(Error::argument("update", format!("has no member `{key}`"), value));
         }
-        Ok(Self { id, claim: Claim { outcome, exit_price, profit_percent }, closed_ms })
+        Ok(Self { id, claim: Claim { outcome, exit_price, profit_percent }, share, closed_ms })
     }
 }
 
@@ -326,6 +346,7 @@ mod tests {
             exit_price: Some(94.5),
             profit_percent: -5.97,
             closed_ms: 1_700_003_600_000,
+            excursion: None,
         };
         assert_eq!(Record::given(map.clone().into(), Tz::UTC).unwrap().closing, Some(expected));
         // In snake_case; with a `status` that names the outcome; with the profit left out.

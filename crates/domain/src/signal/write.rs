@@ -1,6 +1,6 @@
 //! Writing records as JSON.
 
-use super::Record;
+use super::{Excursion, Record};
 use crate::barrier::Outcome;
 use crate::time;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -58,6 +58,21 @@ impl Serialize for Record {
         if let Some(said) = &self.said {
             map.serialize_entry("said", said)?;
         }
+        if let Some(source) = &signal.source {
+            map.serialize_entry("source", source)?;
+        }
+        if !signal.tags.is_empty() {
+            map.serialize_entry("tags", &signal.tags)?;
+        }
+        for (key, value) in signal.position.members() {
+            map.serialize_entry(key, &value)?;
+        }
+        if let Some(terms) = &signal.terms {
+            map.serialize_entry("managed_terms", terms)?;
+        }
+        if !self.history.is_empty() {
+            map.serialize_entry("managed_history", &self.history)?;
+        }
         for (key, value) in &signal.extra {
             map.serialize_entry(key, value)?;
         }
@@ -68,6 +83,10 @@ impl Serialize for Record {
             }
             map.serialize_entry("profit_loss_percent", &closing.profit_percent)?;
             map.serialize_entry("closed_at", &time::format_iso(closing.closed_ms))?;
+            if let Some(Excursion { best_percent, worst_percent }) = &closing.excursion {
+                map.serialize_entry("mfe_percent", best_percent)?;
+                map.serialize_entry("mae_percent", worst_percent)?;
+            }
         }
         map.end()
     }

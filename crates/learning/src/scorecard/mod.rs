@@ -42,7 +42,7 @@ impl Foretold {
     /// From a record; `None` while it is open, where its end is unknown, and where it has no assessment. `fee_bps` are
     /// the costs of a round trip in basis points of the entry price.
     pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
-        let Record { signal, closing, said } = record;
+        let Record { signal, closing, said, .. } = record;
         let (closing, levels) = (closing.as_ref()?, signal.levels()?);
         let stop_percent = levels.stop_loss.map(|stop| 100.0 * (levels.entry - stop).abs() / levels.entry);
         let risk = stop_percent.filter(|percent| *percent > 0.0);

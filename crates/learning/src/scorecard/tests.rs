@@ -56,8 +56,8 @@ fn realised_r_is_the_profit_after_costs_in_units_of_the_risk() {
             "stopLoss": 204, "takeProfit": 190, "timestamp": T0, "strategy": "ema", "taken": false });
         value.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let signal = Signal::from_value(value, Source::Caller, Tz::UTC).unwrap();
-        let closing = Closing { outcome, exit_price: None, profit_percent, closed_ms: T0 + 5 };
-        Record { signal, closing: Some(closing), said: Some(said(0.4, true)) }
+        let closing = Closing { outcome, exit_price: None, profit_percent, closed_ms: T0 + 5, excursion: None };
+        Record { signal, history: Vec::new(), closing: Some(closing), said: Some(said(0.4, true)) }
     };
     // The stop is 2 % away, and a round trip costs 0.2 %.
     let lost = record(json!({}), Outcome::StoppedOut, -2.0);

@@ -3,7 +3,7 @@
 use domain::barrier::{Direction, Levels, Outcome};
 use domain::error::{Error, Resource, Result, because};
 use domain::signal::SignalKey;
-use domain::signal::{Closing, Record, is_strategy};
+use domain::signal::{Closing, Excursion, Record, is_strategy};
 use domain::symbol::Timeframe;
 use domain::time::{Tz, format_iso};
 use feedback::canonical::CanonicalLine;
@@ -21,7 +21,8 @@ use tokio_postgres::types::{FromSql, ToSql};
 pub(super) const KNOWN: &str = "number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, \
     stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, exact, \
     CASE jsonb_typeof(rest -> 'strategy') WHEN 'string' THEN rest ->> 'strategy' END AS strategy, \
-    coalesce(rest -> 'taken' <> 'false'::jsonb, true) AS taken";
+    coalesce(rest -> 'taken' <> 'false'::jsonb, true) AS taken, \
+    CASE WHEN rest ? 'managed_terms' OR rest ? 'managed_history' THEN rest::text END AS managed";
 
 /// Closes an existing, open row.
 const CLOSE: &str = "\
@@ -232,14 +233,27 @@ impl<'a> Columns<'a> {
             timestamp_ms: line.timestamp_ms,
             expires_ms: levels.expires_ms,
             closing: line.closing,
-            rest: format!("{{{}}}", line.rest),
+            rest: rest_of(&line)?,
         })
+    }
+}
+
+/// The members of a canonical line without a column, as JSON text; `None` if the other reader must do it.
+fn rest_of(line: &CanonicalLine<'_>) -> Option<String> {
+    match line.closing.and_then(|closing| closing.excursion) {
+        None => Some(format!("{{{}}}", line.rest)),
+        Some(Excursion { best_percent, worst_percent }) => {
+            let comma = if line.rest.is_empty() { "" } else { "," };
+            let number = |percent: f64| serde_json::to_string(&percent).ok();
+            let (best, worst) = (number(best_percent)?, number(worst_percent)?);
+            Some(format!("{{{}{comma}\"mfe_percent\":{best},\"mae_percent\":{worst}}}", line.rest))
+        }
     }
 }
 
 /// The members of a record without a column, as JSON text.
 fn rest(record: &Record) -> Result<String> {
-    let Record { signal, said, .. } = record;
+    let Record { signal, history, closing, said } = record;
     let mut rest = Map::new();
     let value =
         |json: serde_json::Result<Value>| json.map_err(|e| Error::Internal(format!("a record cannot be written: {e}")));
@@ -258,8 +272,29 @@ fn rest(record: &Record) -> Result<String> {
     if let Some(said) = said {
         rest.insert("said".to_owned(), value(serde_json::to_value(said))?);
     }
+    if let Some(source) = &signal.source {
+        rest.insert("source".to_owned(), Value::from(source.as_str()));
+    }
+    if !signal.tags.is_empty() {
+        rest.insert("tags".to_owned(), Value::from(signal.tags.clone()));
+    }
+    rest.extend(signal.position.members().map(|(key, number)| (key.to_owned(), Value::from(number))));
+    if let Some(terms) = &signal.terms {
+        rest.insert("managed_terms".to_owned(), value(serde_json::to_value(terms))?);
+    }
+    if !history.is_empty() {
+        rest.insert("managed_history".to_owned(), value(serde_json::to_value(history))?);
+    }
+    rest.extend(closing.and_then(|closing| closing.excursion).iter().flat_map(excursion));
     rest.extend(signal.extra.iter().map(|(key, value)| (key.clone(), value.clone())));
     Ok(Value::Object(rest).to_string())
+}
+
+/// The members of an excursion.
+fn excursion(excursion: &Excursion) -> [(String, Value); 2] {
+    let Excursion { best_percent, worst_percent } = *excursion;
+    [("mfe_percent", best_percent), ("mae_percent", worst_percent)]
+        .map(|(key, percent)| (key.to_owned(), Value::from(percent)))
 }
 
 /// Whether text columns and JSONB return exactly what was written. If in doubt, no: for a NUL, a number with an exponent (JSONB
@@ -314,6 +349,7 @@ impl Known {
     pub fn read(row: &Row, zone: Tz) -> Result<Self> {
         let facts = match column::<Option<&str>>(row, 17)? {
             Some(line) => line::facts(line.as_bytes(), zone).map(Facts::into_owned),
+            None if column::<Option<&str>>(row, 20)?.is_some() => managed_facts(row, zone)?,
             None => facts(row)?.map_err(|e| e.to_string()),
         };
         Ok(Self { number: column(row, 0)?, change: column(row, 1)?, batch: column(row, 2)?, facts })
@@ -342,6 +378,7 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
         closing: None,
         strategy: column::<Option<String>>(row, 18)?.filter(|text| is_strategy(text)).map(Cow::Owned),
         taken: column(row, 19)?,
+        trade: None,
     };
     let mut complete = || {
         facts.timeframe = Timeframe::parse(timeframe)?;
@@ -356,7 +393,7 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
         facts.closing = match (Outcome::named(outcome), closing) {
             (Some(Outcome::Active), _) => None,
             (Some(outcome), (exit_price, Some(profit_percent), Some(closed_ms))) => {
-                Some(Closing { outcome, exit_price, profit_percent, closed_ms })
+                Some(Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None })
             }
             _ => {
                 let problem = format!("{outcome} is not an outcome, or its profit or time is missing");
@@ -367,6 +404,12 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
     };
     let completed = complete();
     Ok(completed.map(|()| facts))
+}
+
+/// Of a managed signal, all columns count.
+fn managed_facts(row: &Row, zone: Tz) -> Result<std::result::Result<Facts<'static>, Reason>> {
+    let record = record_of(row, &KNOWN_COLUMNS, zone)?;
+    Ok(record.map(|record| Facts::of(&record)))
 }
 
 /// The columns that a record's line is made of.
@@ -385,40 +428,57 @@ pub(super) fn line_of(row: &Row, zone: Tz) -> Result<(i64, Vec<u8>)> {
     let unfit = |what: &dyn std::fmt::Display| {
         Error::storage(Resource::FeedbackStore, format!("row {number} of the table signals: {what}"))
     };
-    let mut object = Map::new();
-    for (at, key) in ["signal_id", "symbol", "timeframe", "signal_type"].into_iter().enumerate() {
-        object.insert(key.to_owned(), Value::from(column::<&str>(row, 2 + at)?));
-    }
-    for (at, key) in NUMBERS {
-        if let Some(value) = column::<Option<f64>>(row, at)? {
-            object.insert(key.to_owned(), Value::from(value));
-        }
-    }
-    for (at, key) in [(10, "timestamp"), (11, "expires_at"), (15, "closed_at")] {
-        if let Some(value) = column::<Option<SystemTime>>(row, at)? {
-            object.insert(key.to_owned(), Value::from(format_iso(millis(value))));
-        }
-    }
-    object.insert("outcome".to_owned(), Value::from(column::<&str>(row, 12)?));
-    match serde_json::from_str(column(row, 16)?) {
-        Ok(Value::Object(rest)) => object.extend(rest),
-        Ok(_) => return Err(unfit(&"its rest is not an object")),
-        Err(e) => return Err(unfit(&e)),
-    }
-    let mut line = line::encode(&Record::from_json(object, zone).map_err(|e| unfit(&e))?)?;
+    let record = record_of(row, &WHOLE_COLUMNS, zone)?.map_err(|reason| unfit(&reason))?;
+    let mut line = line::encode(&record)?;
     line.pop();
     Ok((number, line))
 }
 
-/// The numeric columns of [`WHOLE`], and their keys in a line.
-const NUMBERS: [(usize, &str); 6] = [
-    (6, "confidence"),
-    (7, "entry_price"),
-    (8, "stop_loss"),
-    (9, "take_profit"),
-    (13, "exit_price"),
-    (14, "profit_loss_percent"),
-];
+/// Where a query has the columns of a record.
+struct Positions {
+    /// `id`, `symbol`, `timeframe`, `direction`.
+    texts: [usize; 4],
+    /// `confidence`, `entry_price`, `stop_loss`, `take_profit`, `exit_price`, `profit_percent`.
+    numbers: [usize; 6],
+    /// `given_at`, `expires_at`, `closed_at`.
+    times: [usize; 3],
+    outcome: usize,
+    /// `rest`, as text.
+    rest: usize,
+}
+
+/// Of [`KNOWN`].
+const KNOWN_COLUMNS: Positions =
+    Positions { texts: [3, 4, 5, 6], numbers: [7, 8, 9, 10, 14, 15], times: [11, 12, 16], outcome: 13, rest: 20 };
+/// Of [`WHOLE`].
+const WHOLE_COLUMNS: Positions =
+    Positions { texts: [2, 3, 4, 5], numbers: [6, 7, 8, 9, 13, 14], times: [10, 11, 15], outcome: 12, rest: 16 };
+
+/// The record of a row; the inner error is an impossible value.
+fn record_of(row: &Row, at: &Positions, zone: Tz) -> Result<std::result::Result<Record, Reason>> {
+    let mut object = Map::new();
+    for (at, key) in at.texts.into_iter().zip(["signal_id", "symbol", "timeframe", "signal_type"]) {
+        object.insert(key.to_owned(), Value::from(column::<&str>(row, at)?));
+    }
+    let numbers = ["confidence", "entry_price", "stop_loss", "take_profit", "exit_price", "profit_loss_percent"];
+    for (at, key) in at.numbers.into_iter().zip(numbers) {
+        if let Some(value) = column::<Option<f64>>(row, at)? {
+            object.insert(key.to_owned(), Value::from(value));
+        }
+    }
+    for (at, key) in at.times.into_iter().zip(["timestamp", "expires_at", "closed_at"]) {
+        if let Some(value) = column::<Option<SystemTime>>(row, at)? {
+            object.insert(key.to_owned(), Value::from(format_iso(millis(value))));
+        }
+    }
+    object.insert("outcome".to_owned(), Value::from(column::<&str>(row, at.outcome)?));
+    match serde_json::from_str(column(row, at.rest)?) {
+        Ok(Value::Object(rest)) => object.extend(rest),
+        Ok(_) => return Ok(Err("its rest is not an object".to_owned())),
+        Err(e) => return Ok(Err(e.to_string())),
+    }
+    Ok(Record::from_json(object, zone).map_err(|e| e.to_string()))
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,181 @@
+//! What a signal truly earned: its fills, profit after costs, and profit in units of the risk at entry.
+
+use super::{Closing, Excursion, Position, Record};
+use crate::barrier::{EntryKind, ExitCause, Levels, Outcome, What};
+use crate::time::DAY_MS;
+
+/// A purchase or sale of a signal's position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fill {
+    /// When, UTC epoch ms.
+    pub at_ms: i64,
+    /// The price; `None` where the caller gave only a profit.
+    pub price: Option<f64>,
+    /// The part, in percent of the whole position.
+    pub share: f64,
+    /// What it was.
+    pub kind: FillKind,
+}
+
+/// What a fill was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FillKind {
+    /// The position was entered.
+    Entry,
+    /// A target was reached.
+    Target,
+    /// The stop was touched.
+    Stop,
+    /// The signal expired.
+    Expiry,
+    /// The caller closed it.
+    Hand,
+}
+
+impl FillKind {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Entry => "ENTRY",
+            Self::Target => "TARGET",
+            Self::Stop => "STOP",
+            Self::Expiry => "EXPIRY",
+            Self::Hand => "HAND",
+        }
+    }
+}
+
+/// What holding a position costs where a signal does not say it itself.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Costs {
+    /// Costs of a round trip, in basis points of the entry price.
+    pub fee_bps: f64,
+    /// What holding costs a day, in basis points of the entry price; negative where holding pays.
+    pub funding_bps_per_day: f64,
+    /// The value of a position divided by its margin; `None` where no margin is known.
+    pub leverage: Option<f64>,
+}
+
+/// What a closed signal earned. A value is `None` where it cannot be told: nothing of a signal that was cancelled or whose end is
+/// unknown, no R without a stop.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Earned {
+    /// Its fills, oldest first.
+    pub fills: Vec<Fill>,
+    /// Profit in percent of the entry's fill, after fees and funding.
+    pub net_profit_percent: Option<f64>,
+    /// The same in percent of the margin: times the leverage. `None` without a leverage. A liquidation is not simulated.
+    pub net_margin_percent: Option<f64>,
+    /// The net profit in units of the risk at entry: divided by the distance from the entry's fill to the first stop.
+    pub realized_r: Option<f64>,
+    /// How far the price went for the signal while it was open, in units of the risk at entry.
+    pub mfe_r: Option<f64>,
+    /// How far it went against it.
+    pub mae_r: Option<f64>,
+    /// From the entry to the end, in milliseconds.
+    pub holding_ms: Option<i64>,
+}
+
+impl Earned {
+    /// Of a plain signal.
+    pub fn of_plain(levels: &Levels, closing: &Closing, position: &Position, costs: &Costs) -> Self {
+        let kind = match closing.outcome {
+            Outcome::TookProfit => FillKind::Target,
+            Outcome::StoppedOut => FillKind::Stop,
+            _ if levels.expires_ms.is_some_and(|at| closing.closed_ms >= at) => FillKind::Expiry,
+            _ => FillKind::Hand,
+        };
+        let entry = Fill { at_ms: levels.since_ms, price: Some(levels.entry), share: 100.0, kind: FillKind::Entry };
+        let exit = Fill { at_ms: closing.closed_ms, price: closing.exit_price, share: 100.0, kind };
+        let fills = match closing.outcome {
+            Outcome::Cancelled => Vec::new(),
+            Outcome::Unknown => vec![entry],
+            _ => vec![entry, exit],
+        };
+        let risk_percent = levels.stop_loss.map(|stop| -levels.profit_percent(stop));
+        Self::of(fills, Some(levels.since_ms), risk_percent, closing, &position.or(costs))
+    }
+
+    fn of(
+        fills: Vec<Fill>,
+        entered_ms: Option<i64>,
+        risk_percent: Option<f64>,
+        closing: &Closing,
+        costs: &Costs,
+    ) -> Self {
+        let Some(entered_ms) = entered_ms.filter(|_| closing.outcome.succeeded().is_some()) else {
+            return Self { fills, ..Self::default() };
+        };
+        // Each part pays for the time that it was held.
+        let held: f64 = fills
+            .iter()
+            .filter(|fill| fill.kind != FillKind::Entry)
+            .map(|fill| fill.share / 100.0 * (fill.at_ms - entered_ms) as f64 / DAY_MS as f64)
+            .sum();
+        let net = closing.profit_percent - (costs.fee_bps + costs.funding_bps_per_day * held) / 100.0;
+        let risk = risk_percent.filter(|risk| *risk > 0.0);
+        let in_r = |percent: f64| risk.map(|risk| percent / risk);
+        Self {
+            fills,
+            net_profit_percent: Some(net),
+            net_margin_percent: costs.leverage.map(|leverage| leverage * net),
+            realized_r: in_r(net),
+            mfe_r: closing.excursion.and_then(|Excursion { best_percent, .. }| in_r(best_percent)),
+            mae_r: closing.excursion.and_then(|Excursion { worst_percent, .. }| in_r(worst_percent)),
+            holding_ms: Some(closing.closed_ms - entered_ms),
+        }
+    }
+}
+
+impl Position {
+    /// The costs of a position, with these where it states none.
+    fn or(&self, costs: &Costs) -> Costs {
+        Costs {
+            fee_bps: self.fee_bps.unwrap_or(costs.fee_bps),
+            funding_bps_per_day: self.funding_bps_per_day.unwrap_or(costs.funding_bps_per_day),
+            leverage: self.leverage.or(costs.leverage),
+        }
+    }
+}
+
+impl Record {
+    /// What a closed signal earned; `costs` count where the signal states none. `None` while it is open.
+    pub fn earned(&self, costs: &Costs) -> Option<Earned> {
+        let closing = self.closing.as_ref()?;
+        let position = &self.signal.position;
+        Some(match self.trade() {
+            Some(trade) => {
+                let fills = if trade.entered_ms().is_some() { self.fills_of_history() } else { Vec::new() };
+                Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &position.or(costs))
+            }
+            None => Earned::of_plain(&self.signal.levels()?, closing, position, costs),
+        })
+    }
+
+    fn fills_of_history(&self) -> Vec<Fill> {
+        let is_market =
+            self.signal.terms.as_ref().is_none_or(|terms| terms.entry == EntryKind::Market && terms.zone.is_none());
+        let entry = Fill {
+            at_ms: self.signal.timestamp_ms,
+            price: self.signal.entry_price,
+            share: 100.0,
+            kind: FillKind::Entry,
+        };
+        let later = self.history.iter().filter_map(|event| {
+            let fill = |price: f64, share, kind| Some(Fill { at_ms: event.at, price: Some(price), share, kind });
+            match event.what {
+                What::Filled { price } => fill(price, 100.0, FillKind::Entry),
+                What::Target { price, share, .. } => fill(price, share, FillKind::Target),
+                What::Reduced { price, share } => fill(price, share, FillKind::Hand),
+                What::Exit { price, share, cause: ExitCause::Stop } => fill(price, share, FillKind::Stop),
+                What::Exit { price, share, cause: ExitCause::Expiry } => fill(price, share, FillKind::Expiry),
+                What::Exit { price, share, cause: ExitCause::Hand } => fill(price, share, FillKind::Hand),
+                What::Exit { cause: ExitCause::Unknown, .. }
+                | What::Stop { .. }
+                | What::Amended { .. }
+                | What::Cancelled { .. } => None,
+            }
+        });
+        is_market.then_some(entry).into_iter().chain(later).collect()
+    }
+}
