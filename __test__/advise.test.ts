@@ -68,7 +68,7 @@ test('signals are replayed with other levels, as worked out by hand', async () =
   const advice = await feedbackTracker.advise()
   expect([advice.finding, advice.alternatives, advice.strategies.length, advice.older, advice.moreStrategies]).toEqual(['better', 30, 1, 0, 0])
   const [dip] = advice.strategies
-  expect([dip!.strategy, dip!.signals, dip!.clusters, dip!.unclear, dip!.leftOut]).toEqual(['dip', WEEKS, WEEKS, 0, { withoutStop: 0, notCovered: 0 }])
+  expect([dip!.strategy, dip!.signals, dip!.clusters, dip!.unclear, dip!.leftOut]).toEqual(['dip', WEEKS, WEEKS, 0, { withoutStop: 0, managed: 0, notCovered: 0 }])
   // Stopped in three of four weeks: (−2 − 0.2) / 2; else (4 − 0.2) / 2.
   expect(dip!.own!.meanR).toBeCloseTo(0.75 * -1.1 + 0.25 * 1.9, 9)
   expect(dip!.own).toMatchObject({ stop: 1, target: 1, expiry: 1, successShare: 0.25, meanHoldingMs: 2.25 * HOUR })

@@ -604,6 +604,8 @@ export interface StrategyAdvice {
   leftOut: {
     /** They have no stop, so their risk is unknown. */
     withoutStop: number
+    /** They have more than a stop, a target and an expiry, such as several targets or a moving stop, or were amended. */
+    managed: number
     /**
      * Stored candles do not cover the whole time that they could last: twice the time to their expiry or, without one, ten times
      * the median lifetime of the strategy's signals. Candles are missing, have a gap, or end too early.

@@ -32,10 +32,10 @@ fn shown(advice: &StrategyAdvice, is_one_of_many: bool, output: &Output) {
         output.line(format!("\n{name}: {}", advice.verdict));
     }
     let left_out = advice.left_out;
-    if left_out.without_stop + left_out.not_covered > 0 {
+    if left_out.without_stop + left_out.managed + left_out.not_covered > 0 {
         output.line(format!(
-            "Left out: {} without a stop, {} not covered by stored candles until they could be over.",
-            left_out.without_stop, left_out.not_covered
+            "Left out: {} without a stop, {} with more than levels, {} not covered by stored candles until they could be over.",
+            left_out.without_stop, left_out.managed, left_out.not_covered
         ));
     }
     let Some(own) = &advice.own else { return };

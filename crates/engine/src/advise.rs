@@ -50,7 +50,7 @@ impl OutcomeLearner {
                 self.lifetime.closing().check()
             })?;
         }
-        let mut study = Study::of(signals, config.fee_bps);
+        let mut study = Study::of(signals, config.costs());
         let (stored, _) = stored_markets(&self.settings.data_folder())?;
         for (symbol, coarsest) in study.symbols() {
             let mut series = BTreeMap::new();

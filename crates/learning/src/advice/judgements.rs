@@ -132,11 +132,13 @@ fn advised(world: &World, seed: u64) -> LevelsAdvice {
                     expires_ms: world.expiry.map(|hours| since_ms + hours * HOUR_MS),
                 },
                 closed_ms: since_ms + (world.stop * world.target * HOUR_MS as f64) as i64,
+                position: Position::default(),
+                managed: false,
                 atr_percent: Some(1.6),
             });
         }
     }
-    let mut study = Study::of(signals, world.fee_bps);
+    let mut study = Study::of(signals, Costs { fee_bps: world.fee_bps, ..Costs::default() });
     for (coin, candles) in all.into_iter().enumerate() {
         let series = BTreeMap::from([(Timeframe::H1, Series::new(candles, HOUR_MS))]);
         study.replay(&Symbol::parse(&format!("COIN{coin}")).unwrap(), &series);

@@ -4,7 +4,7 @@
 //! (`alternatives.rs`), and the results are compared signal by signal.
 //!
 //! **The unit** is R: profit after costs in units of the risk at entry, where each alternative counts in units of *its
-//! own* risk, `(profit − fee) / distance to its stop`. That is what a trader earns who risks the same share of the
+//! own* risk, `(profit − costs) / distance to its stop`. That is what a trader earns who risks the same share of the
 //! capital on every trade: a stop twice as far means a position half as large. Counted in units of the original risk, a
 //! wider stop would be flattered, because it would risk more.
 //!
@@ -43,7 +43,7 @@ use crate::clusters::cluster_ms;
 use crate::simultaneous::{Columns, simultaneous};
 use alternatives::{Has, LONGEST_EXPIRY, alternatives};
 use domain::barrier::{Exit, Levels};
-use domain::signal::Record;
+use domain::signal::{Closing, Costs, Earned, Position, Record};
 use domain::symbol::{Symbol, Timeframe};
 use replay::{Replay, replay};
 use serde::Serialize;
@@ -72,6 +72,10 @@ pub struct PastSignal {
     pub levels: Levels,
     /// When it closed, UTC epoch ms.
     pub closed_ms: i64,
+    /// What its position costs.
+    pub position: Position,
+    /// Whether it has more than levels, as several targets or a moving stop, or was amended: then it is not replayed.
+    pub managed: bool,
     /// The average true range at entry, in percent of the price, if known.
     pub atr_percent: Option<f64>,
 }
@@ -87,6 +91,8 @@ impl PastSignal {
             strategy: signal.strategy.clone(),
             levels: signal.levels()?,
             closed_ms: closing.as_ref()?.closed_ms,
+            position: signal.position,
+            managed: record.trade().is_some(),
             atr_percent: features.and_then(|features| features.values.get(ATR_PERCENT).copied()),
         })
     }
@@ -161,6 +167,8 @@ pub struct UsualLevels {
 pub struct LeftOut {
     /// They have no stop, so their risk is unknown.
     pub without_stop: u64,
+    /// They have more than a stop, a target and an expiry, or were amended or closed in parts.
+    pub managed: u64,
     /// Stored candles do not cover the whole time that they could last: missing candles, a gap, or too recent.
     pub not_covered: u64,
 }
@@ -260,15 +268,15 @@ struct Group {
 /// Replays signals, one symbol after the other, so that only the candles of one need be in memory.
 #[derive(Debug)]
 pub struct Study {
-    fee_percent: f64,
+    costs: Costs,
     groups: BTreeMap<Option<String>, Group>,
     older: u64,
     more_strategies: usize,
 }
 
 impl Study {
-    /// From closed signals, in any order. `fee_bps` are the costs of a round trip in basis points of the entry price.
-    pub fn of(mut signals: Vec<PastSignal>, fee_bps: f64) -> Self {
+    /// From closed signals, in any order. `costs` count where a signal states none.
+    pub fn of(mut signals: Vec<PastSignal>, costs: Costs) -> Self {
         signals.sort_by(|a, b| a.order().cmp(&b.order()));
         let older = signals.len().saturating_sub(MAX_SIGNALS);
         let mut groups: BTreeMap<Option<String>, Group> = BTreeMap::new();
@@ -280,7 +288,7 @@ impl Study {
         let more_strategies = most.len().saturating_sub(MAX_STRATEGIES);
         most.truncate(MAX_STRATEGIES);
         most.iter_mut().for_each(|(_, group)| group.prepare());
-        Self { fee_percent: fee_bps / 100.0, groups: most.into_iter().collect(), older: older as u64, more_strategies }
+        Self { costs, groups: most.into_iter().collect(), older: older as u64, more_strategies }
     }
 
     /// The symbols whose candles are needed, each with its signals' longest timeframe: longer candles are not used.
@@ -296,14 +304,14 @@ impl Study {
     /// Replays the signals of a symbol on the finest of these series that covers them, of their own timeframe at most.
     /// Each is the symbol's candles at one timeframe.
     pub fn replay(&mut self, symbol: &Symbol, series: &BTreeMap<Timeframe, Series>) {
-        let fee_percent = self.fee_percent;
+        let costs = self.costs;
         for group in self.groups.values_mut() {
             let (of_symbol, rest) =
                 std::mem::take(&mut group.signals).into_iter().partition(|one| one.symbol == *symbol);
             group.signals = rest;
             let of_symbol: Vec<PastSignal> = of_symbol;
             for signal in &of_symbol {
-                match group.replayed(signal, series, fee_percent) {
+                match group.replayed(signal, series, &costs) {
                     Some(replayed) => group.replayed.push(replayed),
                     None => group.left_out.not_covered += 1,
                 }
@@ -371,10 +379,12 @@ impl PastSignal {
 
 impl Group {
     fn add(&mut self, signal: PastSignal) {
-        if signal.levels.stop_loss.is_some() {
-            self.signals.push(signal);
-        } else {
+        if signal.managed {
+            self.left_out.managed += 1;
+        } else if signal.levels.stop_loss.is_none() {
             self.left_out.without_stop += 1;
+        } else {
+            self.signals.push(signal);
         }
     }
 
@@ -389,12 +399,7 @@ impl Group {
         self.limit_ms = median_ms(&mut lives.filter(|life| *life > 0).collect::<Vec<_>>()).map(|life| LIVES * life);
     }
 
-    fn replayed(
-        &self,
-        signal: &PastSignal,
-        series: &BTreeMap<Timeframe, Series>,
-        fee_percent: f64,
-    ) -> Option<Replayed> {
+    fn replayed(&self, signal: &PastSignal, series: &BTreeMap<Timeframe, Series>, costs: &Costs) -> Option<Replayed> {
         let own = &signal.levels;
         let life_ms = match own.expires_ms {
             Some(at) => (LONGEST_EXPIRY * (at - own.since_ms) as f64) as i64,
@@ -409,13 +414,22 @@ impl Group {
             .find_map(|(timeframe, series)| Some((timeframe.millis(), series.covering(own.since_ms, until_ms)?)))?;
         let Replay { exits, hopeful, best, worst } = replay(&levels, candles, step_ms)?;
         let stop_percent = signal.distance_percent(own.stop_loss)?;
-        let r = |exit: &Exit, times: f64| (own.profit_percent(exit.price) - fee_percent) / (times * stop_percent);
-        let result = |(exit, multiples): (&Exit, &Multiples)| Outcome {
-            r: r(exit, multiples.stop),
-            succeeded: exit.outcome.succeeded().unwrap_or(false),
-            open_ms: exit.time_ms - own.since_ms,
+        let net_percent = |exit: &Exit| {
+            let profit_percent = own.profit_percent(exit.price);
+            let (outcome, exit_price, closed_ms) = (exit.outcome, Some(exit.price), exit.time_ms);
+            let closing = Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None };
+            Earned::of_plain(own, &closing, &signal.position, costs).net_profit_percent
         };
-        let results: Vec<Outcome> = exits.iter().zip([OWN].iter().chain(&self.tried)).map(result).collect();
+        let r = |exit: &Exit, times: f64| Some(net_percent(exit)? / (times * stop_percent));
+        let result = |(exit, multiples): (&Exit, &Multiples)| {
+            Some(Outcome {
+                r: r(exit, multiples.stop)?,
+                succeeded: exit.outcome.succeeded()?,
+                open_ms: exit.time_ms - own.since_ms,
+            })
+        };
+        let results: Vec<Outcome> =
+            exits.iter().zip([OWN].iter().chain(&self.tried)).map(result).collect::<Option<_>>()?;
         let away = |price: f64| own.direction.sign() * (price - own.entry) / own.entry * 100.0 / stop_percent;
         let atr =
             PastSignal { atr_percent: signal.atr_percent.or_else(|| atr_percent(signal, series)), ..signal.clone() };
@@ -423,7 +437,7 @@ impl Group {
             given_ms: own.since_ms,
             longest_ms: results.iter().map(|result| result.open_ms).max()?,
             results,
-            hopeful_r: hopeful.map(|exit| r(&exit, 1.0)),
+            hopeful_r: hopeful.and_then(|exit| r(&exit, 1.0)),
             mfe_r: away(best).max(0.0),
             mae_r: (-away(worst)).max(0.0),
             stop_percent,

@@ -54,12 +54,18 @@ fn signal(week: i64) -> PastSignal {
             expires_ms: Some(since_ms + 8 * HOUR_MS),
         },
         closed_ms: since_ms + 2 * HOUR_MS,
+        position: Position::default(),
+        managed: false,
         atr_percent: Some(2.0),
     }
 }
 
+fn costs(fee_bps: f64) -> Costs {
+    Costs { fee_bps, ..Costs::default() }
+}
+
 fn advice(signals: Vec<PastSignal>, series: &BTreeMap<Timeframe, Series>, fee_bps: f64) -> LevelsAdvice {
-    let mut study = Study::of(signals, fee_bps);
+    let mut study = Study::of(signals, costs(fee_bps));
     study.replay(&coin(), series);
     study.advice(1)
 }
@@ -148,7 +154,7 @@ fn nothing_is_certain_where_the_gain_may_be_chance_and_nothing_is_told_of_few() 
     assert_eq!(few.verdict, "not enough to tell: 29 signals replayed, in 29 stretches of time; it takes 30 in 8");
     assert_eq!((few.finding, few.alternatives, few.strategies[0].best), (AdviceFinding::NotEnough, 0, None));
     assert!(few.strategies[0].alternatives.iter().all(|one| one.interval.is_none()));
-    let none = Study::of(Vec::new(), 10.0).advice(1);
+    let none = Study::of(Vec::new(), costs(10.0)).advice(1);
     assert_eq!((none.verdict.as_str(), none.strategies.len()), ("not enough to tell: no closed signals", 0));
 }
 
@@ -163,10 +169,11 @@ fn what_is_left_out_is_counted_and_does_not_depend_on_the_end() {
     };
     let before = PastSignal { levels: Levels { since_ms: T0 - HOUR_MS, ..signal(0).levels }, ..signal(0) };
     let other = PastSignal { symbol: Symbol::parse("ETHUSDT").unwrap(), ..signal(5) };
-    let signals = vec![bare, last(16), last(15), before, other, signal(4)];
+    let managed = PastSignal { managed: true, ..signal(3) };
+    let signals = vec![bare, managed, last(16), last(15), before, other, signal(4)];
     let made = advice(signals, &hourly(shaken()), 20.0);
     let dip = &made.strategies[0];
-    assert_eq!((dip.signals, dip.left_out), (2, LeftOut { without_stop: 1, not_covered: 3 }));
+    assert_eq!((dip.signals, dip.left_out), (2, LeftOut { without_stop: 1, managed: 1, not_covered: 3 }));
     // Without an expiry it is replayed for ten times the median lifetime of two hours, and 99 at the end.
     let endless = |week| {
         let levels = Levels { expires_ms: None, take_profit: Some(120.0), ..signal(week).levels };
@@ -239,7 +246,7 @@ fn strategies_are_judged_together_and_apart() {
     let many = (0..25).flat_map(|number| named(Some(&format!("s{number}")))).collect();
     let made = advice(many, &hourly(shaken()), 20.0);
     assert_eq!((made.strategies.len(), made.more_strategies, made.older), (20, 5, 0));
-    let newest = Study::of((0..MAX_SIGNALS as i64 + 3).map(|week| signal(week % 32)).collect(), 0.0).advice(1);
+    let newest = Study::of((0..MAX_SIGNALS as i64 + 3).map(|week| signal(week % 32)).collect(), costs(0.0)).advice(1);
     assert_eq!((newest.older, newest.strategies[0].left_out.not_covered), (3, MAX_SIGNALS as u64));
     assert_eq!(
         newest.verdict,
@@ -257,8 +264,9 @@ fn a_closed_record_is_a_past_signal() {
         exit_price: None,
         profit_percent: 0.0,
         closed_ms: T0 + 5,
+        excursion: None,
     };
-    let mut record = Record { signal, closing: Some(closing), said: None };
+    let mut record = Record { signal, history: Vec::new(), closing: Some(closing), said: None };
     let past = PastSignal::of(&record).unwrap();
     assert_eq!((past.timeframe.as_str(), past.strategy.as_deref(), past.closed_ms), ("4h", Some("ema"), T0 + 5));
     assert_eq!((past.atr_percent, past.distance_percent(past.levels.stop_loss)), (None, Some(2.0)));
@@ -267,6 +275,11 @@ fn a_closed_record_is_a_past_signal() {
     record.signal.features = Some(domain::signal::EntryFeatures { version: VERSION, values });
     let past = PastSignal::of(&record).unwrap();
     assert_eq!(past.distance_atr(past.levels.take_profit), Some(5.0 / 1.6));
+    let several = json!({ "id": "a", "pair": "BTCUSDT", "signalType": "BUY", "confidence": 60, "entryPrice": 200, "stopLoss": 196,
+        "takeProfits": [{ "price": 202 }, { "price": 204 }], "timestamp": T0 });
+    let signal = Signal::from_value(several, Source::Caller, Tz::UTC).unwrap();
+    let managed = PastSignal::of(&Record { signal, ..record.clone() }).unwrap();
+    assert!(managed.managed && !past.managed);
     assert_eq!(PastSignal::of(&Record { closing: None, ..record }), None);
 }
 
@@ -283,4 +296,14 @@ fn the_true_range_at_entry_is_computed_where_it_was_not_stored() {
     assert!((stop_atr - 1.0).abs() < 0.002, "{stop_atr}");
     // Too few candles before it.
     assert_eq!(advice(vec![unknown(0)], &series, 0.0).strategies[0].usual.unwrap().stop_atr, None);
+}
+
+#[test]
+fn each_signal_pays_its_own_costs_for_as_long_as_it_is_open() {
+    // 24 basis points a day: 0.02 % for two hours until the stop, 0.03 % for three until the target.
+    let position = Position { fee_bps: Some(10.0), funding_bps_per_day: Some(24.0), ..Position::default() };
+    let signals = (0..32).map(|week| PastSignal { position, ..signal(week) }).collect();
+    let dip = &advice(signals, &hourly(shaken()), 20.0).strategies[0];
+    assert!(close(dip.own.unwrap().mean_r, 0.75 * (-2.0 - 0.1 - 0.02) / 2.0 + 0.25 * (4.0 - 0.1 - 0.03) / 2.0));
+    assert!(close(found(dip, 2.0, 1.0, 1.0).tried.mean_r, (4.0 - 0.1 - 0.03) / 4.0));
 }

@@ -187,7 +187,7 @@ fn span(ms: f64) -> String {
 }
 
 fn too_few(replayed: &[Replayed], left_out: LeftOut, clusters: usize) -> String {
-    let LeftOut { without_stop, not_covered } = left_out;
+    let LeftOut { without_stop, managed, not_covered } = left_out;
     if replayed.is_empty() && not_covered > 0 {
         return format!(
             "not enough to tell: stored candles cover none of {} to the end; fetch more candles, or wait",
@@ -195,9 +195,12 @@ fn too_few(replayed: &[Replayed], left_out: LeftOut, clusters: usize) -> String 
         );
     }
     if replayed.is_empty() {
-        return match without_stop {
+        return match without_stop + managed {
             0 => "not enough to tell: no closed signals".to_owned(),
-            count => format!("not enough to tell: {} without a stop, whose risk is unknown", counted(count, "signal")),
+            count => format!(
+                "not enough to tell: {} without a stop or with more than levels, which are not replayed",
+                counted(count, "signal")
+            ),
         };
     }
     let stretches = if clusters == 1 { "stretch" } else { "stretches" };

@@ -184,8 +184,8 @@ const levelsAdvice = ({ verdict: words, finding, strategies, older, moreStrategi
   ]
   const columns = [['', 'tight'], ...['stop', 'target', 'expiry', 'R a signal', 'difference', 'turned', 'success', 'open for'].map((head) => [head, 'number'])]
   const part = (one) => {
-    const { withoutStop, notCovered } = one.leftOut
-    const leftOut = withoutStop + notCovered > 0 ? ` ${whole(withoutStop)} signals without a stop were left out, and ${whole(notCovered)} that stored candles do not cover until they could be over.` : ''
+    const { withoutStop, managed, notCovered } = one.leftOut
+    const leftOut = withoutStop + managed + notCovered > 0 ? ` Left out: ${whole(withoutStop)} without a stop, ${whole(managed)} with more than levels, and ${whole(notCovered)} that stored candles do not cover until they could be over.` : ''
     const unclear = one.unclear > 0 ? ` ${whole(one.unclear)} touched stop and target within one candle: they count as stopped, but as successes where an alternative is compared with them.` : ''
     return [
       strategies.length > 1 ? element('h3', {}, one.strategy ?? 'Signals without a strategy') : null,
