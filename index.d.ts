@@ -584,7 +584,7 @@ export interface LevelsAdvice {
   alternatives: number
   /** By strategy, those with the most replayed signals first; at most 20. */
   strategies: StrategyAdvice[]
-  /** Older signals that were not looked at: at most the 10 000 newest are. */
+  /** Older signals that were not looked at: at most the 50 000 newest are. */
   older: number
   /** Number of strategies that were not looked at, because 20 others have more signals. */
   moreStrategies: number
@@ -604,6 +604,8 @@ export interface StrategyAdvice {
   leftOut: {
     /** They have no stop, so their risk is unknown. */
     withoutStop: number
+    /** They have more than a stop, a target and an expiry, such as several targets or a moving stop, or were amended. */
+    managed: number
     /**
      * Stored candles do not cover the whole time that they could last: twice the time to their expiry or, without one, ten times
      * the median lifetime of the strategy's signals. Candles are missing, have a gap, or end too early.
@@ -667,9 +669,12 @@ export interface TriedLevels {
 export interface TriedAlternative extends TriedLevels {
   /** By how much more a signal brought on average, in R. */
   differenceR: number
+  /** Signals that would have ended differently: as a failure instead of a success, or the other way round. */
+  turned: number
   /**
-   * The 95 % interval of that, over clusters of time. The intervals of all alternatives hold together: with a probability of 95 %,
-   * none misses its true value. Missing if there is not enough to tell.
+   * The 95 % interval of the difference, over clusters of time. The intervals of all alternatives hold together: with a probability
+   * of 95 %, none misses its true value. Missing if there is not enough to tell: fewer than 30 signals, or eight clusters, or ten
+   * signals that would have ended differently.
    */
   interval?: { low: number; high: number }
 }
