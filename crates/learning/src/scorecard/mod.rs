@@ -11,7 +11,7 @@ mod verdict;
 pub use verdict::Finding;
 
 use super::harm::{Harm, Served};
-use domain::signal::{Record, Said};
+use domain::signal::{Costs, Record, Said};
 use domain::symbol::Symbol;
 use domain::time::format_iso;
 use score::Clusters;
@@ -40,12 +40,11 @@ pub struct Foretold {
 
 impl Foretold {
     /// From a record; `None` while it is open, where its end is unknown, and where it has no assessment. `fee_bps` are
-    /// the costs of a round trip in basis points of the entry price.
+    /// the costs of a round trip in basis points of the entry price, for signals that state none.
     pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
         let Record { signal, closing, said, .. } = record;
-        let (closing, levels) = (closing.as_ref()?, signal.levels()?);
-        let stop_percent = levels.stop_loss.map(|stop| 100.0 * (levels.entry - stop).abs() / levels.entry);
-        let risk = stop_percent.filter(|percent| *percent > 0.0);
+        let closing = closing.as_ref()?;
+        let costs = Costs { fee_bps, ..Costs::default() };
         Some(Self {
             given_ms: signal.timestamp_ms,
             closed_ms: closing.closed_ms,
@@ -53,7 +52,7 @@ impl Foretold {
             strategy: signal.strategy.clone(),
             taken: signal.taken,
             succeeded: closing.outcome.succeeded()?,
-            realised_r: risk.map(|risk| (closing.profit_percent - fee_bps / 100.0) / risk),
+            realised_r: record.earned(&costs)?.realized_r,
             said: (*said)?,
         })
     }
