@@ -200,7 +200,7 @@ const levelsAdvice = ({ verdict: words, finding, strategies, older, moreStrategi
     'Stops and targets',
     paragraph(sentence(words), `verdict ${ADVICE[finding] ?? ''}`),
     paragraph('Closed signals replayed on the stored candles with other stops, targets and expiries. `× 2` is twice as far from the entry, or twice as long. R is the profit after costs in units of the risk of those levels: what a trader earns who risks the same amount on every trade. Brackets are 95 % intervals that hold for all alternatives together. Turned are the signals that would have ended differently; with fewer than ten of them an alternative is not judged.'),
-    strategies.map(part).flat(),
+    strategies.flatMap(part),
     older > 0 ? paragraph(`${count(older, 'older signal was', 'older signals were')} not looked at.`) : null,
     moreStrategies > 0 ? paragraph(`${count(moreStrategies, 'more strategy', 'more strategies')} with fewer signals.`) : null,
   )
