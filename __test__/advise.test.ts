@@ -78,7 +78,7 @@ test('signals are replayed with other levels, as worked out by hand', async () =
   const { low, high } = dip!.best!.interval!
   expect(0 < low && low < 1.3 && 1.3 < high).toBe(true)
   expect(dip!.usual).toMatchObject({ stopPercent: 2, targetPercent: 4, expiryMs: 8 * HOUR })
-  expect(advice.verdict).toMatch(/^with the stop at .* instead of .*: \+1\.30 R a signal \[.*\], which makes \+0\.95 R instead of -0\.35 R; 64 signals and 30 alternatives looked at$/)
+  expect(advice.verdict).toMatch(/^with the stop at .* instead of .*: \+1\.30 R a signal \[.*\], of which 0\.05 R are lower costs, which makes \+0\.95 R instead of -0\.35 R; 64 signals and 30 alternatives looked at$/)
   // The winners fell to 99 first, half of their risk; the losers reached 100.5.
   expect(dip!.excursions).toMatchObject({ winnersMaeR: { signals: 16, p50: 0.5, p80: 0.5, p90: 0.5 }, losersMfeR: { signals: 48, p50: 0.25, p90: 0.25 } })
   expect(dip!.excursions!.words[0]).toBe('90 % of the winners never went further against you than 0.50 R, half of them no further than 0.50 R')

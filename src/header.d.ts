@@ -659,6 +659,8 @@ export interface TriedLevels {
   expiry: number
   /** Mean profit after costs, in units of the risk that these levels have at entry. */
   meanR: number
+  /** Mean costs in the same units, which are deducted in `meanR`; a wider stop has lower ones. */
+  meanCostsR: number
   /** The share that succeeded, 0–1. */
   successShare: number
   /** Mean time that a signal was open, in milliseconds. */

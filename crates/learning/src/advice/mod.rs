@@ -118,6 +118,8 @@ pub struct Tried {
     pub multiples: Multiples,
     /// Mean profit after costs, in units of the risk that these levels have at entry.
     pub mean_r: f64,
+    /// Mean costs, in the same units: a wider stop has lower ones. They are deducted in `mean_r`.
+    pub mean_costs_r: f64,
     /// The share that succeeded, 0–1.
     pub success_share: f64,
     /// Mean time that a signal was open, in milliseconds.
@@ -250,6 +252,7 @@ struct Replayed {
 #[derive(Debug, Clone, Copy)]
 struct Outcome {
     r: f64,
+    costs_r: f64,
     succeeded: bool,
     open_ms: i64,
 }
@@ -422,8 +425,10 @@ impl Group {
         };
         let r = |exit: &Exit, times: f64| Some(net_percent(exit)? / (times * stop_percent));
         let result = |(exit, multiples): (&Exit, &Multiples)| {
+            let r = r(exit, multiples.stop)?;
             Some(Outcome {
-                r: r(exit, multiples.stop)?,
+                r,
+                costs_r: own.profit_percent(exit.price) / (multiples.stop * stop_percent) - r,
                 succeeded: exit.outcome.succeeded()?,
                 open_ms: exit.time_ms - own.since_ms,
             })

@@ -116,7 +116,7 @@ fn worked_by_hand() {
     assert!((1.8..2.1).contains(&critical) && close(1.3 - low, high - 1.3), "{critical}");
     assert_eq!((dip.finding, made.finding), (AdviceFinding::Better, AdviceFinding::Better));
     let words = format!(
-        "with the stop at 2.0 ATR instead of 1.0: +1.30 R a signal [{low:.2}, {high:.2}], which makes +0.95 R instead of -0.35 R; 32 \
+        "with the stop at 2.0 ATR instead of 1.0: +1.30 R a signal [{low:.2}, {high:.2}], of which 0.05 R are lower costs, which makes +0.95 R instead of -0.35 R; 32 \
          signals and 30 alternatives looked at"
     );
     assert_eq!((&dip.verdict, &made.verdict), (&words, &words));
@@ -306,4 +306,5 @@ fn each_signal_pays_its_own_costs_for_as_long_as_it_is_open() {
     let dip = &advice(signals, &hourly(shaken()), 20.0).strategies[0];
     assert!(close(dip.own.unwrap().mean_r, 0.75 * (-2.0 - 0.1 - 0.02) / 2.0 + 0.25 * (4.0 - 0.1 - 0.03) / 2.0));
     assert!(close(found(dip, 2.0, 1.0, 1.0).tried.mean_r, (4.0 - 0.1 - 0.03) / 4.0));
+    assert!(close(found(dip, 2.0, 1.0, 1.0).tried.mean_costs_r, 0.13 / 4.0));
 }
