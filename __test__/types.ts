@@ -172,6 +172,12 @@ export async function right(signal: BackendSignal): Promise<void> {
   // @ts-expect-error no such finding
   use(card.finding === 'wins')
 
+  const advice: signalloop.LevelsAdvice = await feedbackTracker.advise({ since: new Date(0), strategy: 'breakout', symbol: 'BTC/USDT', timeframe: '1h' })
+  const tried: number[] = advice.strategies.flatMap(({ alternatives }) => alternatives.map(({ meanR, differenceR }) => meanR - differenceR))
+  use(advice.verdict, advice.finding === 'better', advice.strategies[0]?.best?.interval?.low, advice.strategies[0]?.excursions?.winnersMaeR?.p90, tried)
+  // @ts-expect-error no such timeframe
+  await feedbackTracker.advise({ timeframe: '7h' })
+
   // An event is known by its type.
   const off: () => void = onEvent((event) => {
     if (event.type === 'signalClosed') use(event.signal.profitLossPercent)

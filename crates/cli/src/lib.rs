@@ -18,6 +18,7 @@
 //! assert_eq!(run("no-such-command"), USAGE);
 //! ```
 
+mod advise;
 mod args;
 mod commands;
 mod data;

@@ -7,8 +7,9 @@ use super::results::{Interval, Results};
 use super::revision::{Part, Revision};
 use domain::error::{Error, Result, guard};
 use domain::threads;
-use engine::{ScorecardFilter, SignalLoop, run_to_json};
+use engine::{AdviceFilter, ScorecardFilter, SignalLoop, run_to_json};
 use feedback::{Exposure, FeedbackStore, Figures, HoldingTimes, StatsFilter};
+use learning::advice::LevelsAdvice;
 use learning::outcomes::{MAX_LESSONS, MIN_CLOSED, Pattern};
 use learning::scorecard::Scorecard;
 use scheduler::Ran;
@@ -35,6 +36,8 @@ pub struct Report {
     pub home: String,
     /// The signals; `None` while nothing was ever recorded.
     pub signals: Option<SignalsPart>,
+    /// What other levels would have brought to the closed signals; `None` while none has closed.
+    pub advice: Option<LevelsAdvice>,
     /// The models.
     pub models: ModelsPart,
     /// The candles.
@@ -196,6 +199,9 @@ fn update(
     if let Some(patterns) = patterns {
         report.signals = report.take(Part::Signals, patterns.and_then(|patterns| signals(core, patterns)));
     }
+    if fresh.signals != of.signals || fresh.candles != of.candles {
+        report.advice = report.take(Part::Advice, advice(core));
+    }
     if fresh.models != of.models {
         report.models = report.take(Part::Models, models::gather(core));
     }
@@ -282,6 +288,11 @@ fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
         parts.truncate(MAX_ROWS);
     }
     Ok(card)
+}
+
+fn advice(core: &SignalLoop) -> Result<Option<LevelsAdvice>> {
+    let advice = core.outcomes().advise(&AdviceFilter::default())?;
+    Ok((!advice.strategies.is_empty()).then_some(advice))
 }
 
 /// The rows with the most closed signals, sorted, and the number of rows left out.

@@ -193,6 +193,48 @@ const scorecard = ({ scorecard: card }) => {
   )
 }
 
+// What other levels would have brought
+
+const ADVICE = { better: 'good', noneBetter: '' }
+
+const levelsAdvice = ({ verdict: words, finding, strategies, older, moreStrategies }) => {
+  const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`
+  const times = (n) => (n === 1 ? '' : `× ${n}`)
+  const row = ({ stop, target, expiry, meanR, differenceR, interval, turned, successShare, meanHoldingMs }) => [
+    [stop, target, expiry].every((n) => n === 1) ? 'as given' : '',
+    times(stop),
+    times(target),
+    times(expiry),
+    mean({ mean: meanR }, 2),
+    differenceR == null ? '–' : mean({ mean: differenceR, interval }, 3),
+    turned == null ? '–' : whole(turned),
+    percent(100 * successShare),
+    duration(meanHoldingMs),
+  ]
+  const columns = [['', 'tight'], ...['stop', 'target', 'expiry', 'R a signal', 'difference', 'turned', 'success', 'open for'].map((head) => [head, 'number'])]
+  const part = (one) => {
+    const { withoutStop, managed, notCovered } = one.leftOut
+    const leftOut = withoutStop + managed + notCovered > 0 ? ` Left out: ${whole(withoutStop)} without a stop, ${whole(managed)} with more than levels, and ${whole(notCovered)} that stored candles do not cover until they could be over.` : ''
+    const unclear = one.unclear > 0 ? ` ${whole(one.unclear)} touched stop and target within one candle: they count as stopped, but as successes where an alternative is compared with them.` : ''
+    return [
+      strategies.length > 1 ? element('h3', {}, one.strategy ?? 'Signals without a strategy') : null,
+      strategies.length > 1 ? paragraph(sentence(one.verdict), `verdict ${ADVICE[one.finding] ?? ''}`) : null,
+      one.excursions?.words.map((text) => paragraph(sentence(text))),
+      paragraph(`${count(one.signals, 'signal')} replayed.${leftOut}${unclear}`),
+      one.own ? element('details', { id: `levels-${one.strategy ?? ''}` }, element('summary', {}, `All ${one.alternatives.length} alternatives`), table(columns, [one.own, ...one.alternatives].map(row))) : null,
+    ].flat()
+  }
+  return section(
+    'advice',
+    'Stops and targets',
+    paragraph(sentence(words), `verdict ${ADVICE[finding] ?? ''}`),
+    paragraph('Closed signals replayed on the stored candles with other stops, targets and expiries. `× 2` is twice as far from the entry, or twice as long. R is the profit after costs in units of the risk of those levels: what a trader earns who risks the same amount on every trade. Brackets are 95 % intervals that hold for all alternatives together. Turned are the signals that would have ended differently; with fewer than ten of them an alternative is not judged.'),
+    strategies.flatMap(part),
+    older > 0 ? paragraph(`${count(older, 'older signal was', 'older signals were')} not looked at.`) : null,
+    moreStrategies > 0 ? paragraph(`${count(moreStrategies, 'more strategy', 'more strategies')} with fewer signals.`) : null,
+  )
+}
+
 // Probabilities
 
 const probabilities = ({ signals, models }) => {
