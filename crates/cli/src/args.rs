@@ -79,6 +79,8 @@ pub enum Command {
     Stats(Stats),
     /// Compare predictions made for signals with their outcomes: does following them pay?
     Scorecard(Scorecard),
+    /// Replay closed signals with other stops and targets: would other levels have brought more?
+    Advise(Advise),
     /// Learn from a market's closed signals: train or continue its model, or test whether its signals have improved
     Learn(Learn),
     /// Show the rules found in successes and failures
@@ -457,6 +459,23 @@ pub struct Scorecard {
     /// Only this symbol
     #[arg(long, value_parser = Symbol::parse)]
     pub symbol: Option<Symbol>,
+}
+
+/// Which signals to replay.
+#[derive(Debug, clap::Args)]
+pub struct Advise {
+    /// Only signals given at this time or later, such as 2026-03-28T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<i64>,
+    /// Only this strategy; with fewer strategies the intervals are narrower
+    #[arg(long, value_name = "NAME", value_parser = strategy)]
+    pub strategy: Option<String>,
+    /// Only this symbol
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Option<Symbol>,
+    /// Only this timeframe
+    #[arg(long, value_parser = Timeframe::parse)]
+    pub timeframe: Option<Timeframe>,
 }
 
 fn strategy(text: &str) -> Result<String, &'static str> {

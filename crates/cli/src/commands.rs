@@ -49,6 +49,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => shown::stats(&core, stats, output),
         Command::Scorecard(asked) => super::scorecard::scorecard(&core, asked, output),
+        Command::Advise(asked) => super::advise::advise(&core, asked, output),
         Command::Learn(learn) => self::learn(&core, learn, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),

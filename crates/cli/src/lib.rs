@@ -18,10 +18,12 @@
 //! assert_eq!(run("no-such-command"), USAGE);
 //! ```
 
+mod advise;
 mod args;
 mod commands;
 mod data;
 mod demo;
+mod details;
 mod doctor;
 mod import;
 mod output;

@@ -8,7 +8,7 @@
 //! readers see it as one more key. A line without it was written by the former system, and is accepted as it is.
 
 use super::canonical::{self, CanonicalLine};
-use domain::barrier::{Direction, Levels, Outcome, Trade};
+use domain::barrier::{CancelCause, Direction, EntryKind, Levels, Outcome, Trade, What};
 use domain::error::{Error, Result};
 use domain::signal::{Closing, Excursion, Record, SignalKey};
 use domain::symbol::{Symbol, Timeframe};
@@ -211,6 +211,15 @@ pub struct Facts<'a> {
     pub taken: bool,
     /// Where it stands, if it is a managed signal.
     pub trade: Option<Box<Trade>>,
+    /// The order that it is entered by; `None` if it was entered when it was given.
+    pub order: Option<EntryOrder>,
+}
+
+/// The order that a signal waits for, a limit, a stop or a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryOrder {
+    /// Why it was cancelled; `None` if it was not.
+    pub cancelled: Option<CancelCause>,
 }
 
 impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
@@ -242,6 +251,7 @@ impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
             strategy,
             taken,
             trade: None,
+            order: None,
         }
     }
 }
@@ -274,8 +284,18 @@ impl Facts<'_> {
             strategy: signal.strategy.clone().map(Cow::Owned),
             taken: signal.taken,
             trade: record.trade().map(Box::new),
+            order: order_of(record),
         }
     }
+}
+
+fn order_of(record: &Record) -> Option<EntryOrder> {
+    let terms = record.signal.terms.as_ref()?;
+    let cancelled = record.history.iter().rev().find_map(|event| match event.what {
+        What::Cancelled { cause, .. } => Some(cause),
+        _ => None,
+    });
+    (terms.entry != EntryKind::Market || terms.zone.is_some()).then_some(EntryOrder { cancelled })
 }
 
 /// Parses a sealed line in the exact form that this store writes; `None` for any other, which [`decode`] may still parse.

@@ -7,6 +7,7 @@ mod managed_crash;
 mod managed_import;
 mod managed_moves;
 mod store_crash;
+mod store_entries;
 mod store_fuzz;
 mod store_import;
 mod store_life;
