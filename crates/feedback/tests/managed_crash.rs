@@ -168,7 +168,10 @@ async fn no_step_of_a_life_is_lost_or_taken_twice_by_sigkill(home: Home) {
     }
     assert!(cut.iter().all(|count| *count > 0), "killed after each step: {cut:?}");
     if let Some(folder) = home.as_folder() {
-        assert!(lines_by_id(folder).values().all(|(_, closed)| *closed == 1));
+        // A signal whose recording was not acknowledged may be open.
+        let lines = lines_by_id(folder);
+        assert!(lines.values().all(|(_, closed)| *closed <= 1));
+        assert!(lives.keys().all(|id| lines[id].1 == 1));
     }
     println!("{kills} kills, {} lives, killed after {cut:?}, {unheard} steps stored unheard", lives.len());
 }

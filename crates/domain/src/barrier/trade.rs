@@ -343,7 +343,7 @@ impl Trade {
     pub fn inherit(&mut self, sight: Sight) {
         match (self.entered_ms, sight.entered_ms) {
             (None, None) => self.above_zone = self.above_zone.or(sight.above_zone),
-            (Some(own), Some(other)) if own == other && self.levels.entry == sight.entry => self.saw(sight.best),
+            (Some(own), Some(other)) if own == other && self.levels.entry == sight.entry => self.see(sight.best),
             _ => {}
         }
     }
