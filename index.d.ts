@@ -2070,7 +2070,7 @@ export interface Finding {
   example: string
 }
 
-/** How long some signals were open until they closed. */
+/** How long something took. */
 export interface HoldingTime {
   /** The number of signals. */
   signals: number
@@ -2340,6 +2340,17 @@ export interface Performance {
   unknownSignals: number
   /** HOLDs stored. */
   holdSignals: number
+  /** Waiting for their entry; they count in no other figure. */
+  pendingSignals: number
+  /** Ended before they were entered; they count in no other figure except `fillRate`. */
+  cancelledSignals: number
+  /**
+   * Cancelled signals by cause: `ENTRY_EXPIRED`, `TARGET_BEFORE_ENTRY`, `STOP_BEFORE_ENTRY`, `BY_HAND`, `REPLACED`; causes that
+   * there were. A signal that was recorded as cancelled has none.
+   */
+  cancelledBy: Record<string, number>
+  /** Percent of the signals that waited for their entry, and do not any more, that were entered; missing without any. */
+  fillRate?: number
   /** Closed as TOOK_PROFIT or SUCCESS. */
   successfulSignals: number
   /** Closed as STOPPED_OUT or FAILURE. */
@@ -2443,6 +2454,8 @@ export interface PerformanceStats {
   byMonth: Record<string, Performance>
   /** How long signals were open until they closed. */
   holdingTimes: HoldingTimes
+  /** How long closed signals waited for their entry; missing if none did. */
+  timeToFill?: HoldingTime
   /** How much of the time signals were open, until now. Missing without signals, and for less than a day. */
   exposure?: Exposure
   /** Signals that were followed but not traded (`taken: false`); they count in no other figure. */
