@@ -946,6 +946,144 @@ export interface Scorecard {
   byMonth: ScorePart[]
 }
 
+/** Which signals to replay for advice on their levels. Default: all closed ones. */
+export interface AdviseOptions {
+  /** Only signals given at this time or later. */
+  since?: Time
+  /** Only signals of this strategy. The fewer strategies are looked at, the narrower the intervals. */
+  strategy?: string
+  /** Only signals of this symbol; `BTC/USDT` and `BTCUSDT` are the same. */
+  symbol?: string
+  /** Only signals of this timeframe. */
+  timeframe?: Timeframe
+}
+
+/**
+ * What other levels would have brought to past signals. R is profit after costs in units of the risk at entry; each set of levels
+ * counts in units of its own risk, as for a trader who risks the same amount on every trade.
+ */
+export interface LevelsAdvice {
+  /**
+   * The conclusion. `better`: other levels would have brought more to at least one strategy, beyond chance. `noneBetter`: to none.
+   * `notEnough`: for no strategy were 30 signals replayed, in eight clusters of time. If no level is better, at most one answer in
+   * twenty is `better`.
+   */
+  finding: 'better' | 'noneBetter' | 'notEnough'
+  /** The conclusion in words. */
+  verdict: string
+  /** Number of alternatives looked at, over all strategies with enough signals. The intervals of all of them hold together. */
+  alternatives: number
+  /** By strategy, those with the most replayed signals first; at most 20. */
+  strategies: StrategyAdvice[]
+  /** Older signals that were not looked at: at most the 50 000 newest are. */
+  older: number
+  /** Number of strategies that were not looked at, because 20 others have more signals. */
+  moreStrategies: number
+}
+
+/** Advice on the levels of one strategy. */
+export interface StrategyAdvice {
+  /** Its name; missing for signals without a strategy. */
+  strategy?: string
+  /** The conclusion, as in {@link LevelsAdvice}. */
+  finding: 'better' | 'noneBetter' | 'notEnough'
+  /** The conclusion in words. */
+  verdict: string
+  /** Signals replayed. */
+  signals: number
+  /** Signals that were not replayed, by cause. */
+  leftOut: {
+    /** They have no stop, so their risk is unknown. */
+    withoutStop: number
+    /** They have more than a stop, a target and an expiry, such as several targets or a moving stop, or were amended. */
+    managed: number
+    /**
+     * Stored candles do not cover the whole time that they could last: twice the time to their expiry or, without one, ten times
+     * the median lifetime of the strategy's signals. Candles are missing, have a gap, or end too early.
+     */
+    notCovered: number
+  }
+  /** Clusters of time that they fall into, over which the intervals are calculated: each at least a week or so. */
+  clusters: number
+  /** The usual levels of the replayed signals, medians; missing if there are none. */
+  usual?: {
+    /** Distance from entry to stop, percent of the entry. */
+    stopPercent: number
+    /** Distance from entry to stop in average true ranges (14 candles) at entry; missing if unknown. */
+    stopAtr?: number
+    /** Distance from entry to target, percent of the entry; missing if no signal has a target. */
+    targetPercent?: number
+    /** Distance from entry to target in average true ranges at entry. */
+    targetAtr?: number
+    /** Milliseconds from the signal to its expiry; missing if no signal expires. */
+    expiryMs?: number
+  }
+  /** What the signals' own levels brought when replayed; missing if no signal was. */
+  own?: TriedLevels
+  /**
+   * Signals whose own stop and target one candle touched; which came first is unknown. In `own` they count as stopped, and in the
+   * differences as successes, so that nothing is called better because candles are coarse.
+   */
+  unclear: number
+  /** The alternative that is most certainly better: the one with the highest lower end. Missing if none is certainly better. */
+  best?: TriedAlternative
+  /** Everything that was tried: up to 30 alternatives, the same for all strategies. */
+  alternatives: TriedAlternative[]
+  /** How far prices went for and against the signals as they were given; missing if no signal was replayed. */
+  excursions?: {
+    /** How far prices went against signals that succeeded, in R before costs; missing for fewer than ten. */
+    winnersMaeR?: Quantiles
+    /** How far prices went in favour of signals that failed, in R before costs; missing for fewer than ten. */
+    losersMfeR?: Quantiles
+    /** The same in sentences. */
+    words: string[]
+  }
+}
+
+/** What one set of levels brought to the signals of a strategy. */
+export interface TriedLevels {
+  /** How many times as far from the entry as its own the stop of each signal lies; 1 is unchanged. */
+  stop: number
+  /** The same of the target. */
+  target: number
+  /** How many times as long as its own the time from signal to expiry is. */
+  expiry: number
+  /** Mean profit after costs, in units of the risk that these levels have at entry. */
+  meanR: number
+  /** Mean costs in the same units, which are deducted in `meanR`; a wider stop has lower ones. */
+  meanCostsR: number
+  /** The share that succeeded, 0–1. */
+  successShare: number
+  /** Mean time that a signal was open, in milliseconds. */
+  meanHoldingMs: number
+}
+
+/** An alternative, compared with the signals as they were given. */
+export interface TriedAlternative extends TriedLevels {
+  /** By how much more a signal brought on average, in R. */
+  differenceR: number
+  /** Signals that would have ended differently: as a failure instead of a success, or the other way round. */
+  turned: number
+  /**
+   * The 95 % interval of the difference, over clusters of time. The intervals of all alternatives hold together: with a probability
+   * of 95 %, none misses its true value. Missing if there is not enough to tell: fewer than 30 signals, or eight clusters, or ten
+   * signals that would have ended differently.
+   */
+  interval?: { low: number; high: number }
+}
+
+/** How a figure is distributed over signals. */
+export interface Quantiles {
+  /** Number of signals. */
+  signals: number
+  /** Half of them have at most this. */
+  p50: number
+  /** 80 % have at most this. */
+  p80: number
+  /** 90 % have at most this. */
+  p90: number
+}
+
 /** A part of the signals of a scorecard, and its score. */
 export interface ScorePart {
   /** Its name. */
@@ -1194,6 +1332,98 @@ export declare class MLPredictor implements Predictor {
   isModelAvailable(): boolean
 }
 
+/** What the caller knows of a text, for what the text does not say. */
+export interface ReadingOptions {
+  /**
+   * When the text was sent: the time of signals that say none, and a part of their ids. Give the time of the message, so that the
+   * same message always has the same id. Default: now.
+   */
+  at?: Time
+  /** IANA time zone of times without `Z` or an offset. Default `UTC`. */
+  timezone?: string
+  /** The timeframe of signals that say none. `recordSignal` takes such a signal as `1h`. */
+  timeframe?: Timeframe
+  /** The confidence of signals that say none, in percent. `recordSignal` requires one. */
+  confidence?: number
+  /** The strategy of signals that say none: 1 to 64 characters. */
+  strategy?: string
+  /** The `source` of all signals, such as the name of a channel: 1 to 64 characters. Default `tradingview` or `text`. */
+  source?: string
+  /** Begins each id that is made from the text, to tell two channels with the same messages apart. Default: nothing. */
+  idPrefix?: string
+}
+
+/** A signal that was read from a text, with the keys of `recordSignal`. What the text does not say is left out. */
+export interface ReadSignal {
+  /** The one in the text, or a hash of the text and the time. */
+  id: string
+  /** The pair, without the exchange and the ending of perpetual futures: `BTCUSDT`. */
+  symbol: string
+  /** The timeframe. */
+  timeframe?: Timeframe
+  /** LONG is BUY, SHORT is SELL. */
+  signalType: SignalType
+  /** Percent, 0–100. */
+  confidence?: number
+  /** The price of the entry; left out where there is a zone. */
+  entryPrice?: number
+  /** The lowest and the highest price of several entries or a range. */
+  entryZone?: { low: number; high: number }
+  /** A message gives a `limit`, or a `stop` where it says *breakout*, *above* or *below*. An alert gives what it says. */
+  entryType?: 'market' | 'limit' | 'stop'
+  /** When an entry that was not filled is cancelled, epoch milliseconds. */
+  entryExpiresAt?: number
+  /** The stop. */
+  stopLoss?: number
+  /** The only target. */
+  takeProfit?: number
+  /** Several targets, nearest first; shares in percent of the position. */
+  takeProfits?: { price: number; share?: number }[]
+  /** How the stop moves. */
+  stopRules?: {
+    breakEvenAfterTarget?: number
+    trail?: { percent: number; activateAtR: number }
+    moveTo?: { afterTarget: number; price: number }[]
+  }
+  /** When the signal was given, epoch milliseconds. */
+  timestamp: number
+  /** When it expires, epoch milliseconds. */
+  expiresAt?: number
+  /** The leverage; left out for a range such as 10x to 20x. */
+  leverage?: number
+  /** The strategy. */
+  strategy?: string
+  /** Where it was read from. */
+  source: string
+  /** Tags. */
+  tags?: string[]
+  /** The other numbers of an alert. */
+  indicators?: Record<string, unknown>
+}
+
+/** Reads the signals of a text, in its order. */
+export interface TextReader {
+  /**
+   * With a confidence for signals that say none, so that all can be recorded as they are.
+   *
+   * @throws `ERR_INVALID_ARGUMENT` with place and value of what cannot be read with certainty
+   */
+  (text: string, options: ReadingOptions & { confidence: number }): (ReadSignal & { confidence: number })[]
+  /** The same; signals need not have a confidence. */
+  (text: string, options?: ReadingOptions): ReadSignal[]
+}
+
+/**
+ * Reads messages of a channel in the form of Cornix and its relatives; a line of three dashes separates messages. What cannot be read
+ * with certainty is refused with line, column and text. `docs/importing.md` says what is read.
+ */
+export declare const fromText: TextReader
+/**
+ * Reads alerts of TradingView: a JSON object, an array of objects, or one object a line. What cannot be read with certainty is refused with
+ * its path and value, such as a placeholder that was not filled. `docs/importing.md` has the keys.
+ */
+export declare const fromTradingView: TextReader
+
 /** The feedback tracker of the default loop. Its methods can be destructured and spied on. */
 export declare const feedbackTracker: FeedbackTracker
 /** The default loop's predictor of BTCUSDT 1h. */
@@ -1367,7 +1597,8 @@ export declare class FeedbackTracker {
   recovery(): Promise<Recovery>
   /**
    * Statistics of the last `days` (default 30): signals given and signals closed in that time. `symbol` and `timeframe` select
-   * a part.
+   * a part. Counts, sums and means are there from the first signal. Ratios that are meant to say something of the signals to come
+   * are missing until there are enough: a Sharpe ratio needs 90 days, a Calmar ratio 180.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
@@ -1396,6 +1627,14 @@ export declare class FeedbackTracker {
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
    */
   scorecard(options?: ScorecardOptions): Promise<Scorecard>
+  /**
+   * Replays closed signals, traded or not, on stored candles with other stops, targets and expiries, and says what these would
+   * have brought, by strategy. Signals without a stop are not replayed, nor are those whose whole possible life no stored
+   * candles cover. Takes milliseconds for hourly candles, and seconds for years of candles by the minute, off the event loop.
+   *
+   * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CANDLE`, `ERR_CLOSED`.
+   */
+  advise(options?: AdviseOptions): Promise<LevelsAdvice>
   /**
    * The rules found in the closed signals of a symbol, of a timeframe, or in all; strongest first. If the signals contain no
    * pattern, chance alone produces a rule in at most 5 % of cases.
@@ -1767,6 +2006,18 @@ export interface Estimate {
   high: number
 }
 
+/** How much of a period signals were open. */
+export interface Exposure {
+  /** Start of the period: as requested, or when the first signal was given if none was given before; ISO 8601, UTC. */
+  from: string
+  /** Its end, ISO 8601, UTC. */
+  until: string
+  /** Time with at least one open signal, percent of the period. */
+  openTimePercent: number
+  /** Mean number of signals open at a time. */
+  averageOpen: number
+}
+
 /** An error as data, for calls that cover several markets and do not reject if one fails. */
 export interface Failure {
   /** The stable code. */
@@ -1817,6 +2068,24 @@ export interface Finding {
   count: number
   /** The first occurrence: a time, a span or a name. */
   example: string
+}
+
+/** How long some signals were open until they closed. */
+export interface HoldingTime {
+  /** The number of signals. */
+  signals: number
+  /** Mean, ms. */
+  meanMs: number
+  /** Median, ms; within 3.2 % of the exact one. */
+  medianMs: number
+}
+
+/** How long signals were open until they closed. Signals without profit or loss, and of unknown outcome, are in neither part. */
+export interface HoldingTimes {
+  /** Signals with a profit; missing without any. */
+  wins?: HoldingTime
+  /** Signals with a loss; missing without any. */
+  losses?: HoldingTime
 }
 
 /** How much a feature reduced the variance. */
@@ -1894,7 +2163,7 @@ export interface ImprovementHalf {
   until?: string
 }
 
-/** Percent, 0-100. */
+/** A 95 % interval, in the unit of what it is of: percent, 0-100, for a rate. */
 export interface Interval {
   /** Lower end. */
   low: number
@@ -2108,6 +2377,51 @@ export interface Performance {
   worstProfitLoss?: number
   /** Mean `confidence` of the closed signals, percent. */
   averageConfidence: number
+  /** The most successes in a row, in order of closing. */
+  longestSuccessStreak: number
+  /** The most failures in a row. */
+  longestFailureStreak: number
+  /** The newest results in a row: 3 for three successes, -2 for two failures; 0 if none closed. */
+  currentStreak: number
+  /**
+   * Closed signals with a stop. Only they have a result in R: profit after costs (`fee_bps`) in units of the risk at entry,
+   * `(profit - costs) / (100 * |entry - stop| / entry)`.
+   */
+  signalsWithStop: number
+  /** Sum of the results in R; missing if no closed signal had a stop. */
+  totalR?: number
+  /** Mean result in R; missing if no closed signal had a stop. */
+  averageR?: number
+  /**
+   * System quality number (Van Tharp): `sqrt(min(n, 100)) * mean / standard deviation` of the `n` results in R. Missing with
+   * fewer than 30, as Van Tharp asks for: it is a t statistic, whose distribution is about normal from there on.
+   */
+  sqn?: number
+  /**
+   * Calendar days (UTC) from the first closing to the last, both included; 0 if none closed. The ratios below need a number of
+   * them, and 30 days with a closing.
+   */
+  spanDays: number
+  /**
+   * Sharpe ratio of a year: `sqrt(365) * mean / standard deviation` of the profits after costs by calendar day (UTC). The profit
+   * of a day is the sum over the signals that closed on it, in percentage points of the same stake each, so no interest is
+   * subtracted; days without a closing count as 0. Missing below 90 days: its standard error is about `sqrt(365 / days)`, so
+   * over fewer even a ratio of 4 is luck.
+   */
+  sharpeRatio?: number
+  /** The 95 % interval of the Sharpe ratio (Lo, 2002), if days do not depend on each other. */
+  sharpeInterval?: Interval
+  /**
+   * Sortino ratio of a year: `sqrt(365) * mean / sqrt(sum(min(0, profit)^2) / days)` of the same days. Missing below 90 days, and
+   * with fewer than 10 days with a loss, from which its denominator comes.
+   */
+  sortinoRatio?: number
+  /**
+   * Calmar ratio: profit of a year after costs, divided by the deepest fall of its running sum. Missing below 180 days: the
+   * profit of a year is extrapolated, the deepest fall is not and grows with time, so a shorter history flatters. Missing
+   * without a fall.
+   */
+  calmarRatio?: number
 }
 
 /** The results of the signals of a period. */
@@ -2120,6 +2434,17 @@ export interface PerformanceStats {
   byTimeframe: Record<string, Performance>
   /** By strategy; signals without a strategy are not included. */
   byStrategy: Record<string, Performance>
+  /** By direction; without one that no signal had. */
+  bySignalType: Partial<Record<'BUY' | 'SELL', Performance>>
+  /**
+   * By month (UTC), such as `2026-03`, oldest first. A signal counts in the month in which it closed; an open one, and a HOLD, in
+   * that in which it was given. Months without signals are missing.
+   */
+  byMonth: Record<string, Performance>
+  /** How long signals were open until they closed. */
+  holdingTimes: HoldingTimes
+  /** How much of the time signals were open, until now. Missing without signals, and for less than a day. */
+  exposure?: Exposure
   /** Signals that were followed but not traded (`taken: false`); they count in no other figure. */
   followed: Performance
   /** Conservative mode of the selected home or market now, regardless of the period. */

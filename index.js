@@ -290,6 +290,8 @@ module.exports.dashboard = (options) =>
   dashboardOf(native.allowedHosts(options), (request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
+module.exports.fromText = native.fromText
+module.exports.fromTradingView = native.fromTradingView
 module.exports.rollback = ofDefaultLoop('rollback')
 module.exports.metrics = ofDefaultLoop('metrics')
 module.exports.configure = (options) => defaultLoop().configure(options)

@@ -63,6 +63,7 @@ test('what a closed loop answers stands in the comment of each method', async ()
     assess: () => tracker.assess(signal),
     patterns: () => tracker.patterns(),
     scorecard: () => tracker.scorecard(),
+    advise: () => tracker.advise(),
   }
   const declarations = read('index.d.ts')
   const comment = (name: string): string => {

@@ -150,6 +150,10 @@ export async function right(signal: BackendSignal): Promise<void> {
   const stats: signalloop.PerformanceStats = await feedbackTracker.getStats('BTCUSDT', closed[0]?.timeframe, 7)
   const rate: number | undefined = stats.bySymbol.BTCUSDT?.successRate
   use(stats.byStrategy.breakout?.expectancy, stats.followed.closedSignals)
+  const ratio: number | undefined = stats.bySignalType.BUY?.sharpeRatio
+  use(ratio, stats.byMonth['2026-03']?.totalR, stats.overall.sharpeInterval?.low, stats.holdingTimes.wins?.medianMs, stats.exposure?.averageOpen)
+  // @ts-expect-error there may be no such signals
+  use(stats.bySignalType.SELL.sqn)
   await feedbackTracker.recordSignal({ ...signal, strategy: null, taken: false })
   // @ts-expect-error a text for true or false
   await feedbackTracker.recordSignal({ ...signal, taken: 'no' })
@@ -167,6 +171,12 @@ export async function right(signal: BackendSignal): Promise<void> {
   use(card.verdict, card.finding === 'adds', card.overall?.realisedR?.gain?.interval?.low, card.byMonth[0]?.score.logLoss.againstBaseRate.mean)
   // @ts-expect-error no such finding
   use(card.finding === 'wins')
+
+  const advice: signalloop.LevelsAdvice = await feedbackTracker.advise({ since: new Date(0), strategy: 'breakout', symbol: 'BTC/USDT', timeframe: '1h' })
+  const tried: number[] = advice.strategies.flatMap(({ alternatives }) => alternatives.map(({ meanR, differenceR }) => meanR - differenceR))
+  use(advice.verdict, advice.finding === 'better', advice.strategies[0]?.best?.interval?.low, advice.strategies[0]?.excursions?.winnersMaeR?.p90, tried)
+  // @ts-expect-error no such timeframe
+  await feedbackTracker.advise({ timeframe: '7h' })
 
   // An event is known by its type.
   const off: () => void = onEvent((event) => {

@@ -946,6 +946,144 @@ export interface Scorecard {
   byMonth: ScorePart[]
 }
 
+/** Which signals to replay for advice on their levels. Default: all closed ones. */
+export interface AdviseOptions {
+  /** Only signals given at this time or later. */
+  since?: Time
+  /** Only signals of this strategy. The fewer strategies are looked at, the narrower the intervals. */
+  strategy?: string
+  /** Only signals of this symbol; `BTC/USDT` and `BTCUSDT` are the same. */
+  symbol?: string
+  /** Only signals of this timeframe. */
+  timeframe?: Timeframe
+}
+
+/**
+ * What other levels would have brought to past signals. R is profit after costs in units of the risk at entry; each set of levels
+ * counts in units of its own risk, as for a trader who risks the same amount on every trade.
+ */
+export interface LevelsAdvice {
+  /**
+   * The conclusion. `better`: other levels would have brought more to at least one strategy, beyond chance. `noneBetter`: to none.
+   * `notEnough`: for no strategy were 30 signals replayed, in eight clusters of time. If no level is better, at most one answer in
+   * twenty is `better`.
+   */
+  finding: 'better' | 'noneBetter' | 'notEnough'
+  /** The conclusion in words. */
+  verdict: string
+  /** Number of alternatives looked at, over all strategies with enough signals. The intervals of all of them hold together. */
+  alternatives: number
+  /** By strategy, those with the most replayed signals first; at most 20. */
+  strategies: StrategyAdvice[]
+  /** Older signals that were not looked at: at most the 50 000 newest are. */
+  older: number
+  /** Number of strategies that were not looked at, because 20 others have more signals. */
+  moreStrategies: number
+}
+
+/** Advice on the levels of one strategy. */
+export interface StrategyAdvice {
+  /** Its name; missing for signals without a strategy. */
+  strategy?: string
+  /** The conclusion, as in {@link LevelsAdvice}. */
+  finding: 'better' | 'noneBetter' | 'notEnough'
+  /** The conclusion in words. */
+  verdict: string
+  /** Signals replayed. */
+  signals: number
+  /** Signals that were not replayed, by cause. */
+  leftOut: {
+    /** They have no stop, so their risk is unknown. */
+    withoutStop: number
+    /** They have more than a stop, a target and an expiry, such as several targets or a moving stop, or were amended. */
+    managed: number
+    /**
+     * Stored candles do not cover the whole time that they could last: twice the time to their expiry or, without one, ten times
+     * the median lifetime of the strategy's signals. Candles are missing, have a gap, or end too early.
+     */
+    notCovered: number
+  }
+  /** Clusters of time that they fall into, over which the intervals are calculated: each at least a week or so. */
+  clusters: number
+  /** The usual levels of the replayed signals, medians; missing if there are none. */
+  usual?: {
+    /** Distance from entry to stop, percent of the entry. */
+    stopPercent: number
+    /** Distance from entry to stop in average true ranges (14 candles) at entry; missing if unknown. */
+    stopAtr?: number
+    /** Distance from entry to target, percent of the entry; missing if no signal has a target. */
+    targetPercent?: number
+    /** Distance from entry to target in average true ranges at entry. */
+    targetAtr?: number
+    /** Milliseconds from the signal to its expiry; missing if no signal expires. */
+    expiryMs?: number
+  }
+  /** What the signals' own levels brought when replayed; missing if no signal was. */
+  own?: TriedLevels
+  /**
+   * Signals whose own stop and target one candle touched; which came first is unknown. In `own` they count as stopped, and in the
+   * differences as successes, so that nothing is called better because candles are coarse.
+   */
+  unclear: number
+  /** The alternative that is most certainly better: the one with the highest lower end. Missing if none is certainly better. */
+  best?: TriedAlternative
+  /** Everything that was tried: up to 30 alternatives, the same for all strategies. */
+  alternatives: TriedAlternative[]
+  /** How far prices went for and against the signals as they were given; missing if no signal was replayed. */
+  excursions?: {
+    /** How far prices went against signals that succeeded, in R before costs; missing for fewer than ten. */
+    winnersMaeR?: Quantiles
+    /** How far prices went in favour of signals that failed, in R before costs; missing for fewer than ten. */
+    losersMfeR?: Quantiles
+    /** The same in sentences. */
+    words: string[]
+  }
+}
+
+/** What one set of levels brought to the signals of a strategy. */
+export interface TriedLevels {
+  /** How many times as far from the entry as its own the stop of each signal lies; 1 is unchanged. */
+  stop: number
+  /** The same of the target. */
+  target: number
+  /** How many times as long as its own the time from signal to expiry is. */
+  expiry: number
+  /** Mean profit after costs, in units of the risk that these levels have at entry. */
+  meanR: number
+  /** Mean costs in the same units, which are deducted in `meanR`; a wider stop has lower ones. */
+  meanCostsR: number
+  /** The share that succeeded, 0–1. */
+  successShare: number
+  /** Mean time that a signal was open, in milliseconds. */
+  meanHoldingMs: number
+}
+
+/** An alternative, compared with the signals as they were given. */
+export interface TriedAlternative extends TriedLevels {
+  /** By how much more a signal brought on average, in R. */
+  differenceR: number
+  /** Signals that would have ended differently: as a failure instead of a success, or the other way round. */
+  turned: number
+  /**
+   * The 95 % interval of the difference, over clusters of time. The intervals of all alternatives hold together: with a probability
+   * of 95 %, none misses its true value. Missing if there is not enough to tell: fewer than 30 signals, or eight clusters, or ten
+   * signals that would have ended differently.
+   */
+  interval?: { low: number; high: number }
+}
+
+/** How a figure is distributed over signals. */
+export interface Quantiles {
+  /** Number of signals. */
+  signals: number
+  /** Half of them have at most this. */
+  p50: number
+  /** 80 % have at most this. */
+  p80: number
+  /** 90 % have at most this. */
+  p90: number
+}
+
 /** A part of the signals of a scorecard, and its score. */
 export interface ScorePart {
   /** Its name. */
@@ -1193,6 +1331,98 @@ export declare class MLPredictor implements Predictor {
    */
   isModelAvailable(): boolean
 }
+
+/** What the caller knows of a text, for what the text does not say. */
+export interface ReadingOptions {
+  /**
+   * When the text was sent: the time of signals that say none, and a part of their ids. Give the time of the message, so that the
+   * same message always has the same id. Default: now.
+   */
+  at?: Time
+  /** IANA time zone of times without `Z` or an offset. Default `UTC`. */
+  timezone?: string
+  /** The timeframe of signals that say none. `recordSignal` takes such a signal as `1h`. */
+  timeframe?: Timeframe
+  /** The confidence of signals that say none, in percent. `recordSignal` requires one. */
+  confidence?: number
+  /** The strategy of signals that say none: 1 to 64 characters. */
+  strategy?: string
+  /** The `source` of all signals, such as the name of a channel: 1 to 64 characters. Default `tradingview` or `text`. */
+  source?: string
+  /** Begins each id that is made from the text, to tell two channels with the same messages apart. Default: nothing. */
+  idPrefix?: string
+}
+
+/** A signal that was read from a text, with the keys of `recordSignal`. What the text does not say is left out. */
+export interface ReadSignal {
+  /** The one in the text, or a hash of the text and the time. */
+  id: string
+  /** The pair, without the exchange and the ending of perpetual futures: `BTCUSDT`. */
+  symbol: string
+  /** The timeframe. */
+  timeframe?: Timeframe
+  /** LONG is BUY, SHORT is SELL. */
+  signalType: SignalType
+  /** Percent, 0–100. */
+  confidence?: number
+  /** The price of the entry; left out where there is a zone. */
+  entryPrice?: number
+  /** The lowest and the highest price of several entries or a range. */
+  entryZone?: { low: number; high: number }
+  /** A message gives a `limit`, or a `stop` where it says *breakout*, *above* or *below*. An alert gives what it says. */
+  entryType?: 'market' | 'limit' | 'stop'
+  /** When an entry that was not filled is cancelled, epoch milliseconds. */
+  entryExpiresAt?: number
+  /** The stop. */
+  stopLoss?: number
+  /** The only target. */
+  takeProfit?: number
+  /** Several targets, nearest first; shares in percent of the position. */
+  takeProfits?: { price: number; share?: number }[]
+  /** How the stop moves. */
+  stopRules?: {
+    breakEvenAfterTarget?: number
+    trail?: { percent: number; activateAtR: number }
+    moveTo?: { afterTarget: number; price: number }[]
+  }
+  /** When the signal was given, epoch milliseconds. */
+  timestamp: number
+  /** When it expires, epoch milliseconds. */
+  expiresAt?: number
+  /** The leverage; left out for a range such as 10x to 20x. */
+  leverage?: number
+  /** The strategy. */
+  strategy?: string
+  /** Where it was read from. */
+  source: string
+  /** Tags. */
+  tags?: string[]
+  /** The other numbers of an alert. */
+  indicators?: Record<string, unknown>
+}
+
+/** Reads the signals of a text, in its order. */
+export interface TextReader {
+  /**
+   * With a confidence for signals that say none, so that all can be recorded as they are.
+   *
+   * @throws `ERR_INVALID_ARGUMENT` with place and value of what cannot be read with certainty
+   */
+  (text: string, options: ReadingOptions & { confidence: number }): (ReadSignal & { confidence: number })[]
+  /** The same; signals need not have a confidence. */
+  (text: string, options?: ReadingOptions): ReadSignal[]
+}
+
+/**
+ * Reads messages of a channel in the form of Cornix and its relatives; a line of three dashes separates messages. What cannot be read
+ * with certainty is refused with line, column and text. `docs/importing.md` says what is read.
+ */
+export declare const fromText: TextReader
+/**
+ * Reads alerts of TradingView: a JSON object, an array of objects, or one object a line. What cannot be read with certainty is refused with
+ * its path and value, such as a placeholder that was not filled. `docs/importing.md` has the keys.
+ */
+export declare const fromTradingView: TextReader
 
 /** The feedback tracker of the default loop. Its methods can be destructured and spied on. */
 export declare const feedbackTracker: FeedbackTracker

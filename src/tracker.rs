@@ -18,12 +18,13 @@ use domain::barrier::{Direction, Levels};
 use domain::error::{Error, Result, guard};
 use domain::signal::{Change, STRATEGY, is_strategy};
 use domain::symbol::{Symbol, Timeframe};
+use domain::threads::blocking;
 use domain::time::{Tz, now_ms};
-use engine::{ScorecardFilter, should_close, should_close_managed};
+use engine::{AdviceFilter, ScorecardFilter, should_close, should_close_managed};
 use feedback::{Lines, StatsFilter, Tick, Totals};
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -410,7 +411,8 @@ impl FeedbackTracker {
     }
 
     /// Statistics of the last `days` (default 30): signals given and signals closed in that time. `symbol` and `timeframe` select
-    /// a part.
+    /// a part. Counts, sums and means are there from the first signal. Ratios that are meant to say something of the signals to come
+    /// are missing until there are enough: a Sharpe ratio needs 90 days, a Calmar ratio 180.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -431,6 +433,7 @@ impl FeedbackTracker {
                 Ok(PerformanceStats::of(
                     core.store().open()?.stats(&filter)?,
                     core.performance().live().conservative_mode(&filter)?,
+                    core.settings().now_ms(),
                 ))
             })
         })
@@ -492,6 +495,19 @@ impl FeedbackTracker {
         })
     }
 
+    /// Replays closed signals, traded or not, on stored candles with other stops, targets and expiries, and says what these would
+    /// have brought, by strategy. Signals without a stop are not replayed, nor are those whose whole possible life no stored
+    /// candles cover. Takes milliseconds for hourly candles, and seconds for years of candles by the minute, off the event loop.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CANDLE`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "options?: AdviseOptions", ts_return_type = "Promise<LevelsAdvice>")]
+    pub fn advise<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        call(env, &self.core, || {
+            let (core, filter) = (self.core.clone(), advice_filter(options)?);
+            Ok(async move { blocking(move || Ok(json!(core.outcomes().advise(&filter)?))).await })
+        })
+    }
+
     /// The rules found in the closed signals of a symbol, of a timeframe, or in all; strongest first. If the signals contain no
     /// pattern, chance alone produces a rule in at most 5 % of cases.
     ///
@@ -515,13 +531,30 @@ impl FeedbackTracker {
 /// The signals that a scorecard covers.
 fn scorecard_filter(options: Unknown<'_>) -> Result<ScorecardFilter> {
     let mut map = values::to_map("options", options, &[])?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let since_ms = values::option(&mut map, "since", TIME, time_of)?;
-    let strategy = |value: &Value| text(value).filter(|text| is_strategy(text));
-    let strategy = values::option(&mut map, "strategy", STRATEGY, strategy)?;
-    let symbol = values::option(&mut map, "symbol", "must be a pair such as BTCUSDT", text)?;
+    let (since_ms, strategy, symbol) = selected(&mut map)?;
     values::no_more(&map)?;
-    Ok(ScorecardFilter { since_ms, strategy, symbol: symbol.map(|text| Symbol::given(&text)).transpose()? })
+    Ok(ScorecardFilter { since_ms, strategy, symbol })
+}
+
+/// The signals that are replayed for advice.
+fn advice_filter(options: Unknown<'_>) -> Result<AdviceFilter> {
+    let mut map = values::to_map("options", options, &[])?;
+    let (since_ms, strategy, symbol) = selected(&mut map)?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let timeframe = values::option(&mut map, "timeframe", "must be a timeframe such as 1h", text)?;
+    values::no_more(&map)?;
+    let timeframe = timeframe.map(|text| Timeframe::parse(&text)).transpose()?;
+    Ok(AdviceFilter { since_ms, strategy, symbol, timeframe })
+}
+
+/// The options `since`, `strategy` and `symbol`.
+fn selected(map: &mut Map<String, Value>) -> Result<(Option<i64>, Option<String>, Option<Symbol>)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let since_ms = values::option(map, "since", TIME, time_of)?;
+    let strategy = |value: &Value| text(value).filter(|text| is_strategy(text));
+    let strategy = values::option(map, "strategy", STRATEGY, strategy)?;
+    let symbol = values::option(map, "symbol", "must be a pair such as BTCUSDT", text)?;
+    Ok((since_ms, strategy, symbol.map(|text| Symbol::given(&text)).transpose()?))
 }
 
 /// An optional symbol and an optional timeframe.

@@ -83,7 +83,7 @@ const ODD = {
 
 const loop = new signalloop.SignalLoop({ fetchCandles: async () => [], threads: 1 })
 const methods = (object, names) => names.map((name) => [name, (...args) => object[name](...args)])
-const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'amendSignal', 'cancelSignal', 'getSignal', 'onPrice', 'onPrices', 'onCandle', 'getStats', 'assess', 'patterns', 'scorecard', 'importSignals']
+const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'amendSignal', 'cancelSignal', 'getSignal', 'onPrice', 'onPrices', 'onCandle', 'getStats', 'assess', 'patterns', 'scorecard', 'advise', 'importSignals']
 const LOOP = ['train', 'predict', 'generateSignal', 'fetchData', 'rollback', 'evaluate', 'configure', 'predictor']
 
 const targets = [

@@ -160,7 +160,7 @@ impl From<feedback::ClosedSignal> for ClosedSignal {
     }
 }
 
-/// Percent, 0-100.
+/// A 95 % interval, in the unit of what it is of: percent, 0-100, for a rate.
 #[napi(object)]
 pub struct Interval {
     /// Lower end.
@@ -183,6 +183,15 @@ pub struct Performance {
     pub unknown_signals: f64,
     /// HOLDs stored.
     pub hold_signals: f64,
+    /// Waiting for their entry; they count in no other figure.
+    pub pending_signals: f64,
+    /// Ended before they were entered; they count in no other figure except `fillRate`.
+    pub cancelled_signals: f64,
+    /// Cancelled signals by cause: `ENTRY_EXPIRED`, `TARGET_BEFORE_ENTRY`, `STOP_BEFORE_ENTRY`, `BY_HAND`, `REPLACED`; causes that
+    /// there were. A signal that was recorded as cancelled has none.
+    pub cancelled_by: BTreeMap<String, f64>,
+    /// Percent of the signals that waited for their entry, and do not any more, that were entered; missing without any.
+    pub fill_rate: Option<f64>,
     /// Closed as TOOK_PROFIT or SUCCESS.
     pub successful_signals: f64,
     /// Closed as STOPPED_OUT or FAILURE.
@@ -218,6 +227,39 @@ pub struct Performance {
     pub worst_profit_loss: Option<f64>,
     /// Mean `confidence` of the closed signals, percent.
     pub average_confidence: f64,
+    /// The most successes in a row, in order of closing.
+    pub longest_success_streak: f64,
+    /// The most failures in a row.
+    pub longest_failure_streak: f64,
+    /// The newest results in a row: 3 for three successes, -2 for two failures; 0 if none closed.
+    pub current_streak: f64,
+    /// Closed signals with a stop. Only they have a result in R: profit after costs (`fee_bps`) in units of the risk at entry,
+    /// `(profit - costs) / (100 * |entry - stop| / entry)`.
+    pub signals_with_stop: f64,
+    /// Sum of the results in R; missing if no closed signal had a stop.
+    pub total_r: Option<f64>,
+    /// Mean result in R; missing if no closed signal had a stop.
+    pub average_r: Option<f64>,
+    /// System quality number (Van Tharp): `sqrt(min(n, 100)) * mean / standard deviation` of the `n` results in R. Missing with
+    /// fewer than 30, as Van Tharp asks for: it is a t statistic, whose distribution is about normal from there on.
+    pub sqn: Option<f64>,
+    /// Calendar days (UTC) from the first closing to the last, both included; 0 if none closed. The ratios below need a number of
+    /// them, and 30 days with a closing.
+    pub span_days: f64,
+    /// Sharpe ratio of a year: `sqrt(365) * mean / standard deviation` of the profits after costs by calendar day (UTC). The profit
+    /// of a day is the sum over the signals that closed on it, in percentage points of the same stake each, so no interest is
+    /// subtracted; days without a closing count as 0. Missing below 90 days: its standard error is about `sqrt(365 / days)`, so
+    /// over fewer even a ratio of 4 is luck.
+    pub sharpe_ratio: Option<f64>,
+    /// The 95 % interval of the Sharpe ratio (Lo, 2002), if days do not depend on each other.
+    pub sharpe_interval: Option<Interval>,
+    /// Sortino ratio of a year: `sqrt(365) * mean / sqrt(sum(min(0, profit)^2) / days)` of the same days. Missing below 90 days, and
+    /// with fewer than 10 days with a loss, from which its denominator comes.
+    pub sortino_ratio: Option<f64>,
+    /// Calmar ratio: profit of a year after costs, divided by the deepest fall of its running sum. Missing below 180 days: the
+    /// profit of a year is extrapolated, the deepest fall is not and grows with time, so a shorter history flatters. Missing
+    /// without a fall.
+    pub calmar_ratio: Option<f64>,
 }
 
 impl From<Figures> for Performance {
@@ -228,12 +270,16 @@ impl From<Figures> for Performance {
             closed_signals: f.closed as f64,
             unknown_signals: f.unknown as f64,
             hold_signals: f.hold as f64,
+            pending_signals: f.pending as f64,
+            cancelled_signals: f.cancelled as f64,
+            cancelled_by: f.causes().map(|(cause, count)| (cause.as_str().to_owned(), count as f64)).collect(),
+            fill_rate: f.fill_rate,
             successful_signals: f.successes as f64,
             failed_signals: f.failures as f64,
             took_profit: f.took_profit as f64,
             stopped_out: f.stopped_out as f64,
             success_rate: f.success_rate,
-            success_interval: Interval { low: f.success_interval.0, high: f.success_interval.1 },
+            success_interval: f.success_interval.into(),
             break_even_rate: f.break_even_rate,
             average_profit_loss: f.average_profit,
             average_profit: f.average_win,
@@ -245,6 +291,18 @@ impl From<Figures> for Performance {
             best_profit_loss: f.best,
             worst_profit_loss: f.worst,
             average_confidence: f.average_confidence,
+            longest_success_streak: f.longest_success_streak as f64,
+            longest_failure_streak: f.longest_failure_streak as f64,
+            current_streak: f.current_streak as f64,
+            signals_with_stop: f.signals_with_stop as f64,
+            total_r: f.total_r,
+            average_r: f.average_r,
+            sqn: f.sqn,
+            span_days: f.span_days as f64,
+            sharpe_ratio: f.sharpe_ratio,
+            sharpe_interval: f.sharpe_interval.map(Interval::from),
+            sortino_ratio: f.sortino_ratio,
+            calmar_ratio: f.calmar_ratio,
         }
     }
 }
@@ -298,6 +356,18 @@ pub struct PerformanceStats {
     pub by_timeframe: BTreeMap<String, Performance>,
     /// By strategy; signals without a strategy are not included.
     pub by_strategy: BTreeMap<String, Performance>,
+    /// By direction; without one that no signal had.
+    #[napi(ts_type = "Partial<Record<'BUY' | 'SELL', Performance>>")]
+    pub by_signal_type: BTreeMap<String, Performance>,
+    /// By month (UTC), such as `2026-03`, oldest first. A signal counts in the month in which it closed; an open one, and a HOLD, in
+    /// that in which it was given. Months without signals are missing.
+    pub by_month: BTreeMap<String, Performance>,
+    /// How long signals were open until they closed.
+    pub holding_times: HoldingTimes,
+    /// How long closed signals waited for their entry; missing if none did.
+    pub time_to_fill: Option<HoldingTime>,
+    /// How much of the time signals were open, until now. Missing without signals, and for less than a day.
+    pub exposure: Option<Exposure>,
     /// Signals that were followed but not traded (`taken: false`); they count in no other figure.
     pub followed: Performance,
     /// Conservative mode of the selected home or market now, regardless of the period.
@@ -305,6 +375,68 @@ pub struct PerformanceStats {
     /// Prices and candles that this process has ignored since it opened the home, regardless of period and timeframe, because a
     /// later one of the same pair had been seen. If above 0, check the times you pass, or whether a clock was set back.
     pub ignored_prices: f64,
+}
+
+/// How long signals were open until they closed. Signals without profit or loss, and of unknown outcome, are in neither part.
+#[napi(object)]
+pub struct HoldingTimes {
+    /// Signals with a profit; missing without any.
+    pub wins: Option<HoldingTime>,
+    /// Signals with a loss; missing without any.
+    pub losses: Option<HoldingTime>,
+}
+
+/// How long something took.
+#[napi(object)]
+pub struct HoldingTime {
+    /// The number of signals.
+    pub signals: f64,
+    /// Mean, ms.
+    pub mean_ms: f64,
+    /// Median, ms; within 3.2 % of the exact one.
+    pub median_ms: f64,
+}
+
+/// How much of a period signals were open.
+#[napi(object)]
+pub struct Exposure {
+    /// Start of the period: as requested, or when the first signal was given if none was given before; ISO 8601, UTC.
+    pub from: String,
+    /// Its end, ISO 8601, UTC.
+    pub until: String,
+    /// Time with at least one open signal, percent of the period.
+    pub open_time_percent: f64,
+    /// Mean number of signals open at a time.
+    pub average_open: f64,
+}
+
+impl From<(f64, f64)> for Interval {
+    fn from((low, high): (f64, f64)) -> Self {
+        Self { low, high }
+    }
+}
+
+impl From<feedback::HoldingTime> for HoldingTime {
+    fn from(time: feedback::HoldingTime) -> Self {
+        Self { signals: time.signals as f64, mean_ms: time.mean_ms, median_ms: time.median_ms }
+    }
+}
+
+impl From<feedback::HoldingTimes> for HoldingTimes {
+    fn from(times: feedback::HoldingTimes) -> Self {
+        Self { wins: times.wins.map(HoldingTime::from), losses: times.losses.map(HoldingTime::from) }
+    }
+}
+
+impl From<feedback::Exposure> for Exposure {
+    fn from(exposure: feedback::Exposure) -> Self {
+        Self {
+            from: format_iso(exposure.from_ms),
+            until: format_iso(exposure.until_ms),
+            open_time_percent: exposure.open_time_percent,
+            average_open: exposure.average_open,
+        }
+    }
 }
 
 /// Conservative mode: recent signals did poorly, so bets must meet a stricter rule until results recover. See
@@ -328,9 +460,14 @@ impl From<engine::ConservativeMode> for ConservativeMode {
 }
 
 impl PerformanceStats {
-    /// The figures, together with the conservative mode.
-    pub fn of(s: feedback::Stats, mode: engine::ConservativeMode) -> Self {
+    /// The figures, together with the conservative mode, as of now.
+    pub fn of(s: feedback::Stats, mode: engine::ConservativeMode, now_ms: i64) -> Self {
         Self {
+            exposure: s.exposure(now_ms).map(Exposure::from),
+            holding_times: s.holding.times().into(),
+            time_to_fill: s.holding.time_to_fill().map(HoldingTime::from),
+            by_signal_type: s.by_direction.into_iter().map(|(d, figures)| (word(d), figures.into())).collect(),
+            by_month: s.by_month.into_iter().map(|(month, figures)| (month.to_string(), figures.into())).collect(),
             overall: s.figures.into(),
             by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
             by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),

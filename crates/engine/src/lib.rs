@@ -28,6 +28,7 @@
 //! Nearly every part also knows `Settings` and `Events`, and parts with long-running work know `Lifetime`.
 
 mod account;
+mod advise;
 mod assess;
 mod bet;
 mod compute;
@@ -66,6 +67,7 @@ mod train;
 mod watch;
 
 pub use account::FetchProgress;
+pub use advise::AdviceFilter;
 pub use assess::{Assessment, OutcomeLearner, SourceOfEvidence};
 pub use data::CheckedFile;
 pub use events::{Event, EventListener, Events, ModelChange, Told};

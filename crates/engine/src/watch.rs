@@ -14,7 +14,7 @@ use super::fetch::PARALLEL;
 use super::tasks::{TaskResult, unfinished};
 use super::{CandleFetcher, Events, Lifetime, PerformanceChecks, Settings, Signals};
 use candles::price_step;
-use domain::barrier::{Event as TradeEvent, Exit, Levels, Outcome, Trade, Trading};
+use domain::barrier::{Event as TradeEvent, Exit, LEAST_TRAIL_R, Levels, Outcome, Trade, Trading};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::signal::SignalKey;
@@ -35,9 +35,6 @@ const MINUTE_MS: i64 = 60_000;
 const LONG_MS: i64 = 3 * HOUR_MS;
 /// If the last candle is older than this, the price is not current.
 const RECENT_MS: i64 = 10 * MINUTE_MS;
-
-/// A trailing stop is stored again when it has moved by this part of the risk at entry.
-const LEAST_TRAIL_R: f64 = 0.1;
 
 /// What the watch remembers between two looks.
 #[derive(Default)]
@@ -309,24 +306,17 @@ impl SignalWatch {
     /// Stores what candles did to signals, and reports those that closed as unknown.
     async fn close_missed(self: &Arc<Self>, symbol: &Symbol, missed: &MissedCandles<'_>) -> Result<CloseCount> {
         let MissedCandles { exits, events, .. } = missed;
-        let (store, mut closings) = (self.signals.store().open()?, Vec::with_capacity(exits.len()));
+        let store = self.signals.store().open()?;
         let happened: Vec<_> =
-            events.iter().map(|(key, (after, events))| store.happen(*key, *after, events.clone())).collect();
-        for (key, exit) in exits {
-            let Some(id) = store.id_of(*key)? else { continue };
-            let price = Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown);
-            let closing = store.close_signal(&id, exit.outcome, price, None, exit.time_ms);
-            closings.push((id, closing));
+            events.iter().map(|(key, (before, events))| store.happen(*key, before.clone(), events.clone())).collect();
+        let exited: Vec<_> = exits.iter().map(|(key, levels, exit)| store.exit(*key, levels, *exit)).collect();
+        let mut closed: Vec<ClosedSignal> = Vec::with_capacity(exited.len());
+        // All are sent before the first is awaited, so that they share one write.
+        for one in exited {
+            closed.extend(one.await?);
         }
-        let mut closed = Vec::with_capacity(closings.len());
-        // All closings are sent before the first is awaited, so that they share one write.
-        for (id, closing) in closings {
-            if closing.await? {
-                closed.extend(store.get(&id)?.and_then(|record| ClosedSignal::of(&record, &store.costs())));
-            }
-        }
-        for happened in happened {
-            closed.extend(happened.await?);
+        for one in happened {
+            closed.extend(one.await?);
         }
         self.checks.after_closing(&closed);
         let unknown: Vec<&str> =
@@ -352,9 +342,9 @@ struct MissedCandles<'a> {
     source: &'a dyn CandleSource,
     trading: Trading,
     open: Vec<WatchedSignal>,
-    exits: Vec<(SignalKey, Exit)>,
-    /// What happened to managed signals, after how many events.
-    events: HashMap<SignalKey, (usize, Vec<TradeEvent>)>,
+    exits: Vec<(SignalKey, Levels, Exit)>,
+    /// What happened to managed signals, and where they stood before.
+    events: HashMap<SignalKey, (Box<Trade>, Vec<TradeEvent>)>,
     /// The end of the last checked candle.
     known_ms: i64,
     /// The last candle that was checked.
@@ -390,9 +380,9 @@ impl MissedCandles<'_> {
     fn tell_of_trails(&mut self) {
         for WatchedSignal { key, trade, .. } in &mut self.open {
             let Some(trade) = trade else { continue };
-            let after = trade.events();
+            let before = trade.clone();
             if let Some(event) = trade.tell_of_trail(self.known_ms, LEAST_TRAIL_R) {
-                self.events.entry(*key).or_insert((after, Vec::new())).1.push(event);
+                self.events.entry(*key).or_insert((before, Vec::new())).1.push(event);
             }
         }
     }
@@ -409,15 +399,15 @@ impl MissedCandles<'_> {
         self.open.retain_mut(|WatchedSignal { key, levels, trade, known_ms: own_ms }| {
             let known_ms = known_ms.max(*own_ms);
             if let Some(trade) = trade {
-                let (after, mut events) = (trade.events(), Vec::new());
+                let (before, mut events) = (trade.clone(), Vec::new());
                 trade.on_candle(known_ms, candle, candle_ms, Some(trading), &mut events);
                 if !events.is_empty() {
-                    all.entry(*key).or_insert((after, Vec::new())).1.append(&mut events);
+                    all.entry(*key).or_insert((before, Vec::new())).1.append(&mut events);
                 }
                 return trade.ended().is_none();
             }
             let exit = levels.on_candle_after(known_ms, candle, candle_ms, trading);
-            exits.extend(exit.map(|exit| (*key, exit)));
+            exits.extend(exit.map(|exit| (*key, *levels, exit)));
             exit.is_none()
         });
         let end_ms = candle.open_ms + candle_ms;

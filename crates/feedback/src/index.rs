@@ -5,7 +5,7 @@
 
 use super::ignored::{News, Tally};
 use super::open::{Filing, Managed, Open, OpenSignals, Slot};
-use domain::barrier::{Direction, Event, Exit, Levels, Trade, Triggers};
+use domain::barrier::{Direction, Event, Exit, LEAST_TRAIL_R, Levels, Sight, Trade, Triggers};
 use domain::candle::Candle;
 use domain::signal::SignalKey;
 use domain::time::elapsed;
@@ -26,13 +26,58 @@ pub enum Effect {
         exit: Exit,
         /// Profit of that exit, in percent of the entry price.
         profit_percent: f64,
+        /// What closes it, if it can be asked again.
+        cause: Option<Cause>,
     },
-    /// Events of a managed signal.
-    Happens {
-        /// The number of events before these.
-        after: usize,
-        events: Vec<Event>,
+    /// It does something to a managed signal. What that is, the writer decides by the log.
+    Touches {
+        /// What this process had seen before.
+        sight: Sight,
+        cause: Cause,
     },
+    /// Events that candles made of a managed signal that stood so before.
+    Happens { before: Box<Trade>, events: Vec<Event> },
+}
+
+/// What does something to a signal. It can be asked again, of a signal that was changed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cause {
+    /// A trade at this price.
+    Price {
+        price: f64,
+        time_ms: i64,
+        /// Whether it is current, and so no earlier than anything that happened to the signal.
+        is_now: bool,
+    },
+    /// A closed candle, where earlier candles were checked up to `known_ms`.
+    Candle { known_ms: i64, candle: Candle, candle_ms: i64 },
+}
+
+impl Cause {
+    /// Whether it closes a plain signal.
+    pub fn exit(&self, levels: &Levels) -> Option<Exit> {
+        match self {
+            Self::Price { price, time_ms, is_now: true } => levels.on_tick_now(*price, *time_ms),
+            Self::Price { price, time_ms, is_now: false } => levels.on_tick(*price, *time_ms),
+            Self::Candle { known_ms, candle, candle_ms } => levels.on_candle(*known_ms, candle, *candle_ms),
+        }
+    }
+
+    /// What it does to a managed signal. A stop that has trailed far enough is stored, so that it survives this process.
+    pub fn follow(&self, trade: &mut Trade, events: &mut Vec<Event>) {
+        let at = match self {
+            Self::Price { price, time_ms, is_now } => {
+                let time_ms = if *is_now { (*time_ms).max(trade.levels().since_ms) } else { *time_ms };
+                trade.on_tick(*price, time_ms, events);
+                time_ms
+            }
+            Self::Candle { known_ms, candle, candle_ms } => {
+                trade.on_candle(*known_ms, candle, *candle_ms, None, events);
+                candle.open_ms + candle_ms
+            }
+        };
+        events.extend(trade.tell_of_trail(at, LEAST_TRAIL_R));
+    }
 }
 
 /// The time of a price, UTC epoch ms.
@@ -220,10 +265,17 @@ impl PriceIndex {
         }
     }
 
-    /// Makes a signal findable again after what a price did to it could not be stored: it stands where it stands by the log.
+    /// Called when the writer has stored what a price did to a signal, or could not store it. A plain signal that is still open
+    /// becomes findable again. A managed one stands as the log says, as soon as nothing more of it is on its way there.
     pub fn put_back(&mut self, slot: Slot) {
-        if let Some(managed) = self.take_out(slot) {
-            *managed = Managed::new(&managed.stored);
+        let Some(open) = self.open.get_mut(slot) else { return };
+        if let Some(managed) = &mut open.managed {
+            managed.on_their_way = managed.on_their_way.saturating_sub(1);
+            if managed.on_their_way > 0 || (open.filed && managed.trade.stands_as(&managed.stored)) {
+                return;
+            }
+            let stored = managed.stored.clone();
+            self.restate(slot, &stored);
         }
         self.unfiled.push(slot);
     }
@@ -234,18 +286,49 @@ impl PriceIndex {
         if trade.events() <= known {
             return false;
         }
-        match self.open.get_mut(slot).map(|open| &mut open.managed) {
-            // This process made the events, or more of them.
-            Some(Some(managed)) if managed.trade.events() >= trade.events() => managed.stored = trade.clone(),
-            _ => {
-                self.take_out(slot);
-                if let Some(open) = self.open.get_mut(slot) {
-                    open.managed = Some(Box::new(Managed::new(trade)));
-                    self.unfiled.push(slot);
-                }
+        if let Some(managed) = self.open.get_mut(slot).and_then(|open| open.managed.as_deref_mut()) {
+            managed.stored = trade.clone();
+            // This process made the events, or has more of them on their way to the log.
+            let is_ahead = managed.on_their_way > 0 && managed.trade.events() >= trade.events();
+            if is_ahead || managed.trade.stands_as(trade) {
+                return true;
             }
         }
+        self.restate(slot, trade);
         true
+    }
+
+    /// Whether something that prices did to a signal is on its way to the log.
+    #[cfg(test)]
+    pub fn is_on_its_way(&self, slot: Slot) -> bool {
+        let managed = self.open.get(slot).and_then(|open| open.managed.as_ref());
+        managed.is_some_and(|managed| managed.on_their_way > 0)
+    }
+
+    /// Lets an open signal stand as the log says. What was seen of prices stays.
+    fn restate(&mut self, slot: Slot, stored: &Trade) {
+        self.take_out(slot);
+        if let Some(open) = self.open.get_mut(slot) {
+            let mut trade = stored.clone();
+            let mut on_their_way = 0;
+            if let Some(before) = &open.managed {
+                trade.inherit(before.trade.sight());
+                on_their_way = before.on_their_way;
+            }
+            let filing = Filing::of_trade(&trade);
+            open.managed = Some(Box::new(Managed { trade, stored: stored.clone(), on_their_way, filing }));
+            self.unfiled.push(slot);
+        }
+    }
+
+    /// Takes over what another index has seen of the prices of a managed signal.
+    pub fn inherit(&mut self, slot: Slot, sight: Sight) {
+        let managed = self.take_out(slot);
+        if let Some(managed) = managed {
+            managed.trade.inherit(sight);
+            managed.filing = Filing::of_trade(&managed.trade);
+            self.unfiled.push(slot);
+        }
     }
 
     /// Where a managed signal stands by the log.
@@ -302,15 +385,8 @@ impl PriceIndex {
         let until_ms = if let When::Now(_) = when { i64::MAX } else { book.seen.newest_ms };
         self.activate(symbol, until_ms);
         let candidates = self.books[symbol].candidates(price, price, time_ms);
-        let decide = |levels: &Levels| match when {
-            When::Now(_) => levels.on_tick_now(price, time_ms),
-            When::At(_) => levels.on_tick(price, time_ms),
-        };
-        let follow = |trade: &mut Trade, events: &mut Vec<Event>| match when {
-            When::Now(_) => trade.on_tick(price, time_ms.max(trade.levels().since_ms), events),
-            When::At(_) => trade.on_tick(price, time_ms, events),
-        };
-        self.take(candidates, decide, follow, hits);
+        let cause = Cause::Price { price, time_ms, is_now: matches!(when, When::Now(_)) };
+        self.take(candidates, cause, hits);
     }
 
     /// Whether a price certainly closes nothing and there is nothing to report of it. If so, the price counts as seen.
@@ -345,10 +421,7 @@ impl PriceIndex {
         let until_ms = book.seen.newest_ms;
         self.activate(symbol, until_ms);
         let candidates = self.books[symbol].candidates(candle.low, candle.high, end_ms);
-        let follow = |trade: &mut Trade, events: &mut Vec<Event>| {
-            trade.on_candle(newest_ms, candle, candle_ms, None, events);
-        };
-        self.take(candidates, |levels| levels.on_candle(newest_ms, candle, candle_ms), follow, hits);
+        self.take(candidates, Cause::Candle { known_ms: newest_ms, candle: *candle, candle_ms }, hits);
     }
 
     /// Passes on the time of a price that counts; counts one that is ignored.
@@ -437,19 +510,13 @@ impl PriceIndex {
 
     /// Applies a price to the candidates. A plain signal that closes leaves its book. A managed signal is filed by where it
     /// stands then, so that the next price finds it there; one that ends leaves its book.
-    fn take(
-        &mut self,
-        candidates: Vec<Slot>,
-        decide: impl Fn(&Levels) -> Option<Exit>,
-        follow: impl Fn(&mut Trade, &mut Vec<Event>),
-        hits: &mut Vec<Hit>,
-    ) {
+    fn take(&mut self, candidates: Vec<Slot>, cause: Cause, hits: &mut Vec<Hit>) {
         for slot in candidates {
             let Some(open) = self.open.get_mut(slot) else { continue };
             let filing = open.filing();
             if let Some(managed) = &mut open.managed {
-                let (after, mut events) = (managed.trade.events(), Vec::new());
-                follow(&mut managed.trade, &mut events);
+                let (sight, mut events) = (managed.trade.sight(), Vec::new());
+                cause.follow(&mut managed.trade, &mut events);
                 let has_ended = managed.trade.ended().is_some();
                 managed.filing = Filing::of_trade(&managed.trade);
                 if has_ended || managed.filing != filing {
@@ -460,13 +527,15 @@ impl PriceIndex {
                     }
                 }
                 if !events.is_empty() {
-                    hits.push(Hit { key: open.key, effect: Effect::Happens { after, events } });
+                    managed.on_their_way += 1;
+                    hits.push(Hit { key: open.key, effect: Effect::Touches { sight, cause } });
                 }
-            } else if let Some(exit) = decide(&open.levels) {
+            } else if let Some(exit) = cause.exit(&open.levels) {
                 open.filed = false;
                 self.books[open.symbol].remove(slot, &filing);
                 let profit_percent = open.levels.profit_percent(exit.price);
-                hits.push(Hit { key: open.key, effect: Effect::Closes { exit, profit_percent } });
+                let effect = Effect::Closes { exit, profit_percent, cause: Some(cause) };
+                hits.push(Hit { key: open.key, effect });
             }
         }
     }
@@ -619,7 +688,7 @@ mod tests {
                 };
                 let exits = hits.iter().filter_map(|hit| match &hit.effect {
                     Effect::Closes { exit, .. } => Some((hit.key.1 as Slot, *exit)),
-                    Effect::Happens { .. } => None,
+                    Effect::Touches { .. } | Effect::Happens { .. } => None,
                 });
                 prop_assert_eq!(exits.collect::<Vec<_>>(), expected);
                 closing.extend(hits.iter().map(|hit| hit.key.1 as Slot));

@@ -34,6 +34,8 @@ mod folder;
 mod ignored;
 mod import;
 mod index;
+#[cfg(test)]
+mod index_managed;
 pub mod journal;
 pub mod line;
 pub mod log;
@@ -60,7 +62,10 @@ pub use manual_close::CloseRequest;
 pub use open::OpenSignal;
 pub use paths::files_in;
 pub use prices::Tick;
-pub use stats::{Figures, Stats, StatsFilter, Totals};
+pub use stats::{
+    CALMAR_DAYS, CLOSING_DAYS, Exposure, Figures, Holding, HoldingTime, HoldingTimes, LOSING_DAYS, SHARPE_DAYS,
+    SQN_SIGNALS, Stats, StatsFilter, Totals,
+};
 pub use writer::Lines;
 
 use canonical::CanonicalLine;

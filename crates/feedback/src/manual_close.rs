@@ -28,6 +28,14 @@ impl CloseRequest {
         Self { id, claim, share, closed_ms, now_ms }
     }
 
+    /// The request for an end that came with the signal.
+    pub(super) fn of(id: String, closing: &Closing) -> Self {
+        let Closing { outcome, exit_price, profit_percent, closed_ms, .. } = *closing;
+        let profit_percent = outcome.succeeded().map(|_| profit_percent);
+        let claim = Claim { outcome, exit_price, profit_percent };
+        Self { id, claim, share: None, closed_ms: Some(closed_ms), now_ms: closed_ms }
+    }
+
     /// The checks that do not need the signal.
     pub(super) fn check(&self) -> Result<()> {
         let Claim { outcome, exit_price, profit_percent } = self.claim;

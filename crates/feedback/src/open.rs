@@ -53,6 +53,8 @@ pub struct Managed {
     pub trade: Trade,
     /// Where it stands by the log.
     pub stored: Trade,
+    /// How many prices did something to it that is on its way to the log.
+    pub on_their_way: u32,
     /// Where its book has it.
     pub filing: Filing,
 }
@@ -60,7 +62,7 @@ pub struct Managed {
 impl Managed {
     /// A signal as the log has it.
     pub fn new(trade: &Trade) -> Self {
-        Self { filing: Filing::of_trade(trade), trade: trade.clone(), stored: trade.clone() }
+        Self { filing: Filing::of_trade(trade), trade: trade.clone(), stored: trade.clone(), on_their_way: 0 }
     }
 }
 

@@ -6,7 +6,7 @@ use super::journal::Asked;
 use super::state::State;
 use super::writer::Change;
 use super::{ClosedSignal, FeedbackStore, Pending, check_price, check_time};
-use domain::barrier::Event;
+use domain::barrier::{Event, Exit, Levels, Outcome, Trade};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::signal::SignalKey;
@@ -129,18 +129,36 @@ impl FeedbackStore {
         pending.closed().await
     }
 
-    /// Stores events that candles made of a managed signal, if it has exactly `after` events so far, and returns it if they closed
-    /// it. Writing begins at once, even if the future is not polled.
+    /// Stores events that candles made of a managed signal, if it still stands as it stood before them, and returns it if they
+    /// closed it. Writing begins at once, even if the future is not polled.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Closed`].
     pub fn happen(
         &self,
         key: SignalKey,
-        after: usize,
+        before: Box<Trade>,
         events: Vec<Event>,
     ) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
-        let hit = Hit { key, effect: Effect::Happens { after, events } };
+        self.take_in(Hit { key, effect: Effect::Happens { before, events } })
+    }
+
+    /// Closes a plain signal that candles closed, unless it became a managed one meanwhile, and returns it. Writing begins at once,
+    /// even if the future is not polled.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Closed`].
+    pub fn exit(
+        &self,
+        key: SignalKey,
+        levels: &Levels,
+        exit: Exit,
+    ) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
+        let profit_percent = if exit.outcome == Outcome::Unknown { 0.0 } else { levels.profit_percent(exit.price) };
+        self.take_in(Hit { key, effect: Effect::Closes { exit, profit_percent, cause: None } })
+    }
+
+    fn take_in(&self, hit: Hit) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
         let sent = self.send(vec![Change::Hit(hit)]);
         async move { sent?.closed().await }
     }

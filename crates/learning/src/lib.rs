@@ -26,6 +26,7 @@
 
 #[cfg(test)]
 mod adjusted;
+pub mod advice;
 mod clusters;
 mod dataset;
 mod decide;
@@ -51,6 +52,7 @@ mod pool;
 pub mod scorecard;
 mod shapes;
 mod shrinkage;
+mod simultaneous;
 mod train;
 mod weights;
 

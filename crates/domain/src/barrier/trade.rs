@@ -13,6 +13,9 @@ use crate::candle::Candle;
 use crate::signal::Closing;
 use serde::{Deserialize, Serialize};
 
+/// A trailing stop is stored again when it has moved by this part of the risk at entry.
+pub const LEAST_TRAIL_R: f64 = 0.1;
+
 /// Shares add up to 100 but for rounding.
 const NO_SHARE: f64 = 1e-9;
 
@@ -83,6 +86,15 @@ pub struct Triggers {
     pub rise: Option<f64>,
     /// At this time, UTC epoch ms.
     pub due_ms: Option<i64>,
+}
+
+/// What a process has seen of prices that the events of a signal do not tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sight {
+    entered_ms: Option<i64>,
+    entry: f64,
+    best: f64,
+    above_zone: Option<bool>,
 }
 
 /// The trailing stop of an open signal.
@@ -284,6 +296,58 @@ impl Trade {
         }
     }
 
+    /// Why an event cannot be the next in the life of the signal; `None` if it can.
+    pub fn refuses(&self, event: &Event) -> Option<&'static str> {
+        let is_price = |price: &f64| *price > 0.0 && price.is_finite();
+        let is_share = |share: &f64| *share > 0.0 && *share <= self.left + 1e-6;
+        let is_entered = self.entered_ms.is_some();
+        let (fits, needs_entry) = match &event.what {
+            What::Filled { price } => (is_price(price), Some(false)),
+            What::Target { price, share, .. } | What::Reduced { price, share } => {
+                (is_price(price) && is_share(share), Some(true))
+            }
+            What::Stop { price, .. } => (is_price(price), Some(true)),
+            What::Amended { stop_loss, take_profits, .. } => {
+                let targets = take_profits.iter().flatten();
+                let mut prices = stop_loss.iter().chain(targets.clone().map(|target| &target.price));
+                let mut shares = targets.map(|target| &target.share);
+                (prices.all(is_price) && shares.all(is_share), None)
+            }
+            What::Exit { price, share, cause: ExitCause::Unknown } => (is_price(price) && is_share(share), None),
+            What::Exit { price, share, .. } => (is_price(price) && is_share(share), Some(true)),
+            What::Cancelled { .. } => (true, Some(false)),
+        };
+        match needs_entry {
+            _ if self.ended.is_some() => Some("comes after the end of the signal"),
+            _ if event.at < self.levels.since_ms => Some("is earlier than what happened before it"),
+            Some(true) if !is_entered => Some("comes before the entry"),
+            Some(false) if is_entered => Some("comes after the entry"),
+            _ if !fits => Some("has an impossible price or share"),
+            _ => None,
+        }
+    }
+
+    /// Whether `other` stands as this one does by its events, whatever each has seen of prices.
+    pub fn stands_as(&self, other: &Self) -> bool {
+        let told = |trade: &Self| Levels { stop_loss: trade.told_stop, ..trade.levels };
+        let blind = |trade: &Self| Self { levels: told(trade), best: 0.0, above_zone: None, ..trade.clone() };
+        blind(self) == blind(other)
+    }
+
+    /// What was seen of prices.
+    pub fn sight(&self) -> Sight {
+        Sight { entered_ms: self.entered_ms, entry: self.levels.entry, best: self.best, above_zone: self.above_zone }
+    }
+
+    /// Takes in what was seen of prices since the same entry, or before it: a stop that trailed does not loosen again.
+    pub fn inherit(&mut self, sight: Sight) {
+        match (self.entered_ms, sight.entered_ms) {
+            (None, None) => self.above_zone = self.above_zone.or(sight.above_zone),
+            (Some(own), Some(other)) if own == other && self.levels.entry == sight.entry => self.saw(sight.best),
+            _ => {}
+        }
+    }
+
     fn close_part(&mut self, price: f64, share: f64) {
         self.received += price * share;
         self.left -= share;
@@ -450,7 +514,7 @@ impl Trade {
     /// The entry's price where `price` reached it.
     fn fill(&self, order: Order, price: f64, is_open: bool) -> f64 {
         match (order, self.zone) {
-            (_, Some(zone)) if is_open => price.clamp(zone.low, zone.high),
+            (_, Some(zone)) if is_open => price.max(zone.low).min(zone.high),
             (Order::Through(edge), Some(_)) | (Order::Back(edge), _) => {
                 let is_stopped = self.levels.stop_loss.is_some_and(|stop| self.above(price, stop) <= 0.0);
                 if is_open && !is_stopped { price } else { edge }
@@ -482,7 +546,7 @@ impl Trade {
 
     fn reach_target(&mut self, price: f64, at: i64, events: &mut Vec<Event>) {
         let Some(target) = self.targets.first() else { return };
-        let (number, share) = (self.reached + 1, target.share.min(self.left));
+        let (number, share) = (self.reached.saturating_add(1), target.share.min(self.left));
         self.happen(at, What::Target { number, price, share }, events);
         if self.ended.is_some() {
             return;

@@ -13,7 +13,7 @@ pub use verdict::Finding;
 use super::harm::{Harm, Served};
 use domain::signal::{Costs, Record, Said};
 use domain::symbol::Symbol;
-use domain::time::format_iso;
+use domain::time::Month;
 use score::Clusters;
 use serde::Serialize;
 
@@ -205,12 +205,7 @@ impl Scorecard {
             calibration: clusters.calibration(&rows),
             by_strategy: clusters.parts(&rows, |row| row.strategy.clone()),
             by_symbol: clusters.parts(&rows, |row| Some(row.symbol.clone())),
-            by_month: clusters.parts(&rows, |row| Some(month(row.given_ms))),
+            by_month: clusters.parts(&rows, |row| Some(Month::of(row.given_ms).to_string())),
         }
     }
-}
-
-/// A time as `2026-03`.
-fn month(ms: i64) -> String {
-    format_iso(ms).chars().take(7).collect()
 }
