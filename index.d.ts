@@ -1354,7 +1354,23 @@ export interface ReadingOptions {
 }
 
 /** A signal that was read from a text, with the keys of `recordSignal`. What the text does not say is left out. */
-export interface ReadSignal {
+export type ReadSignal = ReadFacts & (ReadTarget | ReadTargets)
+
+interface ReadTarget {
+  /** The only target. */
+  takeProfit?: number
+  /** Left out where there is one target, or none. */
+  takeProfits?: never
+}
+
+interface ReadTargets {
+  /** Left out where there are several targets. */
+  takeProfit?: never
+  /** Several targets, nearest first; shares in percent of the position. */
+  takeProfits: { price: number; share?: number }[]
+}
+
+interface ReadFacts {
   /** The one in the text, or a hash of the text and the time. */
   id: string
   /** The pair, without the exchange and the ending of perpetual futures: `BTCUSDT`. */
@@ -1375,10 +1391,6 @@ export interface ReadSignal {
   entryExpiresAt?: number
   /** The stop. */
   stopLoss?: number
-  /** The only target. */
-  takeProfit?: number
-  /** Several targets, nearest first; shares in percent of the position. */
-  takeProfits?: { price: number; share?: number }[]
   /** How the stop moves. */
   stopRules?: {
     breakEvenAfterTarget?: number

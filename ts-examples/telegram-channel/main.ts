@@ -5,8 +5,7 @@
  *
  * Messages and prices are simulated. In a backend, messages come from a bot, and prices from its price stream or from the scheduler's `watch`.
  */
-import { SignalLoop, type ClosedSignal, type SignalEvent } from 'signalloop'
-import { signalOf } from './message'
+import { SignalLoop, fromText, type ClosedSignal, type SignalEvent } from 'signalloop'
 
 // A separate home, because the backend's models must not learn from simulated outcomes.
 const loop = new SignalLoop({ home: process.env.SIGNALLOOP_HOME ?? 'ml/channel-example' })
@@ -37,7 +36,12 @@ const post = (price: number, tag: string) => `
   Targets: ${[1.012, 1.024, 1.04].map((factor) => written(price * factor)).join(' / ')}
   Stop: ${written(price * 0.978)}
   Leverage: 5x
+  Move SL to entry after TP1
   #${tag}`
+
+/** Reads the signals of a message; the hashtag at its end is their strategy. Throws where something cannot be read with certainty. */
+const signalsOf = (text: string, at: number) =>
+  fromText(text, { at, timeframe: '1h', confidence: 50, source: 'whales', strategy: /#([a-z]+)$/.exec(text)?.[1] ?? 'other' })
 
 const inWords = (event: SignalEvent): string => {
   switch (event.type) {
@@ -55,17 +59,18 @@ async function main(): Promise<void> {
   const closed: ClosedSignal[] = []
   const ids: string[] = []
   for (let number = 1; number <= MESSAGES; number++) {
-    const tag = number % 2 === 0 ? 'breakout' : 'news'
-    const signal = signalOf(post(price, tag), { id: `${number}`, source: 'whales', timestamp: new Date(time) })
-    // What was learned so far is stored with the signal; the scorecard compares it with what comes.
-    await feedbackTracker.assess(signal)
-    await feedbackTracker.recordSignal({ ...signal, expiresAt: time + STEP * HOUR, entryExpiresAt: time + 24 * HOUR })
-    ids.push(signal.id)
+    const tag = number % 2 === 0 ? 'trend' : 'news'
+    for (const signal of signalsOf(post(price, tag), time)) {
+      // What was learned so far is stored with the signal; the scorecard compares it with what comes.
+      await feedbackTracker.assess(signal)
+      await feedbackTracker.recordSignal({ ...signal, expiresAt: time + STEP * HOUR, entryExpiresAt: time + 24 * HOUR })
+      ids.push(signal.id)
+    }
 
     const [prices, times] = [new Float64Array(STEP), new Float64Array(STEP)]
     for (let hour = 0; hour < STEP; hour++) {
-      // In this market the channel is right about breakouts, and wrong about news.
-      price *= 1 + 0.012 * noise() + (tag === 'breakout' ? 0.0004 : -0.0003)
+      // In this market the channel is right about trends, and wrong about news.
+      price *= 1 + 0.012 * noise() + (tag === 'trend' ? 0.0004 : -0.0003)
       time += HOUR
       prices[hour] = price
       times[hour] = time
@@ -76,15 +81,15 @@ async function main(): Promise<void> {
   for (const id of ids.slice(0, 4)) {
     const { history, closed } = (await feedbackTracker.getSignal(id))!
     const result = closed?.realizedR === undefined ? '' : `: ${closed.realizedR.toFixed(2)} R, ${closed.netMarginPercent!.toFixed(1)} % of the margin`
-    console.log(`${id} ${history.map(inWords).join(', ')}${result}`)
+    console.log(`${history.map(inWords).join(', ')}${result}`)
   }
   const all = await Promise.all(ids.map((id) => feedbackTracker.getSignal(id)))
   const never = all.filter((signal) => signal?.status === 'CANCELLED').length
   console.log(`${ids.length} messages: ${closed.length} closed, ${never} never entered`)
-  for (const tag of ['breakout', 'news']) {
+  for (const tag of ['trend', 'news']) {
     const results = closed.filter(({ strategy }) => strategy === tag).map(({ realizedR }) => realizedR ?? 0)
-    const next = signalOf(post(price, tag), { id: 'next', source: 'whales', timestamp: new Date(time) })
-    const { take, successProbability } = await feedbackTracker.assess(next)
+    const [next] = signalsOf(post(price, tag), time)
+    const { take, successProbability } = await feedbackTracker.assess(next!)
     const mean = results.reduce((sum, r) => sum + r, 0) / results.length
     console.log(`${tag}: ${mean.toFixed(2)} R a signal; the next: ${take ? 'take' : 'leave'}, ${(100 * successProbability).toFixed(0)} %`)
   }
