@@ -34,6 +34,7 @@ fn lesson(rng: &mut ChaCha8Rng, hour: i64) -> Lesson {
         strategy: None,
         implied: 0.5,
         reward_risk: Some(1.0),
+        loss_r: None,
         stop_percent: Some(2.0),
         confidence: Some(60.0),
         texts: Vec::new(),

@@ -4,6 +4,7 @@ use super::bet::{BetRules, BetValue};
 use super::compute::ComputeThreads;
 use super::learn::{LearnerState, open};
 use super::prepare::Preparing;
+use super::prior::AskedLevels;
 use super::{CandleStore, Events, Lifetime, LivePerformance, Models, Settings, SignalStore};
 use domain::answer::Answer;
 use domain::error::{Error, Result};
@@ -193,12 +194,14 @@ impl OutcomeLearner {
             let candle_ms = case.timeframe().millis() as f64;
             let bars = signal.expires_ms.map(|expires_ms| (expires_ms - signal.timestamp_ms) as f64 / candle_ms);
             let management = Management::of(signal);
-            let ratio = match &management {
-                Some(management) => management.mean_target().unwrap_or(ratio),
-                None => ratio,
+            let management = management.as_ref();
+            let asked = AskedLevels {
+                stop_percent: stop,
+                reward_risk: management.and_then(Management::mean_target).unwrap_or(ratio),
+                expiry_bars: bars,
+                management,
             };
-            let (market, direction) = (&case.market, case.direction);
-            let prior = self.models.candle_prior(market, direction, features, stop, ratio, bars, management.as_ref());
+            let prior = self.models.candle_prior(&case.market, case.direction, features, asked);
             case.prior = prior.map(|prior| prior.probability);
         }
         Ok(case)

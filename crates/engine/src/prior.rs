@@ -30,13 +30,10 @@ impl Models {
         market: &Market,
         direction: Direction,
         features: &[f64],
-        stop_percent: f64,
-        reward_risk: f64,
-        expiry_bars: Option<f64>,
-        management: Option<&Management>,
+        asked: AskedLevels<'_>,
     ) -> Option<CandlePrior> {
         let model = self.registry.get(market).ready()?.ok()?;
-        prior(&model, direction, features, AskedLevels { stop_percent, reward_risk, expiry_bars, management })
+        prior(&model, direction, features, asked)
     }
 
     /// Whether [`Self::candle_prior`] can answer without [`Self::read_candle_model`]: the model in service is in
@@ -54,11 +51,15 @@ impl Models {
 
 /// The levels of a signal.
 #[derive(Debug, Clone, Copy)]
-struct AskedLevels<'a> {
-    stop_percent: f64,
-    reward_risk: f64,
-    expiry_bars: Option<f64>,
-    management: Option<&'a Management>,
+pub(super) struct AskedLevels<'a> {
+    /// Stop distance in percent of the entry.
+    pub stop_percent: f64,
+    /// Target distance over stop distance; of several targets, their mean by shares.
+    pub reward_risk: f64,
+    /// Candles until it expires; `None` where it never does.
+    pub expiry_bars: Option<f64>,
+    /// How it is managed; `None` for one target and a stop that stays.
+    pub management: Option<&'a Management>,
 }
 
 impl AskedLevels<'_> {

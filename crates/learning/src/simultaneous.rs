@@ -161,7 +161,7 @@ mod tests {
             [(1, 0.0), (30, 1.0), (30, 0.0)].map(|(count, shared)| used(&drawn(7, 400, count, shared)));
         assert!((one - 1.96).abs() < 0.12, "{one}");
         assert!((same - 1.96).abs() < 0.12, "columns that repeat each other count as one: {same}");
-        assert!((many - 3.14).abs() < 0.15, "{many}");
+        assert!((3.0..3.3).contains(&many), "{many}");
     }
 
     #[test]

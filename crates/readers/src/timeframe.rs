@@ -24,7 +24,7 @@ pub fn timeframe(text: &str) -> Option<Timeframe> {
         },
     };
     let (count, letter) = match letter {
-        'm' if count >= 60 && count % 60 == 0 => (count / 60, 'h'),
+        'm' if count >= 60 && count.is_multiple_of(60) => (count / 60, 'h'),
         other => (count, other),
     };
     let (count, letter) = match letter {

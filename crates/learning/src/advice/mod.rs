@@ -280,7 +280,7 @@ pub struct Study {
 impl Study {
     /// From closed signals, in any order. `costs` count where a signal states none.
     pub fn of(mut signals: Vec<PastSignal>, costs: Costs) -> Self {
-        signals.sort_by(|a, b| a.order().cmp(&b.order()));
+        signals.sort_by_key(|signal| signal.order());
         let older = signals.len().saturating_sub(MAX_SIGNALS);
         let mut groups: BTreeMap<Option<String>, Group> = BTreeMap::new();
         for signal in signals.drain(..).skip(older) {

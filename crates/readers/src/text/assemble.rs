@@ -25,19 +25,19 @@ impl Message<'_> {
         let pair = self.pair.take().ok_or_else(|| missing("a message must say its pair, such as #BTC/USDT"))?.value;
         if self.entries.is_empty() {
             self.entries = std::mem::take(&mut self.sells);
-            if let (Some(first), Some(side)) = (self.entries.first(), &self.side) {
-                if side.value == Direction::Buy {
-                    return Err(first.refuse("is a price to sell at, and the message has none to buy at"));
-                }
+            if let (Some(first), Some(side)) = (self.entries.first(), &self.side)
+                && side.value == Direction::Buy
+            {
+                return Err(first.refuse("is a price to sell at, and the message has none to buy at"));
             }
         }
         self.targets.append(&mut self.sells);
         self.check_unread()?;
         let entry = self.entry().ok_or_else(|| missing("a message must say the price of its entry"))?;
-        if let [first, .., last] = self.stops.as_slice() {
-            if first.value != last.value || self.stops.iter().any(|stop| stop.value != first.value) {
-                return Err(last.refuse(format!("is a second stop, after {}", first.text)));
-            }
+        if let [first, .., last] = self.stops.as_slice()
+            && self.stops.iter().any(|stop| stop.value != first.value)
+        {
+            return Err(last.refuse(format!("is a second stop, after {}", first.text)));
         }
         if self.stops.is_empty() && self.targets.is_empty() {
             return Err(missing("a message must say a stop or a target"));

@@ -71,10 +71,9 @@ pub fn prices<'a>(label: Label, tokens: &'a [Token], line: usize, have: usize) -
             Kind::Ordinal(_) => {}
             Kind::Number(_) if is_numbered(tokens, at - 1) => at += 1,
             Kind::Number(value) if *value > 0.0 => {
-                if let Some(before) = tokens[..at - 1].last().filter(|before| before.number().is_some()) {
-                    if looks_split(before, token) {
-                        return Err((token, "may be the rest of the number before it, or another price"));
-                    }
+                let before = tokens[..at - 1].last().filter(|before| before.number().is_some());
+                if before.is_some_and(|before| looks_split(before, token)) {
+                    return Err((token, "may be the rest of the number before it, or another price"));
                 }
                 let (column, text) = (token.column, token.text.clone());
                 found.prices.push(Price { value: *value, line, column, text, percent: None });

@@ -188,10 +188,10 @@ impl<'a> Message<'a> {
         let Some(first) = all.iter().find(|token| !matches!(token.kind, Kind::Mark(_) | Kind::Hint(_))) else {
             return Ok(());
         };
-        if let (Some(section), Kind::Number(_) | Kind::Ordinal(_) | Kind::Unclear) = (self.section, &first.kind) {
-            if self.open || list::starts_numbered(all) {
-                return self.list(section, line, all);
-            }
+        if let (Some(section), Kind::Number(_) | Kind::Ordinal(_) | Kind::Unclear) = (self.section, &first.kind)
+            && (self.open || list::starts_numbered(all))
+        {
+            return self.list(section, line, all);
         }
         if all.iter().all(|token| token.kind != Kind::Word) && first.number().is_some() {
             return Err(refuse(line, first, "is a number that nothing names"));
