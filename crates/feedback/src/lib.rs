@@ -55,6 +55,7 @@ pub use closed_feed::FeedCursor;
 pub use compact::Compaction;
 pub use ignored::{IgnoredPrices, News as IgnoredNews};
 pub use import::{ImportReport, RefusedLine};
+pub use index::{Extremes, Quote, Reach};
 pub use log::Recovery;
 pub use manual_close::CloseRequest;
 pub use open::OpenSignal;

@@ -10,7 +10,7 @@ use super::prefetch::Prefetched;
 use super::{ChangedSignal, ClosedSignal, Listener, StoreOptions};
 use domain::barrier::{Event, Levels, Outcome, Status, Terms, Trade};
 use domain::error::{self, Error, Result};
-use domain::signal::{Closing, Costs, Record};
+use domain::signal::{Closing, Costs, Excursion, Record};
 use domain::signal::{SignalKey, SignalKeyHasher};
 use domain::time::Tz;
 use std::borrow::Cow;
@@ -126,6 +126,16 @@ impl Lines {
     pub fn into_changes(self) -> impl Iterator<Item = Change> {
         self.0.into_iter().map(Change::Record)
     }
+}
+
+/// What is added to an open signal.
+#[derive(Default)]
+struct Advance {
+    events: Vec<Event>,
+    /// How it ended, if the caller named that.
+    outcome: Option<Outcome>,
+    /// How far the price went, if that is known of a signal that ends.
+    excursion: Option<Excursion>,
 }
 
 /// The result of a change.
@@ -367,28 +377,32 @@ impl Writer {
         match change {
             Change::Record(line) => self.record(line, batch),
             Change::Import(line) => self.import(line, batch),
-            Change::Hit(Hit { key, effect: Effect::Closes { exit, profit_percent }, .. }) => {
+            // Somebody changed it meanwhile, so other levels decide.
+            Change::Hit(Hit { key, effect: Effect::Closes { .. } }) if self.find_managed(*key, batch)? => {
+                Ok(Verdict::NotOpen)
+            }
+            Change::Hit(Hit { key, effect: Effect::Closes { exit, profit_percent, excursion } }) => {
                 self.close(*key, None, batch, |_| {
                     Ok(Closing {
                         outcome: exit.outcome,
                         exit_price: Some(exit.price),
                         profit_percent: *profit_percent,
                         closed_ms: exit.time_ms,
-                        excursion: None,
+                        excursion: *excursion,
                     })
                 })
             }
             // If the log has other events by now, they did not follow from what this process knew.
-            Change::Hit(Hit { key, effect: Effect::Happens { after, events }, .. }) => {
+            Change::Hit(Hit { key, effect: Effect::Happens { after, events, excursion } }) => {
                 self.advance(*key, None, batch, |trade| match trade.events() == *after {
-                    true => Ok((events.clone(), None)),
-                    false => Ok((Vec::new(), None)),
+                    true => Ok(Advance { events: events.clone(), outcome: None, excursion: *excursion }),
+                    false => Ok(Advance::default()),
                 })
             }
             Change::Close(request) => self.close_by_hand(request, batch),
             Change::Alter(Alteration { id, change, now_ms }) => {
                 self.advance(SignalKey::of(id), Some(id), batch, |trade| {
-                    Ok((vec![change.event(trade, *now_ms)?], None))
+                    Ok(Advance { events: vec![change.event(trade, *now_ms)?], ..Advance::default() })
                 })
             }
         }
@@ -398,9 +412,23 @@ impl Writer {
         let (key, costs_percent) = (SignalKey::of(&request.id), self.costs.fee_bps / 100.0);
         let is_managed = request.is_partial() || self.find_managed(key, batch)?;
         if is_managed {
-            return self.advance(key, Some(&request.id), batch, |trade| request.events(trade, costs_percent));
+            return self.advance(key, Some(&request.id), batch, |trade| {
+                let (events, outcome) = request.events(trade, costs_percent)?;
+                Ok(Advance { events, outcome, excursion: request.excursion })
+            });
         }
-        self.close(key, Some(&request.id), batch, |levels| request.closing(levels, costs_percent))
+        self.close(key, Some(&request.id), batch, |levels| {
+            let closing = request.closing(levels, costs_percent)?;
+            let exit = closing.exit_price.unwrap_or_else(|| levels.exit_of(closing.profit_percent));
+            Ok(Closing { excursion: request.excursion.or_else(|| self.excursion(key, &closing, exit)), ..closing })
+        })
+    }
+
+    /// How far the price went until a closing by hand at the price `exit`, if this process saw that.
+    fn excursion(&self, key: SignalKey, closing: &Closing, exit: f64) -> Option<Excursion> {
+        closing.outcome.succeeded()?;
+        let state = self.journal.state();
+        state.index.excursion(state.slot(key)?, closing.closed_ms, exit)
     }
 
     /// Whether an open signal is a managed one.
@@ -412,14 +440,14 @@ impl Writer {
         Ok(state.slot(key).is_some_and(|slot| state.index.stored_trade(slot).is_some()))
     }
 
-    /// Adds events to an open signal, and closes it if they end it. `next` gives them for where the signal stands, and the outcome
-    /// if the caller named one; none mean that nothing happens.
+    /// Adds events to an open signal, and closes it if they end it. `next` gives them for where the signal stands; none mean that
+    /// nothing happens. A caller who knows the signal's `id` closes it by hand.
     fn advance(
         &self,
         key: SignalKey,
         id: Option<&str>,
         batch: &mut WriteBatch<'_>,
-        next: impl Fn(&Trade) -> Result<(Vec<Event>, Option<Outcome>)>,
+        next: impl Fn(&Trade) -> Result<Advance>,
     ) -> Result<Verdict> {
         let Some(mut record) = self.find(key, batch)? else { return Ok(Verdict::NotOpen) };
         let other = id.is_some_and(|id| id != record.signal.id);
@@ -427,14 +455,17 @@ impl Writer {
             return Ok(Verdict::NotOpen);
         };
         let mut trade = record.trade().unwrap_or_else(|| Trade::new(levels, &Terms::default()));
-        let (events, outcome) = next(&trade)?;
+        let Advance { events, outcome, excursion } = next(&trade)?;
         if events.is_empty() {
             return Ok(Verdict::NotOpen);
         }
         events.iter().for_each(|event| trade.apply(event));
         record.history.extend(events.iter().cloned());
-        record.closing =
-            trade.closing().map(|closing| Closing { outcome: outcome.unwrap_or(closing.outcome), ..closing });
+        record.closing = trade.closing().map(|closing| {
+            let by_hand = || self.excursion(key, &closing, events.last().and_then(|event| event.what.price())?);
+            let excursion = excursion.or_else(|| id.and_then(|_| by_hand()));
+            Closing { outcome: outcome.unwrap_or(closing.outcome), excursion, ..closing }
+        });
         let line = line::encode(&record)?;
         batch.add(Facts::of(&record), &line);
         if trade.status() == Status::Closed
@@ -510,7 +541,9 @@ impl Writer {
             return self.record(line, batch);
         }
         let known = before.history.len();
-        self.advance(line.facts.key, None, batch, |_| Ok((read.history[known..].to_vec(), None)))
+        self.advance(line.facts.key, None, batch, |_| {
+            Ok(Advance { events: read.history[known..].to_vec(), ..Advance::default() })
+        })
     }
 
     fn read_back(&self, line: &NewLine) -> Result<Record> {

@@ -82,6 +82,19 @@ pub enum What {
     },
 }
 
+impl What {
+    /// The price at which something was bought or sold.
+    pub fn price(&self) -> Option<f64> {
+        match self {
+            Self::Filled { price }
+            | Self::Target { price, .. }
+            | Self::Reduced { price, .. }
+            | Self::Exit { price, .. } => Some(*price),
+            Self::Stop { .. } | Self::Amended { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+}
+
 /// In words.
 impl fmt::Display for What {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
