@@ -14,15 +14,15 @@ use super::fetch::PARALLEL;
 use super::tasks::{TaskResult, unfinished};
 use super::{CandleFetcher, Events, Lifetime, PerformanceChecks, Settings, Signals};
 use candles::price_step;
-use domain::barrier::{Event as TradeEvent, Exit, Levels, Outcome, Trade, Trading};
+use domain::barrier::{Event as TradeEvent, Exit, LEAST_TRAIL_R, Levels, Outcome, Trade, Trading};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
-use domain::signal::SignalKey;
+use domain::signal::{Excursion, SignalKey, Update};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::threads;
 use domain::time::{HOUR_MS, format_iso};
 use exchange::CandleSource;
-use feedback::{ClosedSignal, OpenSignal, Tick};
+use feedback::{CloseRequest, ClosedSignal, Extremes, OpenSignal, Quote, Reach, Tick};
 use parking_lot::Mutex;
 use scheduler::Unfinished;
 use std::collections::{BTreeSet, HashMap};
@@ -35,9 +35,6 @@ const MINUTE_MS: i64 = 60_000;
 const LONG_MS: i64 = 3 * HOUR_MS;
 /// If the last candle is older than this, the price is not current.
 const RECENT_MS: i64 = 10 * MINUTE_MS;
-
-/// A trailing stop is stored again when it has moved by this part of the risk at entry.
-const LEAST_TRAIL_R: f64 = 0.1;
 
 /// What the watch remembers between two looks.
 #[derive(Default)]
@@ -73,6 +70,8 @@ struct WatchedSignal {
     levels: Levels,
     /// Where it stands, if it is a managed signal.
     trade: Option<Box<Trade>>,
+    /// When the managed signal was entered, UTC epoch ms, and how far the price went in its entry, if this process saw that.
+    entry: Option<(i64, Reach)>,
     /// The signal was checked against prices up to this time, UTC epoch ms.
     known_ms: i64,
 }
@@ -224,6 +223,7 @@ impl SignalWatch {
                 key: open.key,
                 levels: open.levels,
                 trade: open.trade,
+                entry: open.entry,
                 known_ms: still_open.get(&open.key).copied().unwrap_or(open.levels.since_ms),
             };
             let signals = open.into_iter().map(signal).collect();
@@ -271,12 +271,16 @@ impl SignalWatch {
             return Ok(CloseCount::default());
         }
         let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
+        let store = self.signals.store().open()?;
+        let seen = Some(store.extremes(&market.symbol)).filter(|seen| seen.covers(known_ms)).unwrap_or_default();
         let mut missed = MissedCandles {
             source,
             trading,
             open: one.signals,
             exits: Vec::new(),
             events: HashMap::new(),
+            seen,
+            met: Vec::new(),
             known_ms,
             last: None,
         };
@@ -284,6 +288,7 @@ impl SignalWatch {
         missed.tell_of_trails();
         // What was found before a failure is kept.
         let closed = self.close_missed(&market.symbol, &missed).await?;
+        store.reach(&market.symbol, &missed.met);
         self.know_last(&market, missed.last);
         let mut known = self.memory.lock();
         for waiting in &missed.open {
@@ -310,12 +315,16 @@ impl SignalWatch {
     async fn close_missed(self: &Arc<Self>, symbol: &Symbol, missed: &MissedCandles<'_>) -> Result<CloseCount> {
         let MissedCandles { exits, events, .. } = missed;
         let (store, mut closings) = (self.signals.store().open()?, Vec::with_capacity(exits.len()));
-        let happened: Vec<_> =
-            events.iter().map(|(key, (after, events))| store.happen(*key, *after, events.clone())).collect();
-        for (key, exit) in exits {
+        let happened = events.iter().map(|(key, happened)| {
+            let Happened { after, events, entry, excursion } = happened.clone();
+            store.happen(*key, after, events, entry, excursion)
+        });
+        let happened: Vec<_> = happened.collect();
+        for (key, exit, excursion) in exits {
             let Some(id) = store.id_of(*key)? else { continue };
             let price = Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown);
-            let closing = store.close_signal(&id, exit.outcome, price, None, exit.time_ms);
+            let request = CloseRequest::new(Update::now(&id, exit.outcome, price, None), exit.time_ms);
+            let closing = store.close_by_hand(CloseRequest { excursion: *excursion, ..request });
             closings.push((id, closing));
         }
         let mut closed = Vec::with_capacity(closings.len());
@@ -352,13 +361,30 @@ struct MissedCandles<'a> {
     source: &'a dyn CandleSource,
     trading: Trading,
     open: Vec<WatchedSignal>,
-    exits: Vec<(SignalKey, Exit)>,
-    /// What happened to managed signals, after how many events.
-    events: HashMap<SignalKey, (usize, Vec<TradeEvent>)>,
+    /// With how far the price went, if all of the signal's life was seen.
+    exits: Vec<(SignalKey, Exit, Option<Excursion>)>,
+    /// What happened to managed signals.
+    events: HashMap<SignalKey, Happened>,
+    /// How far the price went before the next candle, as far as this process saw it.
+    seen: Extremes,
+    /// The candles that were checked, with their lengths in milliseconds.
+    met: Vec<(Candle, i64)>,
     /// The end of the last checked candle.
     known_ms: i64,
     /// The last candle that was checked.
     last: Option<LastCandle>,
+}
+
+/// What candles did to a managed signal.
+#[derive(Clone, Default)]
+struct Happened {
+    /// The number of events before these.
+    after: usize,
+    events: Vec<TradeEvent>,
+    /// When it was entered, UTC epoch ms, and how far the price went in its entry.
+    entry: Option<(i64, Reach)>,
+    /// How far the price went, if it was closed and all of its life was seen.
+    excursion: Option<Excursion>,
 }
 
 impl MissedCandles<'_> {
@@ -392,7 +418,7 @@ impl MissedCandles<'_> {
             let Some(trade) = trade else { continue };
             let after = trade.events();
             if let Some(event) = trade.tell_of_trail(self.known_ms, LEAST_TRAIL_R) {
-                self.events.entry(*key).or_insert((after, Vec::new())).1.push(event);
+                self.events.entry(*key).or_insert(Happened { after, ..Happened::default() }).events.push(event);
             }
         }
     }
@@ -405,21 +431,28 @@ impl MissedCandles<'_> {
     }
 
     fn meet(&mut self, candle: &Candle, candle_ms: i64) {
-        let (known_ms, trading, exits, all) = (self.known_ms, &self.trading, &mut self.exits, &mut self.events);
-        self.open.retain_mut(|WatchedSignal { key, levels, trade, known_ms: own_ms }| {
-            let known_ms = known_ms.max(*own_ms);
+        let Self { known_ms, trading, exits, events: all, seen, .. } = self;
+        seen.cover(candle, candle_ms);
+        self.open.retain_mut(|WatchedSignal { key, levels, trade, entry, known_ms: own_ms }| {
+            let known_ms = *own_ms.max(known_ms);
+            let quote = Quote::Candle { candle, candle_ms, known_ms };
             if let Some(trade) = trade {
-                let (after, mut events) = (trade.events(), Vec::new());
+                let (before, after, mut events) = (*trade.levels(), trade.events(), Vec::new());
                 trade.on_candle(known_ms, candle, candle_ms, Some(trading), &mut events);
                 if !events.is_empty() {
-                    all.entry(*key).or_insert((after, Vec::new())).1.append(&mut events);
+                    let excursion = quote.passed(&before, trade, &events, entry, seen);
+                    let happened = all.entry(*key).or_insert(Happened { after, ..Happened::default() });
+                    happened.events.append(&mut events);
+                    (happened.entry, happened.excursion) = (*entry, excursion);
                 }
                 return trade.ended().is_none();
             }
             let exit = levels.on_candle_after(known_ms, candle, candle_ms, trading);
-            exits.extend(exit.map(|exit| (*key, exit)));
+            exits.extend(exit.map(|exit| (*key, exit, quote.excursion(levels, &exit, seen))));
             exit.is_none()
         });
+        self.seen.reach(candle, candle_ms);
+        self.met.push((*candle, candle_ms));
         let end_ms = candle.open_ms + candle_ms;
         if end_ms >= self.known_ms {
             self.known_ms = end_ms;

@@ -123,16 +123,20 @@ impl Filing {
 
     /// Of a managed signal. One whose stop does not follow yet waits for the price at which it begins.
     pub fn of_trade(trade: &Trade) -> Self {
-        let Levels { direction, since_ms, .. } = *trade.levels();
+        let Levels { direction, since_ms, stop_loss, .. } = *trade.levels();
         let (mut triggers, mut trail) = (trade.triggers(), None);
         if let Some(trailing) = trade.trailing().filter(|trailing| !matches!(trailing.by, TrailBy::Atr(_))) {
-            if direction.sign() * (trailing.best - trailing.from) >= 0.0 {
+            let is_beyond = |price: f64, other: f64| direction.sign() * (price - other) >= 0.0;
+            let has_followed = trailing.stop().is_none_or(|to| stop_loss.is_some_and(|stop| is_beyond(stop, to)));
+            if is_beyond(trailing.best, trailing.from) && has_followed {
                 let tells_from = trade.tells_from(LEAST_TRAIL_R).unwrap_or(trailing.best);
                 trail = Some(Trailed { by: trailing.by, best: trailing.best, since_ms, tells_from });
             } else if direction == Direction::Buy {
-                triggers.rise = Some(triggers.rise.map_or(trailing.from, |rise| rise.min(trailing.from)));
+                let next = trailing.best.next_up().max(trailing.from);
+                triggers.rise = Some(triggers.rise.map_or(next, |rise| rise.min(next)));
             } else {
-                triggers.fall = Some(triggers.fall.map_or(trailing.from, |fall| fall.max(trailing.from)));
+                let next = trailing.best.next_down().min(trailing.from);
+                triggers.fall = Some(triggers.fall.map_or(next, |fall| fall.max(next)));
             }
         }
         Self { direction, since_ms, triggers, trail }

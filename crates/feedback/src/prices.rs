@@ -158,11 +158,12 @@ impl FeedbackStore {
         extremes.cloned().unwrap_or_default()
     }
 
-    /// Takes in how far closed candles of `candle_ms` milliseconds went, sorted by time, whose hits are found elsewhere.
-    pub fn reach(&self, symbol: &Symbol, candles: &[Candle], candle_ms: i64) {
+    /// Takes in how far closed candles went whose hits are found elsewhere: candles with their lengths in milliseconds, sorted by
+    /// time.
+    pub fn reach(&self, symbol: &Symbol, candles: &[(Candle, i64)]) {
         let mut state = self.inner.journal.state_mut();
         if let Some(number) = state.symbol_number(symbol) {
-            state.index.reach(number, candles, candle_ms);
+            state.index.reach(number, candles);
         }
     }
 

@@ -2,6 +2,7 @@
 //! that linking happens once.
 #![allow(clippy::unwrap_used)]
 
+mod excursions;
 mod managed;
 mod store_crash;
 mod store_fuzz;

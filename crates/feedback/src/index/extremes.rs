@@ -157,21 +157,29 @@ impl Extremes {
         Some(Reach { low: self.lows.since(since_ms)?, high: self.highs.since(since_ms)? })
     }
 
-    /// The excursion of a signal that was entered at `since_ms` and ends now. `other` are prices of its life besides those since
-    /// then: of its entry, of its exit. `None` if not all prices of its life are known.
-    pub fn excursion(&self, levels: &Levels, since_ms: i64, other: Reach) -> Option<Excursion> {
-        let reach = self.since(since_ms).map_or(other, |since| since.and(other));
-        self.covers(since_ms).then(|| Excursion::of(levels, reach.low, reach.high))
-    }
-
-    /// How far the price went between two times, both included; `None` if that is not known.
-    pub fn between(&self, since_ms: i64, until_ms: i64) -> Option<Reach> {
-        if !self.covers(since_ms) || self.is_broken_before(until_ms) {
+    /// The excursion of a signal that was entered at `since_ms` and ends at `until_ms`. `other` are prices of its life besides those
+    /// between: of its entry, of its exit. `None` if not all prices of its life are known.
+    pub fn excursion(&self, levels: &Levels, since_ms: i64, until_ms: i64, other: Reach) -> Option<Excursion> {
+        if !self.covers(since_ms) {
             return None;
         }
-        let (whole, later) = (self.since(since_ms)?, self.since(until_ms.saturating_add(1)));
-        // What came later may hide how far the price went before.
-        later.is_none_or(|later| later.low > whole.low && later.high < whole.high).then_some(whole)
+        let Reach { low, high } = match (self.since(since_ms), self.since(until_ms.saturating_add(1))) {
+            (None, _) => other,
+            (Some(since), None) => since.and(other),
+            (Some(since), Some(later)) => {
+                let both = since.and(other);
+                // What came later may hide how far the price went before.
+                let is_known = |before: f64, later: f64, other: f64| later != before || other == before;
+                let known = is_known(both.low, later.low, other.low) && is_known(both.high, later.high, other.high);
+                Some(both).filter(|_| known)?
+            }
+        };
+        Some(Excursion::of(levels, low, high))
+    }
+
+    /// Whether prices are known up to a time.
+    pub fn reaches(&self, until_ms: i64) -> bool {
+        !self.is_broken_before(until_ms)
     }
 
     /// Whether it is time to call [`Self::coarsen`].

@@ -188,9 +188,8 @@ impl PriceIndex {
                 (managed.trade.levels(), at, entry)
             }
         };
-        let seen = self.books.get(open.symbol)?.seen.extremes.between(since_ms, until_ms)?;
-        let Reach { low, high } = seen.and(entry).and(Reach::of(exit));
-        Some(Excursion::of(levels, low, high))
+        let seen = self.extremes(open.symbol).filter(|seen| seen.reaches(until_ms))?;
+        seen.excursion(levels, since_ms, until_ms, entry.and(Reach::of(exit)))
     }
 
     /// How far the price of a symbol went.
@@ -198,11 +197,12 @@ impl PriceIndex {
         self.books.get(symbol).map(|book| &book.seen.extremes)
     }
 
-    /// Takes in how far candles of a symbol went, that were or will be checked elsewhere. They are sorted by time.
-    pub fn reach(&mut self, symbol: usize, candles: &[Candle], candle_ms: i64) {
+    /// Takes in how far candles of a symbol went that are checked elsewhere: candles with their lengths in milliseconds, sorted by
+    /// time.
+    pub fn reach(&mut self, symbol: usize, candles: &[(Candle, i64)]) {
         let extremes = &mut self.book(symbol).seen.extremes;
         // What is known grows backwards only from where it begins.
-        candles.iter().rev().for_each(|candle| extremes.candle(candle, candle_ms));
+        candles.iter().rev().for_each(|(candle, candle_ms)| extremes.candle(candle, *candle_ms));
         self.coarsen(symbol);
     }
 
@@ -277,12 +277,10 @@ impl PriceIndex {
         let book = &mut self.books[symbol];
         let is_quiet = book.is_quiet(&quote);
         book.seen.candle(end_ms);
+        book.seen.extremes.cover(candle, candle_ms);
         if !is_quiet {
             let until_ms = book.seen.newest_ms;
             self.activate(symbol, until_ms, until_ms);
-        }
-        self.books[symbol].seen.extremes.cover(candle, candle_ms);
-        if !is_quiet {
             self.take(symbol, &quote, hits);
         }
         self.books[symbol].seen.extremes.reach(candle, candle_ms);

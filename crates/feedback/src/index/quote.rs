@@ -54,6 +54,14 @@ impl Quote<'_> {
         }
     }
 
+    /// What was seen later came after it, UTC epoch ms.
+    fn until_ms(&self) -> i64 {
+        match self {
+            Self::Price { is_now: true, .. } => i64::MAX,
+            _ => self.time_ms(),
+        }
+    }
+
     /// Whether it closes a plain signal.
     pub fn closes(&self, levels: &Levels) -> Option<Exit> {
         match *self {
@@ -91,7 +99,7 @@ impl Quote<'_> {
         let (since_ms, reach) = entry.filter(|(at, _)| trade.entered_ms() == Some(*at))?;
         let last = events.last()?;
         let last = self.exit_reach(before, since_ms, (last.what.price()?, last.at), unreached);
-        seen.excursion(trade.levels(), since_ms, reach.and(last))
+        seen.excursion(trade.levels(), since_ms, self.until_ms(), reach.and(last))
     }
 
     /// How far the price certainly went in the life of a managed signal until these events: from the time of its entry to its
@@ -122,7 +130,7 @@ impl Quote<'_> {
     pub fn excursion(&self, levels: &Levels, exit: &Exit, seen: &Extremes) -> Option<Excursion> {
         exit.outcome.succeeded()?;
         let last = self.exit_reach(levels, levels.since_ms, (exit.price, exit.time_ms), levels.take_profit);
-        seen.excursion(levels, levels.since_ms, last.and(Reach::of(levels.entry)))
+        seen.excursion(levels, levels.since_ms, self.until_ms(), last.and(Reach::of(levels.entry)))
     }
 
     /// How far the price went in a candle until this exit from a signal entered at `since_ms`, besides the exit's price. `before`
