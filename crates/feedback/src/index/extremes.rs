@@ -103,7 +103,8 @@ impl Extremes {
         if self.until_ms < near_ms {
             self.add_hole(whole_ms, near_ms);
         } else if open_ms < self.from_ms {
-            self.add_hole(whole_ms, near_ms.min(self.from_ms));
+            // Prices before the break were forgotten.
+            self.add_hole(whole_ms, near_ms.clamp(self.from_ms - BREAK_MS, self.from_ms));
         }
         self.from_ms = self.from_ms.min(open_ms);
         self.until_ms = self.until_ms.max(end_ms);
@@ -206,7 +207,7 @@ impl Extremes {
         self.many = MANY.max(2 * self.len());
     }
 
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.highs.0.len().max(self.lows.0.len()).max(self.holes.len())
     }
 }
