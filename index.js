@@ -108,7 +108,7 @@ const warnOnce = (message, code) => {
 const isPrice = (value) => typeof value === 'number' && value > 0 && value < Infinity
 
 /**
- * Runs on every price. For most signals (all levels in one spelling, no expiry) the levels are passed to native code as numbers, which
+ * Runs on every price. For plain signals (all levels in one spelling, one target, no expiry) the levels are passed to native code as numbers, which
  * takes half as long as reading the object there. Native code reads all other signals itself.
  */
 const shouldCloseSignal = (signal, currentPrice) => {
@@ -131,7 +131,9 @@ const plainLevels = (signal) => {
   const plain = isPrice(entryPrice) && isPrice(stopLoss) && isPrice(takeProfit) && signal.expiresAt == null
   // If there are two spellings, native code decides which one counts.
   const other = signal.signal_type ?? signal.entry_price ?? signal.stop_loss ?? signal.take_profit ?? signal.expires_at
-  return plain && other == null && (signalType === 'BUY' || signalType === 'SELL') && { buy: signalType === 'BUY', entryPrice, stopLoss, takeProfit }
+  const managed = signal.entryType ?? signal.entryZone ?? signal.entryExpiresAt ?? signal.takeProfits ?? signal.stopRules
+  const also = signal.entry_type ?? signal.entry_zone ?? signal.entry_expires_at ?? signal.take_profits ?? signal.stop_rules
+  return plain && other == null && managed == null && also == null && (signalType === 'BUY' || signalType === 'SELL') && { buy: signalType === 'BUY', entryPrice, stopLoss, takeProfit }
 }
 
 /** The largest number of candles that is packed; native code refuses more. */
@@ -288,6 +290,8 @@ module.exports.dashboard = (options) =>
   dashboardOf(native.allowedHosts(options), (request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
+module.exports.fromText = native.fromText
+module.exports.fromTradingView = native.fromTradingView
 module.exports.rollback = ofDefaultLoop('rollback')
 module.exports.metrics = ofDefaultLoop('metrics')
 module.exports.configure = (options) => defaultLoop().configure(options)

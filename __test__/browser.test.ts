@@ -56,7 +56,7 @@ inBrowser('the report draws its charts, shows values where one points, and asks 
   expect(text).toContain(`${EVIL} at or above`)
   expect(text).toContain('<script>document.title = "owned"<!--.csv')
   expect(await page.title()).toBe('signalloop report')
-  for (const part of ['of 120 closed signals succeeded', 'first model', '1, longest 21 h', 'evaluate']) expect(text).toContain(part)
+  for (const part of ['of 120 closed signals succeeded', 'Ratios, streaks and times', 'system quality number', 'Held: losses', 'By month', '2025-07', 'first model', '1, longest 21 h', 'evaluate']) expect(text).toContain(part)
   await page.close()
 })
 

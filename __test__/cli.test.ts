@@ -72,8 +72,9 @@ test('predict, models and stats answer as JSON that a script can read', async ()
   await loop.close()
   const stats = JSON.parse((await signalloop(home, 'stats', '--json')).stdout)
   // The same figures under the same names as the API's, and those of the old system.
-  const { period, overall, bySymbol, byTimeframe, byStrategy, followed, conservativeMode, ignoredPrices, ...totals } = stats
-  expect({ overall, bySymbol, byTimeframe, byStrategy, followed, conservativeMode, ignoredPrices }).toEqual(JSON.parse(JSON.stringify(api)))
+  const { period, overall, bySymbol, byTimeframe, byStrategy, bySignalType, byMonth, holdingTimes, followed, conservativeMode, ignoredPrices, ...totals } = stats
+  const told = { overall, bySymbol, byTimeframe, byStrategy, bySignalType, byMonth, holdingTimes, followed, conservativeMode, ignoredPrices }
+  expect(told).toEqual(JSON.parse(JSON.stringify(api)))
   expect([period.days, totals]).toEqual([30, { total_signals: 1, closed_signals: 1, successful: 1, failed: 0, success_rate: 100, avg_profit_loss: 10, total_return: 10 }])
   expect((await signalloop(home, 'stats')).stdout).toMatch(/all +1 +0 +100\.0 %/)
 })
@@ -176,6 +177,8 @@ test('with --json every command prints one JSON document, also one that cannot b
     [['stats'], 0, ['overall']],
     [['scorecard', '--symbol', 'BTCUSDT', '--since', '2026-01-01'], 0, ['finding', 'verdict']],
     [['scorecard', '--strategy', ''], 2, ['error']],
+    [['advise', '--symbol', 'BTCUSDT', '--since', '2026-01-01'], 0, ['finding', 'verdict', 'strategies']],
+    [['advise', '--timeframe', '7h'], 2, ['error']],
     [['learn', ...market, '--mode', 'evaluate'], 0, ['verdict']],
     [['patterns'], 0, []],
     [['models'], 0, []],
@@ -198,7 +201,7 @@ test('with --json every command prints one JSON document, also one that cannot b
     const ended = await signalloop(home, ...args, '--json')
     const document = JSON.parse(ended.stdout) as Record<string, unknown>
     expect([args, ended.code, keys.filter((key) => !(key in document))]).toEqual([args, code, []])
-    const named = { predict: '--symbol', scorecard: '--strategy', trian: 'trian' }[args[0]!]
+    const named = { predict: '--symbol', scorecard: '--strategy', advise: '--timeframe', trian: 'trian' }[args[0]!]
     if (code === 2) expect(document.error).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining(named!) })
   }
 }, 60_000)
@@ -241,7 +244,7 @@ fullDisk('output that is lost is no success, and said on standard error; a reade
     return [args, code, stderr.trim().split('\n').at(-1)]
   }
   const commands = [
-    ['train', '--no-fetch'], ['stats'], ['stats', '--json'], ['scorecard'], ['models'], ['patterns'], ['report'], ['metrics'], ['compact'], ['scheduler', 'status'],
+    ['train', '--no-fetch'], ['stats'], ['stats', '--json'], ['scorecard'], ['advise'], ['models'], ['patterns'], ['report'], ['metrics'], ['compact'], ['scheduler', 'status'],
     ['scheduler', 'once', '--task', 'evaluate'], ['data', 'check'], ['predict', '--symbol', 'BTCUSDT'], ['simulator'], ['dashboard', '--port', '0'], ['--help'], ['--version'],
   ]
   for (const args of commands) {

@@ -48,6 +48,9 @@ test('what a closed loop answers stands in the comment of each method', async ()
     recordSignal: () => tracker.recordSignal(signal),
     recordSignals: () => tracker.recordSignals([signal]),
     updateOutcome: () => tracker.updateOutcome({ signalId: 'a', outcome: 'SUCCESS' }),
+    amendSignal: () => tracker.amendSignal({ signalId: 'a', stopLoss: 1 }),
+    cancelSignal: () => tracker.cancelSignal({ signalId: 'a' }),
+    getSignal: () => tracker.getSignal('a'),
     onPrice: () => tracker.onPrice('BTCUSDT', 1),
     onPrices: () => tracker.onPrices(['BTCUSDT'], new Float64Array([1])),
     onCandle: () => tracker.onCandle('BTCUSDT', [Date.now() - 7_200_000, 1, 1, 1, 1, 1]),
@@ -60,6 +63,7 @@ test('what a closed loop answers stands in the comment of each method', async ()
     assess: () => tracker.assess(signal),
     patterns: () => tracker.patterns(),
     scorecard: () => tracker.scorecard(),
+    advise: () => tracker.advise(),
   }
   const declarations = read('index.d.ts')
   const comment = (name: string): string => {

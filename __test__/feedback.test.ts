@@ -75,6 +75,14 @@ test('prices close signals, and the statistics are those worked out by hand', as
     entryPrice: 100,
     exitPrice: 104,
     profitLossPercent: 4,
+    fills: [
+      { kind: 'ENTRY', price: 100, share: 100, at: new Date(AGO).toISOString() },
+      { kind: 'TARGET', price: 104, share: 100, at: new Date(NOW).toISOString() },
+    ],
+    // Costs of 10 basis points; the stop is 2 % away.
+    netProfitPercent: 3.9,
+    realizedR: 1.95,
+    holdingMs: NOW - AGO,
     timestamp: new Date(AGO).toISOString(),
     closedAt: new Date(NOW).toISOString(),
   })

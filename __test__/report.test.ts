@@ -28,8 +28,12 @@ test('report() writes what became of the signals, with the figures of getStats',
   expect(readFileSync(written.path)).toHaveLength(written.bytes)
 
   const { signals, models, coverage } = dataOf(written.path)
-  const { overall } = await loop.feedbackTracker.getStats(undefined, undefined, 36_500)
+  const { overall, byMonth, bySignalType, holdingTimes } = await loop.feedbackTracker.getStats(undefined, undefined, 36_500)
   expect(signals.figures).toEqual(JSON.parse(JSON.stringify(overall)))
+  const named = (figures: object) => JSON.parse(JSON.stringify(Object.entries(figures).map(([name, of]) => ({ name, ...of }))))
+  expect([signals.byMonth, signals.bySignalType, signals.moreMonths]).toEqual([named(byMonth).reverse(), named(bySignalType), 0])
+  expect(signals.holdingTimes).toEqual(JSON.parse(JSON.stringify(holdingTimes)))
+  expect(signals.exposure.openTimePercent).toBeGreaterThan(0)
   const { spans, curve, latest } = signals.results
   expect(spans.reduce((sum: number, span: { closed: number }) => sum + span.closed, 0)).toBe(80)
   expect(curve.total.at(-1)).toBeCloseTo(overall.totalProfitLoss - 80 * 0.1, 3)

@@ -43,6 +43,7 @@ export type NoAny = [
   IsFalse<HasAny<signalloop.SignalLoop>>,
   IsFalse<HasAny<signalloop.LoopOptions>>,
   IsFalse<HasAny<signalloop.LoopEvent>>,
+  IsFalse<HasAny<signalloop.StoredSignal>>,
   IsFalse<HasAny<signalloop.TrainOptions>>,
   IsFalse<HasAny<signalloop.TrainingResults>>,
   IsFalse<HasAny<signalloop.Signal>>,
@@ -93,9 +94,66 @@ export async function right(signal: BackendSignal): Promise<void> {
   const totals: signalloop.PerformanceTotals = await feedbackTracker.getPerformanceStats('BTCUSDT', '4h', 7)
   const printed: number[] = [totals.total_signals, totals.closed_signals, totals.successful, totals.failed, totals.success_rate, totals.avg_profit_loss, totals.total_return]
   void printed
+  // Entries that wait, several targets, moving stops.
+  const { takeProfit: _, ...others } = signal
+  const targets = [{ price: 101, share: 50 }, { price: 107 }]
+  await feedbackTracker.recordSignal({ ...others, takeProfits: targets })
+  await feedbackTracker.recordSignal({
+    id: 'a', pair: 'X', signalType: 'BUY', confidence: 1, timestamp: 1, entryZone: { low: 94, high: 96 }, entryExpiresAt: new Date(), takeProfits: targets,
+    stopRules: { breakEvenAfterTarget: 1, trail: { percent: 2, activateAtR: 1 }, moveTo: [{ afterTarget: 2, price: 101 }] },
+    leverage: 10, feeBps: 4, fundingBpsPerDay: 3, quantity: 0.5, source: 'channel', tags: ['btc'] as const,
+  })
+  await feedbackTracker.recordSignal({
+    id: 'a', pair: 'X', signal_type: 'SELL', confidence: 1, timestamp: 1, entry_type: 'limit', entry_price: 1, take_profits: targets,
+    stop_rules: { break_even_after_target: 1, trail: { distance: 2, activate_at_r: 1 }, move_to: [{ after_target: 1, price: 1 }] }, fee_bps: 4,
+  })
+  await feedbackTracker.assess({ ...others, entryType: 'stop', takeProfits: targets })
+  await feedbackTracker.amendSignal({ signalId: 'a', stopLoss: 98, takeProfits: targets, expiresAt: 1, reason: 'news' })
+  await feedbackTracker.cancelSignal({ signalId: 'a', at: new Date(), replacedBy: 'b' })
+  await feedbackTracker.updateOutcome({ signalId: 'a', share: 40, exitPrice: 101 })
+  await feedbackTracker.updateOutcome({ signalId: 'a', share: 40, profitLossPercent: 1, outcome: 'SUCCESS' })
+  const stored: signalloop.StoredSignal | null = await feedbackTracker.getSignal('a')
+  use(stored?.position?.takeProfits[0]?.share, stored?.closed?.realizedR, stored?.closed?.fills[0]?.price)
+  for (const event of stored?.history ?? []) {
+    if (event.type === 'target') use(event.number + event.share)
+    // @ts-expect-error only a cancelled signal has such a cause
+    if (event.type === 'exit') use(event.cause === 'ENTRY_EXPIRED')
+  }
+  if (stored) use(feedbackTracker.shouldCloseSignal(stored.signal, 1).unknown?.includes('entry'))
+  // @ts-expect-error one target beside many
+  await feedbackTracker.recordSignal({ ...others, takeProfit: 101, takeProfits: targets })
+  // @ts-expect-error one target beside many, in the other spelling
+  feedbackTracker.shouldCloseSignal({ signal_type: 'BUY', entry_price: 1, take_profit: 2, take_profits: targets }, 1)
+  // @ts-expect-error no such entry
+  await feedbackTracker.recordSignal({ ...others, entryType: 'iceberg' })
+  // @ts-expect-error a trail is of one kind
+  await feedbackTracker.recordSignal({ ...others, stopRules: { trail: { percent: 1, distance: 2 } } })
+  // @ts-expect-error a trail of no kind
+  await feedbackTracker.recordSignal({ ...others, stopRules: { trail: { activateAtR: 1 } } })
+  await feedbackTracker.recordSignal({
+    ...others,
+    // @ts-expect-error a misspelt rule
+    stopRules: { breakEven: 1 },
+  })
+  // @ts-expect-error a target has a price
+  await feedbackTracker.recordSignal({ ...others, takeProfits: [101] })
+  // @ts-expect-error nothing to change
+  await feedbackTracker.amendSignal({ signalId: 'a', reason: 'news' })
+  // @ts-expect-error the entry cannot be amended
+  await feedbackTracker.amendSignal({ signalId: 'a', entryPrice: 1 })
+  // @ts-expect-error neither outcome nor share
+  await feedbackTracker.updateOutcome({ signalId: 'a', exitPrice: 101 })
+  // @ts-expect-error a part is not unknown
+  await feedbackTracker.updateOutcome({ signalId: 'a', share: 10, outcome: 'UNKNOWN' })
+  configure({ leverage: 5, fundingBpsPerDay: 3 })
+
   const stats: signalloop.PerformanceStats = await feedbackTracker.getStats('BTCUSDT', closed[0]?.timeframe, 7)
   const rate: number | undefined = stats.bySymbol.BTCUSDT?.successRate
   use(stats.byStrategy.breakout?.expectancy, stats.followed.closedSignals)
+  const ratio: number | undefined = stats.bySignalType.BUY?.sharpeRatio
+  use(ratio, stats.byMonth['2026-03']?.totalR, stats.overall.sharpeInterval?.low, stats.holdingTimes.wins?.medianMs, stats.exposure?.averageOpen)
+  // @ts-expect-error there may be no such signals
+  use(stats.bySignalType.SELL.sqn)
   await feedbackTracker.recordSignal({ ...signal, strategy: null, taken: false })
   // @ts-expect-error a text for true or false
   await feedbackTracker.recordSignal({ ...signal, taken: 'no' })
@@ -114,9 +172,16 @@ export async function right(signal: BackendSignal): Promise<void> {
   // @ts-expect-error no such finding
   use(card.finding === 'wins')
 
+  const advice: signalloop.LevelsAdvice = await feedbackTracker.advise({ since: new Date(0), strategy: 'breakout', symbol: 'BTC/USDT', timeframe: '1h' })
+  const tried: number[] = advice.strategies.flatMap(({ alternatives }) => alternatives.map(({ meanR, differenceR }) => meanR - differenceR))
+  use(advice.verdict, advice.finding === 'better', advice.strategies[0]?.best?.interval?.low, advice.strategies[0]?.excursions?.winnersMaeR?.p90, tried)
+  // @ts-expect-error no such timeframe
+  await feedbackTracker.advise({ timeframe: '7h' })
+
   // An event is known by its type.
   const off: () => void = onEvent((event) => {
     if (event.type === 'signalClosed') use(event.signal.profitLossPercent)
+    else if (event.type === 'signalChanged') use(event.signal.status === 'PENDING', event.events[0]?.at)
     else if (event.type === 'drift' && event.scope === 'entries') use(event.quantities[0]?.pValue, event.dropped)
     // @ts-expect-error a warning has a message and no markets
     else if (event.type === 'warning') use(event.markets)

@@ -1,10 +1,11 @@
-// Installs what the examples need and runs their tests: types, all tests in several workers, and then those of the drop-in
-// backend again with detection of open handles.
+// Installs what the examples need, checks their types and runs their tests. Those of the drop-in backend run with detection of open
+// handles, and beside them the others, which start programs, in several workers.
 //
 //     npm run test:examples
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { beside } from './beside.mjs'
 
 const EXAMPLES = join(dirname(dirname(fileURLToPath(import.meta.url))), 'ts-examples')
 const JEST = join('..', 'scripts', 'jest.mjs')
@@ -20,5 +21,9 @@ function run(command, args) {
 
 run('npm', ['ci'])
 run('npx', ['tsc', '--noEmit'])
-run(process.execPath, [JEST, '--maxWorkers=3'])
-run(process.execPath, [JEST, '--detectOpenHandles', 'express', 'jest/', 'charts'])
+const jest = (name, args) => [{ name, program: process.execPath, args: [JEST, ...args], folder: EXAMPLES }]
+const inProcess = ['express', 'jest', 'charts'].map((folder) => `<rootDir>/${folder}/`)
+await beside(
+  jest('tests that start programs', ['--maxWorkers=3', ...['/node_modules/', ...inProcess].map((path) => `--testPathIgnorePatterns=${path}`)]),
+  jest('tests of the drop-in backend', ['--detectOpenHandles', 'express', 'jest/', 'charts']),
+)

@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { beside } from './beside.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const args = process.argv.slice(2)
@@ -12,15 +13,15 @@ const versions = args.filter((arg) => /^\d+$/.test(arg))
 const files = args.filter((arg) => !/^\d+$/.test(arg))
 const jest = join(ROOT, 'scripts', 'jest.mjs')
 
-for (const version of versions.length > 0 ? versions : ['22', '24']) {
-  console.log(`\n== Node.js ${version}`)
+const shell = process.platform === 'win32'
+const runs = (versions.length > 0 ? versions : ['22', '24']).map((version) => {
   const node = ['--yes', '--package', `node@${version}`, '--', 'node']
   // If npx does not fetch the version, it silently uses the installed one.
-  const { stdout, stderr, status } = spawnSync('npx', [...node, '--version'], { cwd: ROOT, encoding: 'utf8', shell: process.platform === 'win32' })
+  const { stdout, stderr, status } = spawnSync('npx', [...node, '--version'], { cwd: ROOT, encoding: 'utf8', shell })
   if (status !== 0 || !stdout.startsWith(`v${version}.`)) {
     console.error(`npx gave ${stdout.trim() || stderr} instead of Node.js ${version}`)
     process.exit(1)
   }
-  const ended = spawnSync('npx', [...node, jest, ...files], { cwd: ROOT, stdio: 'inherit', shell: process.platform === 'win32' })
-  if (ended.status !== 0) process.exit(ended.status ?? 1)
-}
+  return [{ name: `Node.js ${version}`, program: 'npx', args: [...node, jest, ...files], folder: ROOT, shell }]
+})
+await beside(...runs)

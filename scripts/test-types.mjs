@@ -30,6 +30,7 @@ export const predictor = new MLPredictor('ETHUSDT', '4h' satisfies Timeframe)
 export function inWords(event: LoopEvent): string {
   switch (event.type) {
     case 'signalClosed': return event.signal.outcome
+    case 'signalChanged': return event.signal.status + event.events.length
     case 'modelPromoted': case 'modelRefused': case 'modelRolledBack': return event.reason
     case 'drift': return event.scope === 'outcomes' ? String(event.successSince) : String(event.quantities.length)
     case 'conservativeMode': return event.cause

@@ -4,30 +4,250 @@
 export type SignalType = 'BUY' | 'SELL' | 'HOLD'
 
 /**
- * How a signal ended. `TOOK_PROFIT` and `STOPPED_OUT`: the price touched the take profit or the stop loss. `SUCCESS` and
- * `FAILURE`: the signal expired or was closed manually, with a profit or without one. `UNKNOWN`: it ended while no prices were
- * known; it counts as neither success nor failure. `ACTIVE`: it is still open.
+ * How a signal ended. `TOOK_PROFIT`: the price touched the take profit, of several the last one. `STOPPED_OUT`: it touched the
+ * stop loss, without a profit. `SUCCESS` and `FAILURE`: the signal expired, was closed manually, or by a stop that had moved into
+ * the profit; with a profit or without one. `UNKNOWN`: it ended while no prices were known. `CANCELLED`: it ended before it was
+ * entered. These two count as neither success nor failure. `ACTIVE`: it is still open, or waits for its entry.
  */
-export type Outcome = 'ACTIVE' | 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE' | 'UNKNOWN'
+export type Outcome = 'ACTIVE' | 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE' | 'UNKNOWN' | 'CANCELLED'
+
+/** Whether a signal waits for its entry, is open, was closed, or ended before it was entered. */
+export type SignalStatus = 'PENDING' | 'OPEN' | 'CLOSED' | 'CANCELLED'
 
 /** Whether a price closes a signal, with which outcome, and the profit at that price. */
-export type CloseDecision =
+export type CloseDecision = DecisionDetails & (
   | {
       /** The price closes the signal. */
       shouldClose: true
-      /** With which outcome. */
-      outcome: 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE'
-      /** Profit at this price in percent of the entry price, before costs. */
+      /** With which outcome; `CANCELLED` only for a signal that waits for its entry. */
+      outcome: 'TOOK_PROFIT' | 'STOPPED_OUT' | 'SUCCESS' | 'FAILURE' | 'CANCELLED'
+      /** Profit at this price in percent of the entry price, before costs; 0 for `CANCELLED`. */
       profitLoss: number
     }
   | {
       /** The price does not close the signal. */
       shouldClose: false
-      /** The signal stays open. */
+      /** The signal stays open, or waits for its entry. */
       outcome: 'ACTIVE'
-      /** Profit at this price in percent of the entry price, before costs; 0 for a HOLD. */
+      /** Profit at this price in percent of the entry price, before costs; 0 for a HOLD, and while it waits for its entry. */
       profitLoss: number
     }
+)
+
+/** Further facts about a signal with an entry that waits, several targets or a stop that moves; missing for others. */
+interface DecisionDetails {
+  /** Where the signal would stand after this price. */
+  status?: SignalStatus
+  /** What this price would do to the signal as given, in order: fill the entry, close a part at a target, move the stop. */
+  events?: SignalEvent[]
+  /**
+   * What earlier prices may have changed, which only `getSignal` and `onPrice` know. `entry`: the signal may have been entered or
+   * cancelled; it is decided as if it still waited. `targets`: some may have been reached; decided as if none was. `stop`: it may
+   * have moved; decided at `stopLoss` as given. Empty if nothing of it can change.
+   */
+  unknown?: ('entry' | 'targets' | 'stop')[]
+}
+
+/** How a signal is entered. */
+export type EntryType = 'market' | 'limit' | 'stop'
+
+/** A range of prices, with `low` below `high`. */
+export interface EntryZone {
+  /** Its lowest price, finite and above 0. */
+  low: number
+  /** Its highest price. */
+  high: number
+}
+
+/** A target: the price at which a part of the position is closed. */
+export interface TakeProfit {
+  /** A price, finite and above 0. */
+  price: number
+  /**
+   * The part, in percent of the whole position, above 0. Give it for all targets or for none: then all parts are equal. The
+   * shares add up to at most 100; what is left runs until the stop or the expiry.
+   */
+  share?: number | null
+}
+
+/** How the stop of a signal moves. It only tightens: a rule that would loosen it does nothing. */
+export interface StopRules {
+  /** After this target, counted from 1, the stop moves to the price paid. */
+  breakEvenAfterTarget?: number | null
+  /** By how much beyond the price paid, in percent of it, so that costs are earned; 0 to below 100. Default 0. */
+  breakEvenCostsPercent?: number | null
+  /** The stop follows the best price since the entry. */
+  trail?: TrailingStop | null
+  /** After these targets the stop moves to these prices, between the first stop and that target. */
+  moveTo?: readonly StopMove[] | null
+}
+
+/** A price to which the stop moves after a target. */
+export interface StopMove {
+  /** The number of the target, from 1. */
+  afterTarget: number
+  /** The stop's new price. */
+  price: number
+}
+
+/** How far behind the best price a stop trails: one of `percent`, `atr` and `distance`. */
+export type TrailingStop = TrailStart & (TrailByPercent | TrailByRange | TrailByDistance)
+
+interface TrailStart {
+  /**
+   * The stop begins to follow when the price has reached this profit, in units of the risk at entry; 0 or more. Needs a stop
+   * loss. Default: at once.
+   */
+  activateAtR?: number | null
+}
+
+interface TrailByPercent {
+  /** Percent of the best price, above 0 and below 100. */
+  percent: number
+  /** Use one of `percent`, `atr` and `distance`. */
+  atr?: null
+  /** Use one of `percent`, `atr` and `distance`. */
+  distance?: null
+}
+
+interface TrailByRange {
+  /**
+   * Multiples of the average true range (14 candles) at the time of the signal, above 0. Needs stored candles of the market from
+   * before the signal.
+   */
+  atr: number
+  /** Use one of `percent`, `atr` and `distance`. */
+  percent?: null
+  /** Use one of `percent`, `atr` and `distance`. */
+  distance?: null
+}
+
+interface TrailByDistance {
+  /** A distance in price, above 0. */
+  distance: number
+  /** Use one of `percent`, `atr` and `distance`. */
+  percent?: null
+  /** Use one of `percent`, `atr` and `distance`. */
+  atr?: null
+}
+
+/** {@link StopRules} in snake_case. */
+export interface ColumnStopRules {
+  /** See {@link StopRules}. */
+  break_even_after_target?: number | null
+  /** See {@link StopRules}. */
+  break_even_costs_percent?: number | null
+  /** See {@link StopRules}. */
+  trail?: (TrailByPercent | TrailByRange | TrailByDistance) & { activate_at_r?: number | null } | null
+  /** See {@link StopRules}. */
+  move_to?: readonly { after_target: number; price: number }[] | null
+}
+
+/** An event in the life of a signal; `at` is its time, ISO 8601, UTC. An event inside a candle has the time of the candle's end. */
+export type SignalEvent = { at: string } & (
+  /** The whole position was entered at `price`. */
+  | { type: 'filled'; price: number }
+  /** Target `number` (from 1) was reached: `share` percent of the whole position were closed at `price`. */
+  | { type: 'target'; number: number; price: number; share: number }
+  /** A rule moved the stop to `price`. A trailing stop is told when the `watch` task stores it, and before it closes the signal. */
+  | { type: 'stop'; price: number; cause: 'BREAK_EVEN' | 'AFTER_TARGET' | 'TRAIL' }
+  /** You closed `share` percent of the whole position at `price`. */
+  | { type: 'reduced'; price: number; share: number }
+  /** You changed the stop, the targets that were not reached yet, or the expiry; what stayed is missing. */
+  | { type: 'amended'; stopLoss?: number; takeProfits?: { price: number; share: number }[]; expiresAt?: string; reason?: string }
+  /** The rest, `share` percent, was closed at `price`; with `UNKNOWN` no price was known, and `price` is the next that was. */
+  | { type: 'exit'; price: number; share: number; cause: 'STOP' | 'EXPIRY' | 'HAND' | 'UNKNOWN' }
+  /** It ended before it was entered. `replacedBy` is the id of the signal that replaces it. */
+  | { type: 'cancelled'; cause: CancelCause; reason?: string; replacedBy?: string }
+)
+
+/** Why a signal ended before it was entered. */
+export type CancelCause = 'ENTRY_EXPIRED' | 'TARGET_BEFORE_ENTRY' | 'STOP_BEFORE_ENTRY' | 'BY_HAND' | 'REPLACED'
+
+/** A recorded signal, with everything that happened to it. */
+export interface StoredSignal {
+  /**
+   * The signal as it was recorded, your own keys included; times are ISO 8601, UTC. A trailing stop by `atr` has become a
+   * `distance`.
+   */
+  signal: RecordedSignal
+  /** Missing for a HOLD, which is never entered. */
+  status?: SignalStatus
+  /** What happened to it, oldest first. Empty for a signal that was entered at once and closed by one price. */
+  history: SignalEvent[]
+  /** Where it stands, until it has ended; missing for a HOLD. */
+  position?: SignalPosition
+  /** Its result, once it has ended. */
+  closed?: ClosedSignal
+}
+
+/** A signal as it was recorded, in camelCase; it may be recorded, assessed or asked about again. */
+export type RecordedSignal = RecordedFacts & ({ takeProfit?: number; takeProfits?: never } | { takeProfit?: never; takeProfits: { price: number; share: number }[] })
+
+interface RecordedFacts {
+  /** Its id. */
+  id: string
+  /** Its symbol, normalised. */
+  pair: string
+  /** Its timeframe. */
+  timeframe: Timeframe
+  /** Its direction, or HOLD. */
+  signalType: SignalType
+  /** Percent, 0–100. */
+  confidence?: number
+  /** Missing for a HOLD without a price, and beside an entry zone. */
+  entryPrice?: number
+  /** Missing for a signal that was entered at once and has one target and a stop that stays. */
+  entryType?: EntryType
+  /** Where it is entered instead of at one price. */
+  entryZone?: EntryZone
+  /** ISO 8601, UTC. */
+  entryExpiresAt?: string
+  /** Its first stop. */
+  stopLoss?: number
+  /** How its stop moves. */
+  stopRules?: StopRules
+  /** ISO 8601, UTC. */
+  timestamp: string
+  /** ISO 8601, UTC. */
+  expiresAt?: string
+  /** Its strategy. */
+  strategy?: string
+  /** Its source. */
+  source?: string
+  /** Its tags. */
+  tags?: string[]
+  /** Its own leverage. */
+  leverage?: number
+  /** Its own fee. */
+  feeBps?: number
+  /** Its own funding. */
+  fundingBpsPerDay?: number
+  /** Its quantity. */
+  quantity?: number
+  /** Whether it was traded. */
+  taken: boolean
+  /** Its indicators. */
+  indicators?: Record<string, unknown>
+}
+
+/** Where a signal stands that has not ended. */
+export interface SignalPosition {
+  /** When it was entered, ISO 8601, UTC; missing while it waits. */
+  enteredAt?: string
+  /** The price paid; missing while it waits. */
+  entryPrice?: number
+  /** The stop as last stored. A trailing stop may have moved since; see `docs/signals.md`. */
+  stopLoss?: number
+  /** The targets not reached yet, nearest first; `share` in percent of the whole position. */
+  takeProfits: { price: number; share: number }[]
+  /** How many targets were reached. */
+  targetsReached: number
+  /** The part that is open, or waits, in percent. */
+  openShare: number
+  /** ISO 8601, UTC. */
+  expiresAt?: string
+}
 
 /** The interval of a candle. */
 export type Timeframe =
@@ -67,48 +287,130 @@ type TimeframeName = Timeframe | (string & {})
 export type SignalLevels = Open<ColumnLevels> | Open<PropertyLevels>
 
 /** A signal to record, with keys in camelCase or snake_case. Keys that are not listed here are stored with it. */
-export type SignalInput = Open<ColumnLevels & SignalFacts> | Open<PropertyLevels & SignalFacts>
+export type SignalInput = Open<ColumnLevels & ColumnCosts & SignalFacts> | Open<PropertyLevels & PropertyCosts & SignalFacts>
 
 /** `T`, an interface of your own that fits it, or an object with further keys. */
 type Open<T> = T | (T & Record<string, unknown>)
 
 /** A signal to assess: as for `recordSignal`, but `id`, `timestamp` and `confidence` are optional. */
 export type AssessInput =
-  | Open<ColumnLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
-  | Open<PropertyLevels & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+  | Open<ColumnLevels & ColumnCosts & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
+  | Open<PropertyLevels & PropertyCosts & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
 
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
+type ColumnLevels = ColumnPrices & (ColumnManyTargets | ColumnOneTarget)
+type PropertyLevels = PropertyPrices & (PropertyManyTargets | PropertyOneTarget)
+
 /** In camelCase, as JavaScript properties. */
-interface PropertyLevels {
+interface PropertyPrices {
   /** BUY and SELL are bets; a HOLD is only recorded. */
   signalType: SignalType
   /** Use either the camelCase or the snake_case spelling, not both. */
   signal_type?: undefined
-  /** A price, finite and above 0; optional for a HOLD. */
+  /** A price, finite and above 0; optional for a HOLD, and beside `entryZone`. */
   entryPrice?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
   stopLoss?: number | null
-  /** A price: above the entry for a BUY, below it for a SELL. */
-  takeProfit?: number | null
   /** When the signal expires. */
   expiresAt?: Time | null
+  /**
+   * How it is entered. `market` (default): at once. `limit`: when the price comes to the entry price or a better one. `stop`: when
+   * it comes to the entry price or a worse one. `limit` and `stop` wait as `PENDING`, see `docs/signals.md`.
+   */
+  entryType?: EntryType | null
+  /**
+   * Where it is entered instead of at the entry price: at the edge that the price touches first. Waits like a limit entry; leave
+   * `entryType` out or `limit`, and the entry price out or within it. The stop loss lies beyond it.
+   */
+  entryZone?: EntryZone | null
+  /**
+   * When a signal that still waits is cancelled, not later than `expiresAt`, which is the default. Only for signals that wait.
+   */
+  entryExpiresAt?: Time | null
+  /** How its stop moves; by default it stays. */
+  stopRules?: StopRules | null
+}
+
+/** One target, or none. */
+interface PropertyOneTarget {
+  /** A price: above the entry for a BUY, below it for a SELL. */
+  takeProfit?: number | null
+  /** Use either `takeProfit` or `takeProfits`, not both. */
+  takeProfits?: null
+}
+
+/** Several targets. */
+interface PropertyManyTargets {
+  /** Use either `takeProfit` or `takeProfits`, not both. */
+  takeProfit?: null
+  /** 1 to 16 targets, nearest first: above the entry for a BUY, below it for a SELL. */
+  takeProfits: readonly TakeProfit[]
 }
 
 /** In snake_case, as columns of files and tables. */
-interface ColumnLevels {
+interface ColumnPrices {
   /** BUY and SELL are bets; a HOLD is only recorded. */
   signal_type: SignalType
   /** Use either the camelCase or the snake_case spelling, not both. */
   signalType?: undefined
-  /** A price, finite and above 0; optional for a HOLD. */
+  /** A price, finite and above 0; optional for a HOLD, and beside `entry_zone`. */
   entry_price?: number
   /** A price: below the entry for a BUY, above it for a SELL. */
   stop_loss?: number | null
-  /** A price: above the entry for a BUY, below it for a SELL. */
-  take_profit?: number | null
   /** When the signal expires. */
   expires_at?: Time | null
+  /**
+   * How it is entered. `market` (default): at once. `limit`: when the price comes to the entry price or a better one. `stop`: when
+   * it comes to the entry price or a worse one. `limit` and `stop` wait as `PENDING`, see `docs/signals.md`.
+   */
+  entry_type?: EntryType | null
+  /**
+   * Where it is entered instead of at the entry price: at the edge that the price touches first. Waits like a limit entry; leave
+   * `entry_type` out or `limit`, and the entry price out or within it. The stop loss lies beyond it.
+   */
+  entry_zone?: EntryZone | null
+  /**
+   * When a signal that still waits is cancelled, not later than `expires_at`, which is the default. Only for signals that wait.
+   */
+  entry_expires_at?: Time | null
+  /** How its stop moves; by default it stays. */
+  stop_rules?: ColumnStopRules | null
+}
+
+/** One target, or none. */
+interface ColumnOneTarget {
+  /** A price: above the entry for a BUY, below it for a SELL. */
+  take_profit?: number | null
+  /** Use either `take_profit` or `take_profits`, not both. */
+  take_profits?: null
+}
+
+/** Several targets. */
+interface ColumnManyTargets {
+  /** Use either `take_profit` or `take_profits`, not both. */
+  take_profit?: null
+  /** 1 to 16 targets, nearest first: above the entry for a BUY, below it for a SELL. */
+  take_profits: readonly TakeProfit[]
+}
+
+/** What a position costs, in camelCase. */
+interface PropertyCosts {
+  /** Costs of a round trip in basis points of the entry price, 0 to 10 000. Default: `feeBps` of the configuration. */
+  feeBps?: number | null
+  /**
+   * What holding it costs a day, in basis points of the entry price, -10 000 to 10 000; negative where holding pays. Default:
+   * `fundingBpsPerDay` of the configuration.
+   */
+  fundingBpsPerDay?: number | null
+}
+
+/** What a position costs, in snake_case. */
+interface ColumnCosts {
+  /** See {@link PropertyCosts}. */
+  fee_bps?: number | null
+  /** See {@link PropertyCosts}. */
+  funding_bps_per_day?: number | null
 }
 
 interface SignalFacts extends SignalEnd {
@@ -128,6 +430,14 @@ interface SignalFacts extends SignalEnd {
    * The source of the signal, such as the name of a strategy or an author: 1 to 64 characters, not blank, no control characters.
    */
   strategy?: string | null
+  /** Where it came from, such as a channel: 1 to 64 characters, not blank, no control characters. */
+  source?: string | null
+  /** Your own labels: up to 32, each like `source`. */
+  tags?: readonly string[] | null
+  /** The value of the position divided by its margin, 1 to 1000. Default: `leverage` of the configuration. */
+  leverage?: number | null
+  /** The amount of the base currency, above 0. It is stored and changes no figure. */
+  quantity?: number | null
   /**
    * Whether the signal was traded; default `true`. A signal with `false` is only followed: prices close it and signalloop learns
    * from it, but it does not count in your results. Statistics show it separately, as `followed`.
@@ -162,28 +472,86 @@ export interface SignalEnd {
   closed_at?: Time | null | undefined
 }
 
-/** The outcome of a signal that you close yourself. Keys in camelCase or snake_case. */
-export interface OutcomeUpdate {
-  /** The id under which the signal was recorded. */
-  signalId: string
+/** The outcome of a signal, or of a part of its position, that you close yourself. Keys in camelCase or snake_case. */
+export type OutcomeUpdate = OutcomeFacts & (WholeOutcome | PartOutcome)
+
+interface WholeOutcome {
   /**
    * The outcome. `SUCCESS` requires a profit above 0 and `FAILURE` a profit of 0 or below; `exitPrice` or `profitLossPercent`
    * must show it. `TOOK_PROFIT` cannot have a loss. `STOPPED_OUT` may have a profit, because stops can be trailed. Without price
    * and profit, these two get the price of the level they name, which the signal must have. `UNKNOWN` has neither price nor
-   * profit.
+   * profit. `CANCELLED`, for a signal that waits for its entry, is what `cancelSignal` does.
    */
   outcome: Exclude<Outcome, 'ACTIVE'>
+  /** Without it, all that is open is closed. */
+  share?: null
+}
+
+interface PartOutcome {
+  /**
+   * The part that was closed, in percent of the whole position: above 0, at most what is open. `exitPrice` or
+   * `profitLossPercent` says its price. Not for a signal that waits for its entry.
+   */
+  share: number
+  /** The outcome of this part or, if it closes all that is open, of the whole signal. Default: by the profit. */
+  outcome?: Exclude<Outcome, 'ACTIVE' | 'UNKNOWN' | 'CANCELLED'> | null
+}
+
+interface OutcomeFacts {
+  /** The id under which the signal was recorded. */
+  signalId: string
   /** A price, finite and above 0. */
   exitPrice?: number | null
   /**
    * Percent of the entry price, before costs; negative for a loss. It is the change of the price, not of the margin: with
    * leverage, divide by the leverage. It may differ from what `exitPrice` implies only by costs: one percentage point, or the
    * configured `fee_bps` if that is more, each in proportion to the exit price. For a BUY it cannot be below -100, for a SELL not
-   * above 100.
+   * above 100. With `share`, it is that of this part; without it, of the whole signal.
    */
   profitLossPercent?: number | null
-  /** When the signal ended: not before its `timestamp`, and not in the future. Default: now. */
+  /**
+   * When the signal ended, or the part was closed: not before its `timestamp` and what happened to it last, and not in the
+   * future. Default: now.
+   */
   closedAt?: Time | null
+}
+
+/** Other levels for a signal that is open or waits for its entry: at least one of them. Keys in camelCase or snake_case. */
+export type Amendment = AmendmentFacts & (
+  | { stopLoss: number }
+  | { takeProfits: readonly TakeProfit[] }
+  | { expiresAt: Time }
+)
+
+interface AmendmentFacts {
+  /** The id under which the signal was recorded. */
+  signalId: string
+  /**
+   * The stop from now on; it may also be looser than before. It lies on the losing side of the nearest target and, while the
+   * signal waits, of its entry. The risk that R is measured in stays that of the first stop after the entry.
+   */
+  stopLoss?: number | null
+  /**
+   * The targets from now on, instead of those not reached yet: 1 to 16, nearest first, on the side of the profit. `share` is
+   * percent of the whole position, and the sum at most the open part; without shares, they have equal parts of what is open.
+   */
+  takeProfits?: readonly TakeProfit[] | null
+  /** The expiry from now on, later than now. An entry without an expiry of its own waits until then. */
+  expiresAt?: Time | null
+  /** Your reason, stored in the history; at most 500 characters. */
+  reason?: string | null
+}
+
+/** The end of a signal that waits for its entry. Keys in camelCase or snake_case. */
+export interface Cancellation {
+  /** The id under which the signal was recorded. */
+  signalId: string
+  /** When: not before the signal, and not in the future. Default: now. */
+  at?: Time | null
+  /** Your reason, stored in the history; at most 500 characters. */
+  reason?: string | null
+  /** The id of the signal that replaces it; then the cause is `REPLACED` instead of `BY_HAND`. */
+  replacedBy?: string | null
 }
 
 /**
@@ -238,6 +606,11 @@ export interface LoopOptions {
 export type LoopEvent = EventFacts & (
   /** A signal was closed through this loop, by price or manually. */
   | { type: 'signalClosed'; signal: ClosedSignal }
+  /**
+   * Something else happened to a signal through this loop, and is stored: it was entered or cancelled, a target closed a part, its
+   * stop moved, you amended it or closed a part. `events` are in order.
+   */
+  | { type: 'signalChanged'; signal: ChangedSignal; events: SignalEvent[] }
   /** A model went into service, was refused, or was rolled back to. */
   | { type: 'modelPromoted' | 'modelRefused' | 'modelRolledBack'; symbol: string; timeframe: Timeframe; version: number; reason: string }
   /** The success rate of a market fell by more than chance explains; in percent, before and since. */
@@ -295,6 +668,24 @@ export type LoopEvent = EventFacts & (
   /** Something went wrong in the background, where no promise could report it. */
   | { type: 'warning'; message: string }
 )
+
+/** A signal to which something happened other than its closing. */
+export interface ChangedSignal {
+  /** Its id. */
+  id: string
+  /** Its symbol, normalised. */
+  symbol: string
+  /** Its timeframe. */
+  timeframe: Timeframe
+  /** Its direction. */
+  signalType: 'BUY' | 'SELL'
+  /** Its strategy, if the signal named one. */
+  strategy?: string
+  /** `false`: the signal is followed but not traded. */
+  taken: boolean
+  /** Where it stands now. */
+  status: SignalStatus
+}
 
 interface EventFacts {
   /** When, ISO 8601, UTC. */
@@ -555,6 +946,144 @@ export interface Scorecard {
   byMonth: ScorePart[]
 }
 
+/** Which signals to replay for advice on their levels. Default: all closed ones. */
+export interface AdviseOptions {
+  /** Only signals given at this time or later. */
+  since?: Time
+  /** Only signals of this strategy. The fewer strategies are looked at, the narrower the intervals. */
+  strategy?: string
+  /** Only signals of this symbol; `BTC/USDT` and `BTCUSDT` are the same. */
+  symbol?: string
+  /** Only signals of this timeframe. */
+  timeframe?: Timeframe
+}
+
+/**
+ * What other levels would have brought to past signals. R is profit after costs in units of the risk at entry; each set of levels
+ * counts in units of its own risk, as for a trader who risks the same amount on every trade.
+ */
+export interface LevelsAdvice {
+  /**
+   * The conclusion. `better`: other levels would have brought more to at least one strategy, beyond chance. `noneBetter`: to none.
+   * `notEnough`: for no strategy were 30 signals replayed, in eight clusters of time. If no level is better, at most one answer in
+   * twenty is `better`.
+   */
+  finding: 'better' | 'noneBetter' | 'notEnough'
+  /** The conclusion in words. */
+  verdict: string
+  /** Number of alternatives looked at, over all strategies with enough signals. The intervals of all of them hold together. */
+  alternatives: number
+  /** By strategy, those with the most replayed signals first; at most 20. */
+  strategies: StrategyAdvice[]
+  /** Older signals that were not looked at: at most the 50 000 newest are. */
+  older: number
+  /** Number of strategies that were not looked at, because 20 others have more signals. */
+  moreStrategies: number
+}
+
+/** Advice on the levels of one strategy. */
+export interface StrategyAdvice {
+  /** Its name; missing for signals without a strategy. */
+  strategy?: string
+  /** The conclusion, as in {@link LevelsAdvice}. */
+  finding: 'better' | 'noneBetter' | 'notEnough'
+  /** The conclusion in words. */
+  verdict: string
+  /** Signals replayed. */
+  signals: number
+  /** Signals that were not replayed, by cause. */
+  leftOut: {
+    /** They have no stop, so their risk is unknown. */
+    withoutStop: number
+    /** They have more than a stop, a target and an expiry, such as several targets or a moving stop, or were amended. */
+    managed: number
+    /**
+     * Stored candles do not cover the whole time that they could last: twice the time to their expiry or, without one, ten times
+     * the median lifetime of the strategy's signals. Candles are missing, have a gap, or end too early.
+     */
+    notCovered: number
+  }
+  /** Clusters of time that they fall into, over which the intervals are calculated: each at least a week or so. */
+  clusters: number
+  /** The usual levels of the replayed signals, medians; missing if there are none. */
+  usual?: {
+    /** Distance from entry to stop, percent of the entry. */
+    stopPercent: number
+    /** Distance from entry to stop in average true ranges (14 candles) at entry; missing if unknown. */
+    stopAtr?: number
+    /** Distance from entry to target, percent of the entry; missing if no signal has a target. */
+    targetPercent?: number
+    /** Distance from entry to target in average true ranges at entry. */
+    targetAtr?: number
+    /** Milliseconds from the signal to its expiry; missing if no signal expires. */
+    expiryMs?: number
+  }
+  /** What the signals' own levels brought when replayed; missing if no signal was. */
+  own?: TriedLevels
+  /**
+   * Signals whose own stop and target one candle touched; which came first is unknown. In `own` they count as stopped, and in the
+   * differences as successes, so that nothing is called better because candles are coarse.
+   */
+  unclear: number
+  /** The alternative that is most certainly better: the one with the highest lower end. Missing if none is certainly better. */
+  best?: TriedAlternative
+  /** Everything that was tried: up to 30 alternatives, the same for all strategies. */
+  alternatives: TriedAlternative[]
+  /** How far prices went for and against the signals as they were given; missing if no signal was replayed. */
+  excursions?: {
+    /** How far prices went against signals that succeeded, in R before costs; missing for fewer than ten. */
+    winnersMaeR?: Quantiles
+    /** How far prices went in favour of signals that failed, in R before costs; missing for fewer than ten. */
+    losersMfeR?: Quantiles
+    /** The same in sentences. */
+    words: string[]
+  }
+}
+
+/** What one set of levels brought to the signals of a strategy. */
+export interface TriedLevels {
+  /** How many times as far from the entry as its own the stop of each signal lies; 1 is unchanged. */
+  stop: number
+  /** The same of the target. */
+  target: number
+  /** How many times as long as its own the time from signal to expiry is. */
+  expiry: number
+  /** Mean profit after costs, in units of the risk that these levels have at entry. */
+  meanR: number
+  /** Mean costs in the same units, which are deducted in `meanR`; a wider stop has lower ones. */
+  meanCostsR: number
+  /** The share that succeeded, 0–1. */
+  successShare: number
+  /** Mean time that a signal was open, in milliseconds. */
+  meanHoldingMs: number
+}
+
+/** An alternative, compared with the signals as they were given. */
+export interface TriedAlternative extends TriedLevels {
+  /** By how much more a signal brought on average, in R. */
+  differenceR: number
+  /** Signals that would have ended differently: as a failure instead of a success, or the other way round. */
+  turned: number
+  /**
+   * The 95 % interval of the difference, over clusters of time. The intervals of all alternatives hold together: with a probability
+   * of 95 %, none misses its true value. Missing if there is not enough to tell: fewer than 30 signals, or eight clusters, or ten
+   * signals that would have ended differently.
+   */
+  interval?: { low: number; high: number }
+}
+
+/** How a figure is distributed over signals. */
+export interface Quantiles {
+  /** Number of signals. */
+  signals: number
+  /** Half of them have at most this. */
+  p50: number
+  /** 80 % have at most this. */
+  p80: number
+  /** 90 % have at most this. */
+  p90: number
+}
+
 /** A part of the signals of a scorecard, and its score. */
 export interface ScorePart {
   /** Its name. */
@@ -733,8 +1262,15 @@ export interface Configuration {
   seed?: number
   /** Trees per forest, 10–2000. Default 100. */
   trees?: number
-  /** Costs of a round trip in basis points. Default 10. */
+  /** Costs of a round trip in basis points, for signals that state none. Default 10. */
   feeBps?: number
+  /**
+   * What holding a position costs a day in basis points of the entry price, for signals that state none; -10 000 to 10 000,
+   * negative where holding pays. Default 0.
+   */
+  fundingBpsPerDay?: number
+  /** The value of a position divided by its margin, 1 to 1000, for signals that state none. Default: unknown. */
+  leverage?: number
   /**
    * How certain `assess` must be that a signal earns more than it costs before it sets `take`: at 0.5 the mean decides, 0.9 asks
    * for a probability of 90 %. 0.5 to 0.99. Default 0.5.
@@ -795,6 +1331,98 @@ export declare class MLPredictor implements Predictor {
    */
   isModelAvailable(): boolean
 }
+
+/** What the caller knows of a text, for what the text does not say. */
+export interface ReadingOptions {
+  /**
+   * When the text was sent: the time of signals that say none, and a part of their ids. Give the time of the message, so that the
+   * same message always has the same id. Default: now.
+   */
+  at?: Time
+  /** IANA time zone of times without `Z` or an offset. Default `UTC`. */
+  timezone?: string
+  /** The timeframe of signals that say none. `recordSignal` takes such a signal as `1h`. */
+  timeframe?: Timeframe
+  /** The confidence of signals that say none, in percent. `recordSignal` requires one. */
+  confidence?: number
+  /** The strategy of signals that say none: 1 to 64 characters. */
+  strategy?: string
+  /** The `source` of all signals, such as the name of a channel: 1 to 64 characters. Default `tradingview` or `text`. */
+  source?: string
+  /** Begins each id that is made from the text, to tell two channels with the same messages apart. Default: nothing. */
+  idPrefix?: string
+}
+
+/** A signal that was read from a text, with the keys of `recordSignal`. What the text does not say is left out. */
+export interface ReadSignal {
+  /** The one in the text, or a hash of the text and the time. */
+  id: string
+  /** The pair, without the exchange and the ending of perpetual futures: `BTCUSDT`. */
+  symbol: string
+  /** The timeframe. */
+  timeframe?: Timeframe
+  /** LONG is BUY, SHORT is SELL. */
+  signalType: SignalType
+  /** Percent, 0–100. */
+  confidence?: number
+  /** The price of the entry; left out where there is a zone. */
+  entryPrice?: number
+  /** The lowest and the highest price of several entries or a range. */
+  entryZone?: { low: number; high: number }
+  /** A message gives a `limit`, or a `stop` where it says *breakout*, *above* or *below*. An alert gives what it says. */
+  entryType?: 'market' | 'limit' | 'stop'
+  /** When an entry that was not filled is cancelled, epoch milliseconds. */
+  entryExpiresAt?: number
+  /** The stop. */
+  stopLoss?: number
+  /** The only target. */
+  takeProfit?: number
+  /** Several targets, nearest first; shares in percent of the position. */
+  takeProfits?: { price: number; share?: number }[]
+  /** How the stop moves. */
+  stopRules?: {
+    breakEvenAfterTarget?: number
+    trail?: { percent: number; activateAtR: number }
+    moveTo?: { afterTarget: number; price: number }[]
+  }
+  /** When the signal was given, epoch milliseconds. */
+  timestamp: number
+  /** When it expires, epoch milliseconds. */
+  expiresAt?: number
+  /** The leverage; left out for a range such as 10x to 20x. */
+  leverage?: number
+  /** The strategy. */
+  strategy?: string
+  /** Where it was read from. */
+  source: string
+  /** Tags. */
+  tags?: string[]
+  /** The other numbers of an alert. */
+  indicators?: Record<string, unknown>
+}
+
+/** Reads the signals of a text, in its order. */
+export interface TextReader {
+  /**
+   * With a confidence for signals that say none, so that all can be recorded as they are.
+   *
+   * @throws `ERR_INVALID_ARGUMENT` with place and value of what cannot be read with certainty
+   */
+  (text: string, options: ReadingOptions & { confidence: number }): (ReadSignal & { confidence: number })[]
+  /** The same; signals need not have a confidence. */
+  (text: string, options?: ReadingOptions): ReadSignal[]
+}
+
+/**
+ * Reads messages of a channel in the form of Cornix and its relatives; a line of three dashes separates messages. What cannot be read
+ * with certainty is refused with line, column and text. `docs/importing.md` says what is read.
+ */
+export declare const fromText: TextReader
+/**
+ * Reads alerts of TradingView: a JSON object, an array of objects, or one object a line. What cannot be read with certainty is refused with
+ * its path and value, such as a placeholder that was not filled. `docs/importing.md` has the keys.
+ */
+export declare const fromTradingView: TextReader
 
 /** The feedback tracker of the default loop. Its methods can be destructured and spied on. */
 export declare const feedbackTracker: FeedbackTracker

@@ -8,6 +8,7 @@ mod environment;
 mod errors;
 mod predictor;
 mod promises;
+mod readers;
 mod scheduler;
 mod shared;
 mod signal_loop;

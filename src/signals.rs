@@ -1,16 +1,16 @@
-//! Reads signals from JavaScript: `signals.js` has the rule, whatever their class.
+//! Reads signals, and changes of them, from JavaScript: `signals.js` has the rule, whatever their class.
 
 use super::environment;
 use super::values::to_json;
-use domain::barrier::Levels;
+use domain::barrier::{Levels, Terms};
 use domain::error::{Error, Result, shown};
-use domain::signal::{Record, Signal, Source, Update};
+use domain::signal::{Amendment, Cancellation, Change, Record, Signal, Source, Update};
 use domain::time::Tz;
 use napi::ValueType;
 use napi::bindgen_prelude::{
     Env, FnArgs, Function, FunctionRef, JsObjectValue, JsValue, JsValuesTupleIntoVec, Object, Unknown,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 type One = FnArgs<(Unknown<'static>,)>;
 type Part = FnArgs<(Unknown<'static>, u32, u32)>;
@@ -21,6 +21,7 @@ pub struct Signals {
     one: Reader<One>,
     some: Reader<Part>,
     levels: Reader<One>,
+    change: Reader<One>,
 }
 
 /// What they return.
@@ -37,7 +38,7 @@ impl Signals {
         let functions = env.run_script::<_, Object<'_>>(include_str!("signals.js"))?;
         let one = |at| functions.get_element::<Function<'_, One, Unknown<'static>>>(at)?.create_ref();
         let some = functions.get_element::<Function<'_, Part, Unknown<'static>>>(1)?.create_ref()?;
-        Ok(Self { one: one(0)?, some, levels: one(2)? })
+        Ok(Self { one: one(0)?, some, levels: one(2)?, change: one(3)? })
     }
 }
 
@@ -96,31 +97,44 @@ pub fn question(env: &Env, signal: &Unknown<'_>, now_ms: i64, zone: Tz) -> Resul
 
 /// Reads the end of a signal.
 pub fn update(env: &Env, update: &Unknown<'_>, zone: Tz) -> Result<Update> {
-    let value = match one(env, update)? {
+    Update::from_json(change_of(env, "update", update)?, zone)
+}
+
+/// Reads an amendment, and the id of its signal.
+pub fn amendment(env: &Env, amendment: &Unknown<'_>, zone: Tz) -> Result<(String, Change)> {
+    let (id, amendment) = Amendment::from_json(change_of(env, "amendment", amendment)?, zone)?;
+    Ok((id, Change::Amend(amendment)))
+}
+
+/// Reads a cancellation, and the id of its signal.
+pub fn cancellation(env: &Env, cancellation: &Unknown<'_>, zone: Tz) -> Result<(String, Change)> {
+    let (id, cancellation) = Cancellation::from_json(change_of(env, "cancellation", cancellation)?, zone)?;
+    Ok((id, Change::Cancel(cancellation)))
+}
+
+fn change_of(env: &Env, argument: &'static str, change: &Unknown<'_>) -> Result<Map<String, Value>> {
+    members(argument, read(env, |signals| &signals.change, change, |value| FnArgs { data: (value,) })?)
+}
+
+/// The members of what a reader returned for an argument.
+fn members(argument: &'static str, json: Json) -> Result<Map<String, Value>> {
+    let value = match json {
         Json::Text(text) => {
-            serde_json::from_str(&text).map_err(|e| Error::argument("update", "could not be read", e))?
+            serde_json::from_str(&text).map_err(|e| Error::argument(argument, "could not be read", e))?
         }
         Json::Value(value) => value,
     };
     match value {
-        Value::Object(map) => Update::from_json(map, zone),
-        other => Err(Error::argument("update", "must be an object", other)),
+        Value::Object(map) => Ok(map),
+        other => Err(Error::argument(argument, "must be an object", other)),
     }
 }
 
-/// Reads the fields that decide whether a signal closes; `None` for a HOLD. This runs on every price, so it does not read the
-/// rest of the object.
-pub fn levels(env: &Env, signal: &Unknown<'_>) -> Result<Option<Levels>> {
-    let value = match read(env, |signals| &signals.levels, signal, |value| FnArgs { data: (value,) })? {
-        Json::Text(text) => {
-            serde_json::from_str(&text).map_err(|e| Error::argument("signal", "could not be read", e))?
-        }
-        Json::Value(value) => value,
-    };
-    match value {
-        Value::Object(map) => Signal::levels_of(map),
-        other => Err(Error::argument("signal", "must be an object", other)),
-    }
+/// Reads the fields that decide whether a signal closes, with the terms of a managed one; `None` for a HOLD. This runs on every
+/// price, so it does not read the rest of the object.
+pub fn levels(env: &Env, signal: &Unknown<'_>) -> Result<Option<(Levels, Option<Terms>)>> {
+    let json = read(env, |signals| &signals.levels, signal, |value| FnArgs { data: (value,) })?;
+    Signal::levels_of(members("signal", json)?)
 }
 
 /// Reads the signals of an array at these positions.

@@ -9,21 +9,22 @@ use super::signals;
 use super::stretches::Copied;
 use super::types::{
     Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, PerformanceTotals,
-    Recovery,
+    Recovery, stored_signal,
 };
 use super::{arrays, values};
 use candles::given::{TIME, time_of};
 use domain::answer::Answer;
 use domain::barrier::{Direction, Levels};
 use domain::error::{Error, Result, guard};
-use domain::signal::{STRATEGY, is_strategy};
+use domain::signal::{Change, STRATEGY, is_strategy};
 use domain::symbol::{Symbol, Timeframe};
+use domain::threads::blocking;
 use domain::time::{Tz, now_ms};
-use engine::{ScorecardFilter, should_close};
+use engine::{AdviceFilter, ScorecardFilter, should_close, should_close_managed};
 use feedback::{Lines, StatsFilter, Tick, Totals};
 use napi::bindgen_prelude::{Env, PromiseRaw, Unknown};
 use napi_derive::napi;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,6 +66,23 @@ impl FeedbackTracker {
     fn zone(&self) -> Tz {
         self.core.settings().config().timezone
     }
+
+    /// Changes the signal whose id `read` returns.
+    fn change<'env>(
+        &self,
+        env: &'env Env,
+        read: impl FnOnce(&Env, Tz) -> Result<(String, Change)>,
+    ) -> napi::Result<PromiseRaw<'env, bool>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            let (id, change) = read(env, self.zone())?;
+            let changed = self.core.signals().change(id, change);
+            Ok(Box::pin(async move {
+                let _under_way = call;
+                changed.await
+            }))
+        })
+    }
 }
 
 /// [`FeedbackTracker::should_close_signal`] without a loop, because the rule needs none.
@@ -79,7 +97,11 @@ pub fn should_close_signal(
         if !matches!(signal.get_type(), Ok(napi::ValueType::Object)) {
             return Err(Error::argument("signal", "must be an object", values::to_json(signal)?));
         }
-        Ok(should_close(signals::levels(env, &signal)?.as_ref(), price, now_ms()).into())
+        Ok(match signals::levels(env, &signal)? {
+            Some((levels, Some(terms))) => should_close_managed(&levels, &terms, price, now_ms()).into(),
+            Some((levels, None)) => should_close(Some(&levels), price, now_ms()).into(),
+            None => should_close(None, price, now_ms()).into(),
+        })
     })
 }
 
@@ -105,6 +127,10 @@ impl FeedbackTracker {
     /// Says whether `currentPrice` would close the signal now, with which outcome, and the profit at that price. Touching the
     /// stop loss or the take profit closes a signal, and so does reaching `expiresAt`. Does not read the store and changes
     /// nothing.
+    ///
+    /// Of a signal with an entry that waits, several targets or a stop that moves, it knows what it is given and no earlier
+    /// price: the result has `status` and `events`, and `unknown` names what earlier prices may have changed. `getSignal` knows
+    /// that; `onPrice` closes and stores by it.
     ///
     /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
     #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number", ts_return_type = "CloseDecision")]
@@ -162,9 +188,10 @@ impl FeedbackTracker {
         })
     }
 
-    /// Closes a signal with the outcome you give. Resolves `false` if the signal is unknown or already closed: the first outcome
-    /// stands. Without `profitLossPercent` the profit is calculated from `exitPrice`, or from the level that the outcome names.
-    /// If the signal ended earlier, give the time as `closedAt`.
+    /// Closes a signal with the outcome you give, or with `share` a part of its position. Resolves `false` if the signal is
+    /// unknown or already closed: the first outcome stands. Without `profitLossPercent` the profit is calculated from
+    /// `exitPrice`, or from the level that the outcome names. If the signal ended earlier, give the time as `closedAt`. The part
+    /// that is open follows its stop, its targets and its expiry as before.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, also for values that contradict each other (see {@link OutcomeUpdate}), `ERR_STORE`,
     /// `ERR_STORE_BUSY`, `ERR_CLOSED`.
@@ -177,6 +204,46 @@ impl FeedbackTracker {
                 let _under_way = call;
                 closed.await
             }))
+        })
+    }
+
+    /// Changes the stop, the targets or the expiry of a signal that is open or waits for its entry; what is left out stays as it
+    /// is. Resolves `false` if the signal is unknown or has ended. The change is an event of its history, safe at the
+    /// configured durability.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also for levels that contradict the signal as it stands (see {@link Amendment}),
+    /// `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then nothing is changed.
+    #[napi(ts_args_type = "amendment: Amendment", ts_return_type = "Promise<boolean>")]
+    pub fn amend_signal<'env>(&self, env: &'env Env, amendment: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
+        self.change(env, |env, zone| signals::amendment(env, &amendment, zone))
+    }
+
+    /// Cancels a signal that still waits for its entry. It counts as neither success nor failure. Resolves `false` if the signal
+    /// is unknown or has ended.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, also for a signal that was entered, which `updateOutcome` closes, `ERR_STORE`,
+    /// `ERR_STORE_BUSY`, `ERR_CLOSED`; then nothing is changed.
+    #[napi(ts_args_type = "cancellation: Cancellation", ts_return_type = "Promise<boolean>")]
+    pub fn cancel_signal<'env>(
+        &self,
+        env: &'env Env,
+        cancellation: Unknown<'_>,
+    ) -> napi::Result<PromiseRaw<'env, bool>> {
+        self.change(env, |env, zone| signals::cancellation(env, &cancellation, zone))
+    }
+
+    /// A recorded signal: as it was given, where it stands, what happened to it, and its result. Resolves `null` if the id is
+    /// unknown.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "signalId: string", ts_return_type = "Promise<StoredSignal | null>")]
+    pub fn get_signal<'env>(&self, env: &'env Env, signal_id: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        call(env, &self.core, || {
+            let (core, id) = (self.core.clone(), values::text("signalId", signal_id)?);
+            Ok(async move {
+                let store = core.store().open()?;
+                Ok(store.get(&id)?.map_or(Value::Null, |record| stored_signal(&record, &store.costs())))
+            })
         })
     }
 
@@ -344,7 +411,8 @@ impl FeedbackTracker {
     }
 
     /// Statistics of the last `days` (default 30): signals given and signals closed in that time. `symbol` and `timeframe` select
-    /// a part.
+    /// a part. Counts, sums and means are there from the first signal. Ratios that are meant to say something of the signals to come
+    /// are missing until there are enough: a Sharpe ratio needs 90 days, a Calmar ratio 180.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
     #[napi(
@@ -365,6 +433,7 @@ impl FeedbackTracker {
                 Ok(PerformanceStats::of(
                     core.store().open()?.stats(&filter)?,
                     core.performance().live().conservative_mode(&filter)?,
+                    core.settings().now_ms(),
                 ))
             })
         })
@@ -426,6 +495,19 @@ impl FeedbackTracker {
         })
     }
 
+    /// Replays closed signals, traded or not, on stored candles with other stops, targets and expiries, and says what these would
+    /// have brought, by strategy. Signals without a stop are not replayed, nor are those whose whole possible life no stored
+    /// candles cover. Takes milliseconds for hourly candles, and seconds for years of candles by the minute, off the event loop.
+    ///
+    /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CANDLE`, `ERR_CLOSED`.
+    #[napi(ts_args_type = "options?: AdviseOptions", ts_return_type = "Promise<LevelsAdvice>")]
+    pub fn advise<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        call(env, &self.core, || {
+            let (core, filter) = (self.core.clone(), advice_filter(options)?);
+            Ok(async move { blocking(move || Ok(json!(core.outcomes().advise(&filter)?))).await })
+        })
+    }
+
     /// The rules found in the closed signals of a symbol, of a timeframe, or in all; strongest first. If the signals contain no
     /// pattern, chance alone produces a rule in at most 5 % of cases.
     ///
@@ -449,13 +531,30 @@ impl FeedbackTracker {
 /// The signals that a scorecard covers.
 fn scorecard_filter(options: Unknown<'_>) -> Result<ScorecardFilter> {
     let mut map = values::to_map("options", options, &[])?;
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let since_ms = values::option(&mut map, "since", TIME, time_of)?;
-    let strategy = |value: &Value| text(value).filter(|text| is_strategy(text));
-    let strategy = values::option(&mut map, "strategy", STRATEGY, strategy)?;
-    let symbol = values::option(&mut map, "symbol", "must be a pair such as BTCUSDT", text)?;
+    let (since_ms, strategy, symbol) = selected(&mut map)?;
     values::no_more(&map)?;
-    Ok(ScorecardFilter { since_ms, strategy, symbol: symbol.map(|text| Symbol::given(&text)).transpose()? })
+    Ok(ScorecardFilter { since_ms, strategy, symbol })
+}
+
+/// The signals that are replayed for advice.
+fn advice_filter(options: Unknown<'_>) -> Result<AdviceFilter> {
+    let mut map = values::to_map("options", options, &[])?;
+    let (since_ms, strategy, symbol) = selected(&mut map)?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let timeframe = values::option(&mut map, "timeframe", "must be a timeframe such as 1h", text)?;
+    values::no_more(&map)?;
+    let timeframe = timeframe.map(|text| Timeframe::parse(&text)).transpose()?;
+    Ok(AdviceFilter { since_ms, strategy, symbol, timeframe })
+}
+
+/// The options `since`, `strategy` and `symbol`.
+fn selected(map: &mut Map<String, Value>) -> Result<(Option<i64>, Option<String>, Option<Symbol>)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let since_ms = values::option(map, "since", TIME, time_of)?;
+    let strategy = |value: &Value| text(value).filter(|text| is_strategy(text));
+    let strategy = values::option(map, "strategy", STRATEGY, strategy)?;
+    let symbol = values::option(map, "symbol", "must be a pair such as BTCUSDT", text)?;
+    Ok((since_ms, strategy, symbol.map(|text| Symbol::given(&text)).transpose()?))
 }
 
 /// An optional symbol and an optional timeframe.

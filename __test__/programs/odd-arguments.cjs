@@ -83,7 +83,7 @@ const ODD = {
 
 const loop = new signalloop.SignalLoop({ fetchCandles: async () => [], threads: 1 })
 const methods = (object, names) => names.map((name) => [name, (...args) => object[name](...args)])
-const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'onPrice', 'onPrices', 'onCandle', 'getStats', 'assess', 'patterns', 'scorecard', 'importSignals']
+const TRACKER = ['shouldCloseSignal', 'recordSignal', 'recordSignals', 'updateOutcome', 'amendSignal', 'cancelSignal', 'getSignal', 'onPrice', 'onPrices', 'onCandle', 'getStats', 'assess', 'patterns', 'scorecard', 'advise', 'importSignals']
 const LOOP = ['train', 'predict', 'generateSignal', 'fetchData', 'rollback', 'evaluate', 'configure', 'predictor']
 
 const targets = [
@@ -109,6 +109,11 @@ const inside = (odd) => [
   [{ home: odd }],
   [{ fetchCandles: odd, threads: odd }],
   [{ signalId: odd, outcome: odd }],
+  [{ signalId: 'a', share: odd, exitPrice: odd }],
+  [{ signalId: 'a', stopLoss: odd, takeProfits: odd, expiresAt: odd, reason: odd }],
+  [{ signalId: 'a', at: odd, replacedBy: odd }],
+  [{ id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 5, entryPrice: 5, timestamp: 1.7e12, takeProfits: [{ price: odd }], stopRules: { trail: odd } }],
+  [{ id: 'a', pair: 'BTCUSDT', signalType: 'BUY', confidence: 5, entryZone: { low: odd, high: 5 }, timestamp: 1.7e12, tags: [odd], takeProfits: [odd] }],
   ['BTCUSDT', odd, odd],
   [[odd]],
 ]

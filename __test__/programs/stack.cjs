@@ -12,12 +12,15 @@ const candle = [1.75e12, 1, 1, 1, 1, 1]
 
 /** What a method is given where it needs something; all others are given nothing. */
 const ARGUMENTS = {
+  amendSignal: [{ signalId: 'none', stopLoss: 1 }],
   assess: [signal],
+  cancelSignal: [{ signalId: 'none' }],
   configure: [{ trees: 10 }],
   evaluate: [market],
   exportTrainingData: [`${HOME}/rows.csv`],
   fetchData: [none],
   generateSignal: [market],
+  getSignal: ['none'],
   importSignals: [`${HOME}/none.jsonl`],
   MLPredictor: ['BTCUSDT', '1h'],
   onCandle: ['BTCUSDT', candle],

@@ -1,10 +1,10 @@
 //! Events, in the shapes of `LoopEvent` in `header.d.ts`.
 
-use super::{ClosedSignal, word};
+use super::{ClosedSignal, trade_event, word};
 use domain::symbol::Market;
 use domain::time::format_iso;
 use engine::{Event, FetchProgress, ModelChange, run_to_json};
-use feedback::IgnoredPrices;
+use feedback::{ChangedSignal, IgnoredPrices};
 use learning::performance::Turn;
 use serde_json::{Value, json};
 
@@ -14,11 +14,8 @@ pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
         Event::SignalClosed(signal) => json!({ "type": "signalClosed", "signal": ClosedSignal::from(signal.clone()) }),
         Event::SignalChanged(changed) => json!({
             "type": "signalChanged",
-            "signal": {
-                "id": changed.id, "symbol": changed.symbol, "timeframe": changed.timeframe, "signalType": changed.direction,
-                "strategy": changed.strategy, "taken": changed.taken, "status": changed.status.as_str(),
-            },
-            "events": changed.events.iter().map(super::trade_event).collect::<Vec<_>>(),
+            "signal": changed_signal(changed),
+            "events": changed.events.iter().map(trade_event).collect::<Vec<_>>(),
         }),
         Event::ModelPromoted(change) => model("modelPromoted", change),
         Event::ModelRefused(change) => model("modelRefused", change),
@@ -73,6 +70,17 @@ pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
     told["at"] = json!(format_iso(at_ms));
     if dropped > 0 {
         told["dropped"] = json!(dropped);
+    }
+    told
+}
+
+fn changed_signal(changed: &ChangedSignal) -> Value {
+    let mut told = json!({
+        "id": changed.id, "symbol": changed.symbol, "timeframe": changed.timeframe, "signalType": changed.direction,
+        "taken": changed.taken, "status": changed.status.as_str(),
+    });
+    if let Some(strategy) = &changed.strategy {
+        told["strategy"] = json!(strategy);
     }
     told
 }

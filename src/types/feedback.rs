@@ -1,56 +1,51 @@
 //! Signals, closings, statistics, and the state of the store.
 
+use super::stored::trade_event;
 use super::word;
+use domain::signal::FillKind;
 use domain::time::format_iso;
 use feedback::{self, Figures};
 use napi::bindgen_prelude::{Env, JsObjectValue, Object, ToNapiValue, sys};
 use napi_derive::napi;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Whether a price closes a signal, and the profit at that price. The TypeScript type is a union, which napi cannot generate; it
 /// is in `header.d.ts`.
-pub struct CloseDecision(engine::EvaluatedPrice);
+pub struct CloseDecision {
+    price: engine::EvaluatedPrice,
+    /// `None` for a plain signal.
+    managed: Option<engine::EvaluatedTrade>,
+}
 
 impl From<engine::EvaluatedPrice> for CloseDecision {
     fn from(price: engine::EvaluatedPrice) -> Self {
-        Self(price)
+        Self { price, managed: None }
+    }
+}
+
+impl From<engine::EvaluatedTrade> for CloseDecision {
+    fn from(trade: engine::EvaluatedTrade) -> Self {
+        Self { price: trade.price, managed: Some(trade) }
     }
 }
 
 impl ToNapiValue for CloseDecision {
-    unsafe fn to_napi_value(env: sys::napi_env, Self(price): Self) -> napi::Result<sys::napi_value> {
+    unsafe fn to_napi_value(env: sys::napi_env, Self { price, managed }: Self) -> napi::Result<sys::napi_value> {
         let mut object = Object::new(&Env::from(env))?;
         object.set_named_property("shouldClose", price.should_close)?;
         object.set_named_property("outcome", price.outcome.as_str())?;
         object.set_named_property("profitLoss", price.profit_percent)?;
+        if let Some(trade) = managed {
+            object.set_named_property("status", trade.status.as_str())?;
+            let events: Vec<Value> = trade.events.iter().map(trade_event).collect();
+            object.set_named_property("events", events)?;
+            let unknown: Vec<&str> = trade.unknown.into_iter().map(engine::UnknownOfTrade::as_str).collect();
+            object.set_named_property("unknown", unknown)?;
+        }
         // SAFETY: the object was just made in this env.
         unsafe { Object::to_napi_value(env, object) }
     }
-}
-
-/// An event in the life of a signal, in the shape of `SignalEvent` in `header.d.ts`.
-pub fn trade_event(event: &domain::barrier::Event) -> serde_json::Value {
-    use domain::barrier::What;
-    use serde_json::json;
-    let mut told = match &event.what {
-        What::Filled { price } => json!({ "type": "filled", "price": price }),
-        What::Target { number, price, share } => {
-            json!({ "type": "target", "number": number, "price": price, "share": share })
-        }
-        What::Stop { price, cause } => json!({ "type": "stop", "price": price, "cause": cause }),
-        What::Reduced { price, share } => json!({ "type": "reduced", "price": price, "share": share }),
-        What::Amended { stop_loss, take_profits, expires_at, reason } => json!({
-            "type": "amended", "stopLoss": stop_loss, "takeProfits": take_profits,
-            "expiresAt": expires_at.map(format_iso), "reason": reason,
-        }),
-        What::Exit { price, share, cause } => json!({ "type": "exit", "price": price, "share": share, "cause": cause }),
-        What::Cancelled { cause, reason } => json!({ "type": "cancelled", "cause": cause, "reason": reason }),
-    };
-    told["at"] = json!(format_iso(event.at));
-    if let Some(members) = told.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
-    }
-    told
 }
 
 /// A signal that was just closed.
@@ -76,22 +71,79 @@ pub struct ClosedSignal {
     /// Its outcome.
     #[napi(ts_type = "Exclude<Outcome, 'ACTIVE'>")]
     pub outcome: String,
-    /// Its entry price.
+    /// Its entry price as it was given; the price paid is in `fills`.
     pub entry_price: f64,
-    /// The price at which it closed; missing if it was closed manually without one, or if the outcome is unknown.
+    /// The price at which it closed, the mean of its parts by their shares; missing if it was closed manually without one, if the
+    /// outcome is unknown, and if it was cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_price: Option<f64>,
-    /// Profit in percent of the entry price, before costs; 0 if the outcome is unknown.
+    /// Profit in percent of the price paid, before costs: the sum over its parts of share × (exit − entry) / entry, for a SELL
+    /// (entry − exit) / entry. 0 if the outcome is unknown, or if it was cancelled.
     pub profit_loss_percent: f64,
+    /// Its entry and each part that was closed, oldest first; empty if it was never entered.
+    pub fills: Vec<SignalFill>,
+    /// `profitLossPercent` after costs: minus (fee + funding per day × days held) in basis points / 100, where each part pays
+    /// funding for the time it was held. Costs are the signal's own, else the configured ones. Missing if the outcome is unknown,
+    /// if it was cancelled, or if nobody knows when it was entered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_profit_percent: Option<f64>,
+    /// `netProfitPercent` × leverage: percent of the margin. Missing without a leverage. A liquidation is not simulated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_margin_percent: Option<f64>,
+    /// The net profit in units of the risk at entry: `netProfitPercent` / (|entry − first stop| / entry × 100), with the price
+    /// paid as entry. Missing without a stop loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realized_r: Option<f64>,
+    /// How far the price went for the signal while it was open, in units of the risk at entry, 0 or more (maximum favourable
+    /// excursion). Missing if not every price from entry to end was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfe_r: Option<f64>,
+    /// How far it went against the signal, 0 or more (maximum adverse excursion).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mae_r: Option<f64>,
+    /// From the entry to the end, in milliseconds. Missing where `netProfitPercent` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holding_ms: Option<f64>,
     /// When it was given, ISO 8601, UTC.
     pub timestamp: String,
     /// When it closed, ISO 8601, UTC.
     pub closed_at: String,
 }
 
+/// A purchase or sale of a signal's position.
+#[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignalFill {
+    /// `ENTRY`: the position was entered. `TARGET`, `STOP`, `EXPIRY`: a rule closed a part, or the rest. `HAND`: you did.
+    #[napi(ts_type = "'ENTRY' | 'TARGET' | 'STOP' | 'EXPIRY' | 'HAND'")]
+    pub kind: String,
+    /// The price; missing where you gave only a profit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// The part, in percent of the whole position.
+    pub share: f64,
+    /// When, ISO 8601, UTC. Inside a candle: its end.
+    pub at: String,
+}
+
 impl From<feedback::ClosedSignal> for ClosedSignal {
     fn from(c: feedback::ClosedSignal) -> Self {
+        let fill = |fill: domain::signal::Fill| SignalFill {
+            kind: FillKind::as_str(fill.kind).to_owned(),
+            price: fill.price,
+            share: fill.share,
+            at: format_iso(fill.at_ms),
+        };
+        let earned = c.earned;
         Self {
+            fills: earned.fills.into_iter().map(fill).collect(),
+            net_profit_percent: earned.net_profit_percent,
+            net_margin_percent: earned.net_margin_percent,
+            realized_r: earned.realized_r,
+            mfe_r: earned.mfe_r,
+            mae_r: earned.mae_r,
+            holding_ms: earned.holding_ms.map(|ms| ms as f64),
             id: c.id,
             symbol: c.symbol.to_string(),
             timeframe: c.timeframe.to_string(),
@@ -108,7 +160,7 @@ impl From<feedback::ClosedSignal> for ClosedSignal {
     }
 }
 
-/// Percent, 0-100.
+/// A 95 % interval, in the unit of what it is of: percent, 0-100, for a rate.
 #[napi(object)]
 pub struct Interval {
     /// Lower end.
@@ -131,6 +183,15 @@ pub struct Performance {
     pub unknown_signals: f64,
     /// HOLDs stored.
     pub hold_signals: f64,
+    /// Waiting for their entry; they count in no other figure.
+    pub pending_signals: f64,
+    /// Ended before they were entered; they count in no other figure except `fillRate`.
+    pub cancelled_signals: f64,
+    /// Cancelled signals by cause: `ENTRY_EXPIRED`, `TARGET_BEFORE_ENTRY`, `STOP_BEFORE_ENTRY`, `BY_HAND`, `REPLACED`; causes that
+    /// there were. A signal that was recorded as cancelled has none.
+    pub cancelled_by: BTreeMap<String, f64>,
+    /// Percent of the signals that waited for their entry, and do not any more, that were entered; missing without any.
+    pub fill_rate: Option<f64>,
     /// Closed as TOOK_PROFIT or SUCCESS.
     pub successful_signals: f64,
     /// Closed as STOPPED_OUT or FAILURE.
@@ -166,6 +227,39 @@ pub struct Performance {
     pub worst_profit_loss: Option<f64>,
     /// Mean `confidence` of the closed signals, percent.
     pub average_confidence: f64,
+    /// The most successes in a row, in order of closing.
+    pub longest_success_streak: f64,
+    /// The most failures in a row.
+    pub longest_failure_streak: f64,
+    /// The newest results in a row: 3 for three successes, -2 for two failures; 0 if none closed.
+    pub current_streak: f64,
+    /// Closed signals with a stop. Only they have a result in R: profit after costs (`fee_bps`) in units of the risk at entry,
+    /// `(profit - costs) / (100 * |entry - stop| / entry)`.
+    pub signals_with_stop: f64,
+    /// Sum of the results in R; missing if no closed signal had a stop.
+    pub total_r: Option<f64>,
+    /// Mean result in R; missing if no closed signal had a stop.
+    pub average_r: Option<f64>,
+    /// System quality number (Van Tharp): `sqrt(min(n, 100)) * mean / standard deviation` of the `n` results in R. Missing with
+    /// fewer than 30, as Van Tharp asks for: it is a t statistic, whose distribution is about normal from there on.
+    pub sqn: Option<f64>,
+    /// Calendar days (UTC) from the first closing to the last, both included; 0 if none closed. The ratios below need a number of
+    /// them, and 30 days with a closing.
+    pub span_days: f64,
+    /// Sharpe ratio of a year: `sqrt(365) * mean / standard deviation` of the profits after costs by calendar day (UTC). The profit
+    /// of a day is the sum over the signals that closed on it, in percentage points of the same stake each, so no interest is
+    /// subtracted; days without a closing count as 0. Missing below 90 days: its standard error is about `sqrt(365 / days)`, so
+    /// over fewer even a ratio of 4 is luck.
+    pub sharpe_ratio: Option<f64>,
+    /// The 95 % interval of the Sharpe ratio (Lo, 2002), if days do not depend on each other.
+    pub sharpe_interval: Option<Interval>,
+    /// Sortino ratio of a year: `sqrt(365) * mean / sqrt(sum(min(0, profit)^2) / days)` of the same days. Missing below 90 days, and
+    /// with fewer than 10 days with a loss, from which its denominator comes.
+    pub sortino_ratio: Option<f64>,
+    /// Calmar ratio: profit of a year after costs, divided by the deepest fall of its running sum. Missing below 180 days: the
+    /// profit of a year is extrapolated, the deepest fall is not and grows with time, so a shorter history flatters. Missing
+    /// without a fall.
+    pub calmar_ratio: Option<f64>,
 }
 
 impl From<Figures> for Performance {
@@ -176,12 +270,16 @@ impl From<Figures> for Performance {
             closed_signals: f.closed as f64,
             unknown_signals: f.unknown as f64,
             hold_signals: f.hold as f64,
+            pending_signals: f.pending as f64,
+            cancelled_signals: f.cancelled as f64,
+            cancelled_by: f.causes().map(|(cause, count)| (cause.as_str().to_owned(), count as f64)).collect(),
+            fill_rate: f.fill_rate,
             successful_signals: f.successes as f64,
             failed_signals: f.failures as f64,
             took_profit: f.took_profit as f64,
             stopped_out: f.stopped_out as f64,
             success_rate: f.success_rate,
-            success_interval: Interval { low: f.success_interval.0, high: f.success_interval.1 },
+            success_interval: f.success_interval.into(),
             break_even_rate: f.break_even_rate,
             average_profit_loss: f.average_profit,
             average_profit: f.average_win,
@@ -193,6 +291,18 @@ impl From<Figures> for Performance {
             best_profit_loss: f.best,
             worst_profit_loss: f.worst,
             average_confidence: f.average_confidence,
+            longest_success_streak: f.longest_success_streak as f64,
+            longest_failure_streak: f.longest_failure_streak as f64,
+            current_streak: f.current_streak as f64,
+            signals_with_stop: f.signals_with_stop as f64,
+            total_r: f.total_r,
+            average_r: f.average_r,
+            sqn: f.sqn,
+            span_days: f.span_days as f64,
+            sharpe_ratio: f.sharpe_ratio,
+            sharpe_interval: f.sharpe_interval.map(Interval::from),
+            sortino_ratio: f.sortino_ratio,
+            calmar_ratio: f.calmar_ratio,
         }
     }
 }
@@ -246,6 +356,18 @@ pub struct PerformanceStats {
     pub by_timeframe: BTreeMap<String, Performance>,
     /// By strategy; signals without a strategy are not included.
     pub by_strategy: BTreeMap<String, Performance>,
+    /// By direction; without one that no signal had.
+    #[napi(ts_type = "Partial<Record<'BUY' | 'SELL', Performance>>")]
+    pub by_signal_type: BTreeMap<String, Performance>,
+    /// By month (UTC), such as `2026-03`, oldest first. A signal counts in the month in which it closed; an open one, and a HOLD, in
+    /// that in which it was given. Months without signals are missing.
+    pub by_month: BTreeMap<String, Performance>,
+    /// How long signals were open until they closed.
+    pub holding_times: HoldingTimes,
+    /// How long closed signals waited for their entry; missing if none did.
+    pub time_to_fill: Option<HoldingTime>,
+    /// How much of the time signals were open, until now. Missing without signals, and for less than a day.
+    pub exposure: Option<Exposure>,
     /// Signals that were followed but not traded (`taken: false`); they count in no other figure.
     pub followed: Performance,
     /// Conservative mode of the selected home or market now, regardless of the period.
@@ -253,6 +375,68 @@ pub struct PerformanceStats {
     /// Prices and candles that this process has ignored since it opened the home, regardless of period and timeframe, because a
     /// later one of the same pair had been seen. If above 0, check the times you pass, or whether a clock was set back.
     pub ignored_prices: f64,
+}
+
+/// How long signals were open until they closed. Signals without profit or loss, and of unknown outcome, are in neither part.
+#[napi(object)]
+pub struct HoldingTimes {
+    /// Signals with a profit; missing without any.
+    pub wins: Option<HoldingTime>,
+    /// Signals with a loss; missing without any.
+    pub losses: Option<HoldingTime>,
+}
+
+/// How long something took.
+#[napi(object)]
+pub struct HoldingTime {
+    /// The number of signals.
+    pub signals: f64,
+    /// Mean, ms.
+    pub mean_ms: f64,
+    /// Median, ms; within 3.2 % of the exact one.
+    pub median_ms: f64,
+}
+
+/// How much of a period signals were open.
+#[napi(object)]
+pub struct Exposure {
+    /// Start of the period: as requested, or when the first signal was given if none was given before; ISO 8601, UTC.
+    pub from: String,
+    /// Its end, ISO 8601, UTC.
+    pub until: String,
+    /// Time with at least one open signal, percent of the period.
+    pub open_time_percent: f64,
+    /// Mean number of signals open at a time.
+    pub average_open: f64,
+}
+
+impl From<(f64, f64)> for Interval {
+    fn from((low, high): (f64, f64)) -> Self {
+        Self { low, high }
+    }
+}
+
+impl From<feedback::HoldingTime> for HoldingTime {
+    fn from(time: feedback::HoldingTime) -> Self {
+        Self { signals: time.signals as f64, mean_ms: time.mean_ms, median_ms: time.median_ms }
+    }
+}
+
+impl From<feedback::HoldingTimes> for HoldingTimes {
+    fn from(times: feedback::HoldingTimes) -> Self {
+        Self { wins: times.wins.map(HoldingTime::from), losses: times.losses.map(HoldingTime::from) }
+    }
+}
+
+impl From<feedback::Exposure> for Exposure {
+    fn from(exposure: feedback::Exposure) -> Self {
+        Self {
+            from: format_iso(exposure.from_ms),
+            until: format_iso(exposure.until_ms),
+            open_time_percent: exposure.open_time_percent,
+            average_open: exposure.average_open,
+        }
+    }
 }
 
 /// Conservative mode: recent signals did poorly, so bets must meet a stricter rule until results recover. See
@@ -276,9 +460,14 @@ impl From<engine::ConservativeMode> for ConservativeMode {
 }
 
 impl PerformanceStats {
-    /// The figures, together with the conservative mode.
-    pub fn of(s: feedback::Stats, mode: engine::ConservativeMode) -> Self {
+    /// The figures, together with the conservative mode, as of now.
+    pub fn of(s: feedback::Stats, mode: engine::ConservativeMode, now_ms: i64) -> Self {
         Self {
+            exposure: s.exposure(now_ms).map(Exposure::from),
+            holding_times: s.holding.times().into(),
+            time_to_fill: s.holding.time_to_fill().map(HoldingTime::from),
+            by_signal_type: s.by_direction.into_iter().map(|(d, figures)| (word(d), figures.into())).collect(),
+            by_month: s.by_month.into_iter().map(|(month, figures)| (month.to_string(), figures.into())).collect(),
             overall: s.figures.into(),
             by_symbol: s.by_symbol.into_iter().map(|(symbol, figures)| (symbol.to_string(), figures.into())).collect(),
             by_timeframe: s.by_timeframe.into_iter().map(|(t, figures)| (t.to_string(), figures.into())).collect(),

@@ -6,12 +6,12 @@ mod improvement;
 mod learning;
 mod models;
 mod report;
+mod stored;
 mod trials;
 
 pub use events::event;
 pub use feedback::{
     CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, PerformanceTotals, Recovery,
-    trade_event,
 };
 pub use improvement::Improvement;
 pub use learning::{Assessment, Pattern};
@@ -19,6 +19,7 @@ pub use models::{
     ActionProbabilities, FetchResult, Prediction, Signal, TrainProgress, TrainingResults, action, percent,
 };
 pub use report::ReportResult;
+pub use stored::{stored_signal, trade_event};
 pub use trials::{ModelEntry, Rollback};
 
 /// The word that a unit variant is spelt by.

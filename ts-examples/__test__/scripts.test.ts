@@ -16,6 +16,18 @@ test('closing-loop closes signals and ends by itself', async () => {
   expect(Number(closed)).toBeGreaterThanOrEqual(3)
 })
 
+test('telegram-channel follows its messages, learns from them, and is scored', async () => {
+  const { code, stdout, stderr } = await run('telegram-channel/main.ts', { SIGNALLOOP_HOME: newHome() })
+  expect([code, stderr]).toEqual([0, ''])
+  expect(stdout).toMatch(/^whales-\d+ entered at [\d.]+, .*the rest at [\d.]+ \((stop|expiry)\): -?[\d.]+ R, -?[\d.]+ % of the margin$/m)
+  const [, closed, never] = /^80 messages: (\d+) closed, (\d+) never entered$/m.exec(stdout)!
+  expect([Number(closed) + Number(never), Number(never) > 0]).toEqual([80, true])
+  // Half of its messages are right, and that is learned.
+  expect(stdout).toMatch(/^breakout: \d.*: take, \d+ %$/m)
+  expect(stdout).toMatch(/^news: -\d.*: leave, \d+ %$/m)
+  expect(stdout).toMatch(/^assess adds \d\.\d\d R per signal/m)
+})
+
 test('custom-exchange trains on its own candles, page by page', async () => {
   const { code, stdout, stderr } = await run('custom-exchange/main.ts', { SIGNALLOOP_HOME: newHome() })
   expect([code, stderr]).toEqual([0, ''])

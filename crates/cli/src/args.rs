@@ -8,6 +8,7 @@ use domain::signal::{STRATEGY, is_strategy};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time::Tz;
 use domain::time::parse_time;
+use readers::Format;
 use scheduler::Task;
 use simulator::Fault;
 use std::net::IpAddr;
@@ -78,6 +79,8 @@ pub enum Command {
     Stats(Stats),
     /// Compare predictions made for signals with their outcomes: does following them pay?
     Scorecard(Scorecard),
+    /// Replay closed signals with other stops and targets: would other levels have brought more?
+    Advise(Advise),
     /// Learn from a market's closed signals: train or continue its model, or test whether its signals have improved
     Learn(Learn),
     /// Show the rules found in successes and failures
@@ -96,8 +99,8 @@ pub enum Command {
     Doctor,
     /// Print the state of the home in Prometheus' text format
     Metrics,
-    /// Import a signals.jsonl of the previous system, or of another home
-    Import(File),
+    /// Import signals: a signals.jsonl, or what another tool wrote
+    Import(Import),
     /// Write all closed signals to a CSV file, with their features at entry
     Export(File),
     /// Manage the place where the signals are kept
@@ -458,6 +461,23 @@ pub struct Scorecard {
     pub symbol: Option<Symbol>,
 }
 
+/// Which signals to replay.
+#[derive(Debug, clap::Args)]
+pub struct Advise {
+    /// Only signals given at this time or later, such as 2026-03-28T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<i64>,
+    /// Only this strategy; with fewer strategies the intervals are narrower
+    #[arg(long, value_name = "NAME", value_parser = strategy)]
+    pub strategy: Option<String>,
+    /// Only this symbol
+    #[arg(long, value_parser = Symbol::parse)]
+    pub symbol: Option<Symbol>,
+    /// Only this timeframe
+    #[arg(long, value_parser = Timeframe::parse)]
+    pub timeframe: Option<Timeframe>,
+}
+
 fn strategy(text: &str) -> Result<String, &'static str> {
     if is_strategy(text) { Ok(text.to_owned()) } else { Err(STRATEGY) }
 }
@@ -481,6 +501,50 @@ pub struct CopySignals {
     /// postgres://…, or `files` for the home
     #[arg(long, value_name = "URL")]
     pub to: String,
+}
+
+/// The signals to import.
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// The file
+    pub file: PathBuf,
+    /// What wrote it: freqtrade, jesse, backtest-kit, tradingview or text [default: this system or the previous one]
+    #[arg(long, value_name = "NAME", value_parser = format)]
+    pub from: Option<Format>,
+    /// What the file does not say.
+    #[command(flatten)]
+    pub said: Said,
+}
+
+/// What a file of another tool does not say of its signals.
+#[derive(Debug, clap::Args)]
+pub struct Said {
+    /// The time of signals that say none, such as 2026-03-28T10:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
+    pub at: Option<i64>,
+    /// The timeframe of signals that say none [default: 1h]
+    #[arg(long, value_parser = Timeframe::parse, requires = "from")]
+    pub timeframe: Option<Timeframe>,
+    /// The confidence of signals that say none, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "from")]
+    pub confidence: Option<f64>,
+    /// The strategy of signals that say none
+    #[arg(long, value_name = "NAME", value_parser = strategy, requires = "from")]
+    pub strategy: Option<String>,
+    /// The source of the signals, such as the name of a channel [default: the name after --from]
+    #[arg(long, value_name = "NAME", value_parser = strategy, requires = "from")]
+    pub source: Option<String>,
+    /// Begins the ids of signals that have none, to tell two bots or channels apart
+    #[arg(long, value_name = "TEXT", requires = "from")]
+    pub id_prefix: Option<String>,
+}
+
+fn format(name: &str) -> Result<Format, String> {
+    Format::named(name).ok_or_else(|| format!("must be one of {}", Format::ALL.map(Format::as_str).join(", ")))
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent)).ok_or("must be a percentage, 0 to 100")
 }
 
 /// A file to read or to write.

@@ -5,6 +5,7 @@ use super::args::{
     Store, Train,
 };
 use super::data;
+use super::import::import;
 use super::output::Output;
 use super::progress::Progress;
 use super::shown;
@@ -48,6 +49,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => shown::stats(&core, stats, output),
         Command::Scorecard(asked) => super::scorecard::scorecard(&core, asked, output),
+        Command::Advise(asked) => super::advise::advise(&core, asked, output),
         Command::Learn(learn) => self::learn(&core, learn, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),
@@ -59,7 +61,7 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
             // `Args::consistent` has already refused it.
             Err(problem) => Err(Error::argument("scheduler", problem, "nothing")),
         },
-        Command::Import(file) => import(&core, &file.file, output).await,
+        Command::Import(asked) => import(&core, asked, output).await,
         Command::Store(Store::Migrate) => migrate(&core, output),
         Command::Store(Store::Copy(asked)) => copy(&core, asked, output).await,
         Command::Export(file) => export(&core, &file.file, output),
@@ -228,10 +230,6 @@ fn rollback(core: &SignalLoop, rollback: &Rollback, output: &Output) -> Result<i
     Ok(SUCCESS)
 }
 
-async fn import(core: &SignalLoop, file: &Path, output: &Output) -> Result<i32> {
-    taken_in(&core.signals().import(file).await?, None, output)
-}
-
 fn migrate(core: &SignalLoop, output: &Output) -> Result<i32> {
     let stats = core.store().open()?.stats(&StatsFilter::default())?;
     let signals = stats.figures.total + stats.followed.total;
@@ -268,7 +266,7 @@ fn copied_to_json(models: &CopiedModels) -> Value {
 }
 
 /// Prints the result of an import.
-fn taken_in(report: &ImportReport, models: Option<&CopiedModels>, output: &Output) -> Result<i32> {
+pub(super) fn taken_in(report: &ImportReport, models: Option<&CopiedModels>, output: &Output) -> Result<i32> {
     output.line(format!(
         "{} lines: {} signals imported, {} closed, {} already known, {} refused",
         report.lines,

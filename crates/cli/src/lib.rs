@@ -18,11 +18,14 @@
 //! assert_eq!(run("no-such-command"), USAGE);
 //! ```
 
+mod advise;
 mod args;
 mod commands;
 mod data;
 mod demo;
+mod details;
 mod doctor;
+mod import;
 mod output;
 mod planted;
 mod progress;

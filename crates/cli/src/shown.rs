@@ -3,6 +3,7 @@
 use super::SUCCESS;
 use super::args::{Patterns, Stats};
 use super::commands::exit_code;
+use super::details::details;
 use super::output::{Output, failure};
 use super::progress::{shape_skill, skill};
 use super::table::Table;
@@ -106,6 +107,7 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     let (stats, everything) = (core.store().open()?.stats(&filter)?, core.store().open()?.stats(&everything)?);
     let (all, followed) = (everything.figures, stats.followed);
     let mode = core.performance().live().conservative_mode(&filter)?;
+    let exposure = stats.exposure(core.settings().now_ms());
     let period = days.map_or_else(|| "All signals".to_owned(), |days| format!("The last {days} days"));
     output.line(format!("{period}, in {}", core.settings().home().display()));
     if is_empty(&all) && followed.total == 0 {
@@ -114,6 +116,7 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
         output.line("No signals in that time.");
     } else {
         figures_table(&stats, output);
+        details(&stats, exposure, output);
     }
     if let Some(earlier) = earlier(&stats.figures, &all) {
         output.line(format!("Before that: {earlier}. `signalloop stats --all` counts them too."));
@@ -131,6 +134,18 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     document["bySymbol"] = stats.by_symbol.iter().map(|(s, f)| (s.to_string(), json!(f))).collect();
     document["byTimeframe"] = stats.by_timeframe.iter().map(|(t, f)| (t.to_string(), json!(f))).collect();
     document["byStrategy"] = stats.by_strategy.iter().map(|(name, f)| (name.clone(), json!(f))).collect();
+    document["bySignalType"] = stats.by_direction.iter().map(|(d, f)| (d.as_str().to_owned(), json!(f))).collect();
+    document["byMonth"] = stats.by_month.iter().map(|(month, f)| (month.to_string(), json!(f))).collect();
+    document["holdingTimes"] = json!(stats.holding.times());
+    if let Some(time) = stats.holding.time_to_fill() {
+        document["timeToFill"] = json!(time);
+    }
+    if let Some(exposure) = exposure {
+        document["exposure"] = json!({
+            "from": format_iso(exposure.from_ms), "until": format_iso(exposure.until_ms),
+            "openTimePercent": exposure.open_time_percent, "averageOpen": exposure.average_open,
+        });
+    }
     document["followed"] = json!(followed);
     document["conservativeMode"] = present(json!({
         "active": mode.active, "since": mode.since_ms.map(format_iso), "reason": mode.reason, "scopes": mode.scopes,
@@ -141,13 +156,18 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
 }
 
 fn is_empty(figures: &Figures) -> bool {
-    figures.total + figures.hold == 0
+    figures.total + figures.hold + figures.pending + figures.cancelled == 0
 }
 
 /// The signals outside the period, in words.
 fn earlier(period: &Figures, all: &Figures) -> Option<String> {
-    let counts =
-        [(all.closed, period.closed, "closed"), (all.active, period.active, "open"), (all.hold, period.hold, "HOLD")];
+    let counts = [
+        (all.closed, period.closed, "closed"),
+        (all.active, period.active, "open"),
+        (all.pending, period.pending, "waiting for their entry"),
+        (all.cancelled, period.cancelled, "cancelled"),
+        (all.hold, period.hold, "HOLD"),
+    ];
     let told: Vec<String> = counts
         .into_iter()
         .filter(|(all, period, _)| all > period)

@@ -9,6 +9,7 @@ use domain::answer::Answer;
 use domain::error::{Error, Result};
 use domain::signal::{Said, Signal};
 use domain::symbol::{Symbol, Timeframe};
+use learning::Management;
 use learning::harm::Served;
 use learning::outcomes::{self, Case, Evidence, Lesson, OutcomeModel, Pattern};
 use std::sync::Arc;
@@ -191,7 +192,13 @@ impl OutcomeLearner {
         if let (Some(features), Some(stop), Some(ratio)) = (&case.features, case.stop_percent, case.reward_risk) {
             let candle_ms = case.timeframe().millis() as f64;
             let bars = signal.expires_ms.map(|expires_ms| (expires_ms - signal.timestamp_ms) as f64 / candle_ms);
-            let prior = self.models.candle_prior(&case.market, case.direction, features, stop, ratio, bars);
+            let management = Management::of(signal);
+            let ratio = match &management {
+                Some(management) => management.mean_target().unwrap_or(ratio),
+                None => ratio,
+            };
+            let (market, direction) = (&case.market, case.direction);
+            let prior = self.models.candle_prior(market, direction, features, stop, ratio, bars, management.as_ref());
             case.prior = prior.map(|prior| prior.probability);
         }
         Ok(case)

@@ -4,7 +4,7 @@
 use super::{Event, OutcomeLearner};
 use domain::error::{Error, Result};
 use domain::signal::Record;
-use feedback::{FeedCursor, FeedbackStore};
+use feedback::{FeedCursor, FeedbackStore, OpenSignal};
 use learning::harm::{Harm, Judge};
 use learning::outcomes::{Case, Checkpoint, Learner, Lesson, MAX_LESSONS, Open, OutcomeModel};
 use parking_lot::{Mutex, RwLock};
@@ -230,16 +230,20 @@ fn first_of(closed: usize) -> usize {
 
 /// The open signals of a store.
 pub(super) fn open(store: &FeedbackStore) -> Result<Vec<Open>> {
-    Ok(store.open_by_symbol()?.values().flatten().map(|signal| Open::of(&signal.levels)).collect())
+    // A signal that waits for its entry cannot end yet.
+    let is_entered = |signal: &&OpenSignal| signal.trade.as_ref().is_none_or(|trade| trade.entered_ms().is_some());
+    Ok(store.open_by_symbol()?.values().flatten().filter(is_entered).map(|signal| Open::of(&signal.levels)).collect())
 }
 
 fn lesson(record: &Record) -> Option<Lesson> {
     let closing = record.closing.as_ref()?;
     let case = Case::of(&record.signal)?;
     let said = record.said.as_ref();
+    // A signal that was entered later has its risk from its fill on.
+    let risk = record.trade().and_then(|trade| trade.risk_percent()).or(case.stop_percent);
     Some(Lesson {
         success: closing.outcome.succeeded()?,
-        r: case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| closing.profit_percent / stop),
+        r: risk.filter(|risk| *risk > 0.0).map(|risk| closing.profit_percent / risk),
         said: said.map(|said| said.departures),
         case: Case { prior: said.filter(|said| said.shaped).map(|said| said.prior), ..case },
         given_ms: record.signal.timestamp_ms,

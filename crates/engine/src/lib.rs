@@ -28,6 +28,7 @@
 //! Nearly every part also knows `Settings` and `Events`, and parts with long-running work know `Lifetime`.
 
 mod account;
+mod advise;
 mod assess;
 mod bet;
 mod compute;
@@ -66,6 +67,7 @@ mod train;
 mod watch;
 
 pub use account::FetchProgress;
+pub use advise::AdviceFilter;
 pub use assess::{Assessment, OutcomeLearner, SourceOfEvidence};
 pub use data::CheckedFile;
 pub use events::{Event, EventListener, Events, ModelChange, Told};
@@ -81,7 +83,7 @@ pub use schedule::Scheduler;
 pub use scheduler::coordination::Leader;
 pub use scorecard::ScorecardFilter;
 pub use settings::Settings;
-pub use signals::{EvaluatedPrice, Signals, should_close};
+pub use signals::{EvaluatedPrice, EvaluatedTrade, Signals, UnknownOfTrade, should_close, should_close_managed};
 pub use status::{Elsewhere, SchedulerStatus, TaskStatus, run_to_json};
 pub use store::SignalStore;
 pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trained, Trainer, TrainingResults};

@@ -7,6 +7,7 @@
 use super::performance_state::{DriftState, LivePerformance, PerformanceState, is_new};
 use super::{Event, Events, Lifetime, Models, Settings, SignalStore, TrainMode, TrainRequest, Trainer};
 use domain::answer::Answer;
+use domain::barrier::Outcome;
 use domain::cancel::Cancel;
 use domain::config::PoorRule;
 use domain::error::{Error, Result};
@@ -158,9 +159,11 @@ impl PerformanceChecks {
 
     /// Emits that a signal was closed by hand, and requests a check.
     pub(super) fn after_closing_by_hand(self: &Arc<Self>, store: &FeedbackStore, id: &str) -> Result<()> {
-        // The record is read again only if there are listeners.
+        // The record is read again only if there are listeners. The store itself tells of a cancelled signal, and of one of which a
+        // part was closed.
         if !self.events.is_empty()
             && let Some(signal) = store.get(id)?.and_then(|record| ClosedSignal::of(&record, &store.costs()))
+            && signal.outcome != Outcome::Cancelled
         {
             self.events.emit(&Event::SignalClosed(signal));
         }

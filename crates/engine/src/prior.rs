@@ -5,8 +5,8 @@ use domain::barrier::Direction;
 use domain::error::guard;
 use domain::features::{ATR_PERCENT, lacks_volume};
 use domain::symbol::Market;
-use learning::Place;
 use learning::model::{Model, PoolSide, believed};
+use learning::{Management, Place};
 
 /// Probabilities are kept at least this far from 0 and 1, where odds are undefined.
 const LEAST: f64 = 1e-6;
@@ -33,9 +33,10 @@ impl Models {
         stop_percent: f64,
         reward_risk: f64,
         expiry_bars: Option<f64>,
+        management: Option<&Management>,
     ) -> Option<CandlePrior> {
         let model = self.registry.get(market).ready()?.ok()?;
-        prior(&model, direction, features, AskedLevels { stop_percent, reward_risk, expiry_bars })
+        prior(&model, direction, features, AskedLevels { stop_percent, reward_risk, expiry_bars, management })
     }
 
     /// Whether [`Self::candle_prior`] can answer without [`Self::read_candle_model`]: the model in service is in
@@ -53,61 +54,89 @@ impl Models {
 
 /// The levels of a signal.
 #[derive(Debug, Clone, Copy)]
-struct AskedLevels {
+struct AskedLevels<'a> {
     stop_percent: f64,
     reward_risk: f64,
     expiry_bars: Option<f64>,
+    management: Option<&'a Management>,
+}
+
+impl AskedLevels<'_> {
+    /// The odds against success on a price without drift.
+    fn odds_against(&self) -> f64 {
+        odds_against(self.reward_risk, self.management)
+    }
+}
+
+/// The odds against the success of a bet on a price without drift: of a plain one, its ratio of reward to risk.
+fn odds_against(reward_risk: f64, management: Option<&Management>) -> f64 {
+    management.map_or(reward_risk, |management| {
+        let success = management.driftless().success.clamp(LEAST, 1.0 - LEAST);
+        (1.0 - success) / success
+    })
 }
 
 /// One direction of a shape that a model knows.
 struct KnownShape<'a> {
     place: Place,
-    reward_risk: f64,
+    odds_against: f64,
     base_rate: f64,
     belief: f64,
     side: &'a PoolSide,
 }
 
-fn prior(model: &Model, direction: Direction, features: &[f64], asked: AskedLevels) -> Option<CandlePrior> {
+fn prior(model: &Model, direction: Direction, features: &[f64], asked: AskedLevels<'_>) -> Option<CandlePrior> {
     let known = nearest(model, direction, features, asked)?;
     // The model's estimate is used only if it has skill. A model trained with volume also needs candles with volume.
     let is_lacking = !model.pool.record.is_silent && lacks_volume(features);
     let departure = if known.belief > 0.0 && !is_lacking { known.side.departure(features)? } else { 0.0 };
     let said = believed(known.base_rate, known.belief, departure);
-    let moved = |p: f64| moved(p, known.reward_risk, asked.reward_risk);
+    let moved = |p: f64| moved(p, known.odds_against, asked.odds_against());
     Some(CandlePrior { probability: moved(said), base_rate: moved(known.base_rate) })
 }
 
-/// The shape nearest to the signal's levels. If two are equally near, the configured one wins, then the more frequent
-/// one.
-fn nearest<'a>(model: &'a Model, direction: Direction, features: &[f64], asked: AskedLevels) -> Option<KnownShape<'a>> {
+/// The shape nearest to the signal's levels among those that are managed as it is, else among plain ones. If two are
+/// equally near, the configured one wins, then the more frequent one.
+fn nearest<'a>(
+    model: &'a Model,
+    direction: Direction,
+    features: &[f64],
+    asked: AskedLevels<'_>,
+) -> Option<KnownShape<'a>> {
     let configured = model.record.shape();
     let bars = asked.expiry_bars.unwrap_or(configured.expiry_bars as f64);
     let wanted = Place::of(asked.stop_percent / features.get(ATR_PERCENT)?, asked.reward_risk, bars)?;
     let (at, own) = (direction as usize, model.side(direction));
     let first = KnownShape {
         place: Place::of_shape(&configured)?,
-        reward_risk: configured.reward_risk,
+        odds_against: configured.reward_risk,
         base_rate: own.base_rate,
         belief: own.belief,
         side: &model.pool.sides[at],
     };
-    let others = model.pool.shapes.iter().filter_map(|shaped| {
+    let kind = |management: Option<&Management>| management.map(Management::kind);
+    let (asked_kind, shapes) = (kind(asked.management), &model.pool.shapes);
+    let is_known = asked_kind.is_some() && shapes.iter().any(|shaped| kind(shaped.management.as_ref()) == asked_kind);
+    let wanted_kind = asked_kind.filter(|_| is_known);
+    let alike = shapes.iter().filter(|shaped| kind(shaped.management.as_ref()) == wanted_kind);
+    let others = alike.filter_map(|shaped| {
         let shape = &shaped.record.shape;
         Some(KnownShape {
             place: Place::of_shape(shape)?,
-            reward_risk: shape.reward_risk,
+            odds_against: odds_against(shape.reward_risk, shaped.management.as_ref()),
             base_rate: shaped.base_rates(&model.record.market.symbol)[at],
             belief: shaped.record.beliefs[at],
             side: &shaped.sides[at],
         })
     });
     let distance = |known: &KnownShape<'_>| known.place.distance(&wanted);
-    std::iter::once(first).chain(others).min_by(|one, other| distance(one).total_cmp(&distance(other)))
+    // The configured shape is plain.
+    let first = Some(first).filter(|_| !is_known);
+    first.into_iter().chain(others).min_by(|one, other| distance(one).total_cmp(&distance(other)))
 }
 
-/// Converts a probability from one ratio of reward to risk to another. The log odds change by as much as they would for
-/// a price without drift, which succeeds with probability risk / (risk + reward).
+/// Converts a probability from one bet to another. The log odds change by as much as they would for a price without
+/// drift. For plain bets the odds against success are then the ratio of reward to risk.
 fn moved(p: f64, from: f64, to: f64) -> f64 {
     if from == to {
         return p;
@@ -142,7 +171,7 @@ mod tests {
         let record =
             ShapeRecord { shape: OTHER, signals: 70, rows: 500, beliefs: [0.5, 0.25], skill: Skill::default() };
         let base_rates = vec![(market().symbol, [0.45, 0.55])];
-        pool.shapes = vec![ShapedPool { record, sides: [sell, buy], base_rates }];
+        pool.shapes = vec![ShapedPool { record, sides: [sell, buy], base_rates, management: None }];
         model
     }
 
@@ -152,8 +181,8 @@ mod tests {
         row
     }
 
-    fn ask(stop_atr: f64, reward_risk: f64, expiry_bars: Option<f64>) -> AskedLevels {
-        AskedLevels { stop_percent: 0.5 * stop_atr, reward_risk, expiry_bars }
+    fn ask(stop_atr: f64, reward_risk: f64, expiry_bars: Option<f64>) -> AskedLevels<'static> {
+        AskedLevels { stop_percent: 0.5 * stop_atr, reward_risk, expiry_bars, management: None }
     }
 
     #[test]
@@ -177,6 +206,36 @@ mod tests {
             }
         }
         assert!(departed > 0, "the test would show nothing");
+    }
+
+    #[test]
+    fn a_managed_signal_hears_the_model_of_its_kind() {
+        let (mut model, row) = (model(), features(40.0));
+        let management = |first: f64| Management {
+            targets: vec![(first, 50.0), (2.0, 50.0)],
+            break_even_after: Some(1),
+            trail: None,
+            trail_from: 0.0,
+            moves: Vec::new(),
+        };
+        let ladder = management(1.0);
+        let asked = AskedLevels { management: Some(&ladder), ..ask(4.0, 1.5, Some(60.0)) };
+        // No model of its kind: the nearest plain one, moved by what both would do without drift.
+        let plain = prior(&model, Direction::Buy, &row, ask(4.0, 1.0, Some(60.0))).unwrap();
+        let heard = prior(&model, Direction::Buy, &row, asked).unwrap();
+        assert!((heard.base_rate - plain.base_rate).abs() < 1e-9, "both succeed with one half without drift");
+        let pool = Arc::make_mut(&mut model.pool);
+        let record = ShapeRecord { shape: SignalShape { stop_atr: 9.0, ..OTHER }, ..pool.shapes[0].record };
+        let base_rates = vec![(market().symbol, [0.7, 0.6])];
+        let sides = pool.shapes[0].sides.clone();
+        pool.shapes.push(ShapedPool { record, sides, base_rates, management: Some(ladder.clone()) });
+        let heard = prior(&model, Direction::Buy, &row, asked).unwrap();
+        assert!((heard.base_rate - 0.7).abs() < 1e-9, "{heard:?}");
+        let near = management(1.05);
+        let asked = AskedLevels { management: Some(&near), ..asked };
+        assert!(prior(&model, Direction::Buy, &row, asked).unwrap().base_rate < 0.7, "a farther target");
+        // A plain signal does not hear it.
+        assert_eq!(prior(&model, Direction::Buy, &row, ask(4.0, 1.0, Some(60.0))), Some(plain));
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl CandleStore {
     ///
     /// # Errors
     /// As [`Self::recent`].
-    fn read_all(&self, market: &Market) -> Result<Option<(Stamp, Vec<Candle>)>> {
+    pub(super) fn read_all(&self, market: &Market) -> Result<Option<(Stamp, Vec<Candle>)>> {
         let path = candle_file(&self.settings.data_folder(), market);
         let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
         let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;

@@ -65,7 +65,7 @@ impl TrainingData {
         store.open_signals(None)?.iter().filter(|signal| signal.timeframe == timeframe).for_each(add);
         all.sort_by_key(|(time_ms, _)| *time_ms);
         let newest = &all[all.len().saturating_sub(NEWEST)..];
-        let levels: Vec<SignalLevels> = newest.iter().map(|(_, levels)| *levels).collect();
+        let levels: Vec<SignalLevels> = newest.iter().map(|(_, levels)| levels.clone()).collect();
         Ok(find_shapes(&levels, &self.settings.config().signal))
     }
 
@@ -77,7 +77,7 @@ impl TrainingData {
             let market = data.market();
             let (candles, _) =
                 read_candles(&candle_file(&self.settings.data_folder(), market), market.timeframe, &Reading::stored())?;
-            match Dataset::new(market, &candles, &Feedback::default(), &config) {
+            match Dataset::managed(market, &candles, &Feedback::default(), &config, found.management.as_ref()) {
                 Ok(data) => Ok(Some(Arc::new(data))),
                 Err(Error::NoData(_)) => Ok(None),
                 Err(error) => Err(error),

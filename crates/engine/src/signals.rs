@@ -5,7 +5,7 @@ use super::recent_candles::{HistoryCache, RecentCandles};
 use super::{CandleStore, Events, Lifetime, OutcomeLearner, PerformanceChecks, Settings, SignalStore};
 use crate::home;
 use domain::answer::Answer;
-use domain::barrier::Outcome;
+use domain::barrier::{Event as TradeEvent, Levels, Outcome, Status, StopRules, Terms, Trade};
 use domain::error::{Error, Result};
 use domain::signal::{Change, Record, Said, Signal, Update};
 use domain::symbol::Market;
@@ -32,12 +32,73 @@ pub struct EvaluatedPrice {
 
 /// Whether `price`, as the current price, closes a signal with these levels. A signal without levels (a HOLD) never
 /// closes.
-pub fn should_close(levels: Option<&domain::barrier::Levels>, price: f64, now_ms: i64) -> EvaluatedPrice {
+pub fn should_close(levels: Option<&Levels>, price: f64, now_ms: i64) -> EvaluatedPrice {
     let exit = levels.and_then(|levels| levels.on_tick_now(price, now_ms));
     EvaluatedPrice {
         should_close: exit.is_some(),
         outcome: exit.map_or(Outcome::Active, |exit| exit.outcome),
         profit_percent: levels.map_or(0.0, |levels| levels.profit_percent(price)),
+    }
+}
+
+/// What a price would do to a managed signal of which only what was given is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvaluatedTrade {
+    /// Whether it would end, with which outcome, and its profit at this price; 0 while it waits for its entry, and if cancelled.
+    pub price: EvaluatedPrice,
+    /// Where it would stand.
+    pub status: Status,
+    /// What would happen, in order.
+    pub events: Vec<TradeEvent>,
+    /// What earlier prices may have changed.
+    pub unknown: Vec<UnknownOfTrade>,
+}
+
+/// What a managed signal does not say of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownOfTrade {
+    /// Whether it was entered, or cancelled.
+    Entry,
+    /// Which targets were reached.
+    Targets,
+    /// Where its stop is.
+    Stop,
+}
+
+impl UnknownOfTrade {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Entry => "entry",
+            Self::Targets => "targets",
+            Self::Stop => "stop",
+        }
+    }
+
+    /// What the history of a signal with these terms could tell.
+    fn of(terms: &Terms) -> Vec<Self> {
+        let parts = terms.targets.iter().any(|target| target.share < 100.0);
+        let all =
+            [(Self::Entry, terms.waits()), (Self::Targets, parts), (Self::Stop, terms.rules != StopRules::default())];
+        all.into_iter().filter_map(|(unknown, applies)| applies.then_some(unknown)).collect()
+    }
+}
+
+/// What `price`, as the current price, does to a managed signal as it was given: no earlier price counts.
+pub fn should_close_managed(levels: &Levels, terms: &Terms, price: f64, now_ms: i64) -> EvaluatedTrade {
+    let (mut trade, mut events) = (Trade::new(*levels, terms), Vec::new());
+    trade.on_tick(price, now_ms, &mut events);
+    let outcome = trade.ended().map_or(Outcome::Active, |(outcome, _)| outcome);
+    let profit_percent = match trade.status() {
+        Status::Pending | Status::Cancelled => 0.0,
+        // All parts close at this price, or are worth it.
+        Status::Open | Status::Closed => trade.levels().profit_percent(price),
+    };
+    EvaluatedTrade {
+        price: EvaluatedPrice { should_close: trade.ended().is_some(), outcome, profit_percent },
+        status: trade.status(),
+        events,
+        unknown: UnknownOfTrade::of(terms),
     }
 }
 

@@ -17,12 +17,12 @@ use candles::price_step;
 use domain::barrier::{Event as TradeEvent, Exit, LEAST_TRAIL_R, Levels, Outcome, Trade, Trading};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
-use domain::signal::{Excursion, SignalKey, Update};
+use domain::signal::{Excursion, SignalKey};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::threads;
 use domain::time::{HOUR_MS, format_iso};
 use exchange::CandleSource;
-use feedback::{CloseRequest, ClosedSignal, Extremes, OpenSignal, Quote, Reach, Tick};
+use feedback::{Cause, ClosedSignal, Extremes, OpenSignal, Reach, Tick};
 use parking_lot::Mutex;
 use scheduler::Unfinished;
 use std::collections::{BTreeSet, HashMap};
@@ -314,28 +314,21 @@ impl SignalWatch {
     /// Stores what candles did to signals, and reports those that closed as unknown.
     async fn close_missed(self: &Arc<Self>, symbol: &Symbol, missed: &MissedCandles<'_>) -> Result<CloseCount> {
         let MissedCandles { exits, events, .. } = missed;
-        let (store, mut closings) = (self.signals.store().open()?, Vec::with_capacity(exits.len()));
+        let store = self.signals.store().open()?;
         let happened = events.iter().map(|(key, happened)| {
-            let Happened { after, events, entry, excursion } = happened.clone();
-            store.happen(*key, after, events, entry, excursion)
+            let Happened { before, events, entry, excursion } = happened.clone();
+            store.happen(*key, before, events, entry, excursion)
         });
         let happened: Vec<_> = happened.collect();
-        for (key, exit, excursion) in exits {
-            let Some(id) = store.id_of(*key)? else { continue };
-            let price = Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown);
-            let request = CloseRequest::new(Update::now(&id, exit.outcome, price, None), exit.time_ms);
-            let closing = store.close_by_hand(CloseRequest { excursion: *excursion, ..request });
-            closings.push((id, closing));
+        let exited = exits.iter().map(|(key, levels, exit, excursion)| store.exit(*key, levels, *exit, *excursion));
+        let exited: Vec<_> = exited.collect();
+        let mut closed: Vec<ClosedSignal> = Vec::with_capacity(exited.len());
+        // All are sent before the first is awaited, so that they share one write.
+        for one in exited {
+            closed.extend(one.await?);
         }
-        let mut closed = Vec::with_capacity(closings.len());
-        // All closings are sent before the first is awaited, so that they share one write.
-        for (id, closing) in closings {
-            if closing.await? {
-                closed.extend(store.get(&id)?.and_then(|record| ClosedSignal::of(&record, &store.costs())));
-            }
-        }
-        for happened in happened {
-            closed.extend(happened.await?);
+        for one in happened {
+            closed.extend(one.await?);
         }
         self.checks.after_closing(&closed);
         let unknown: Vec<&str> =
@@ -362,7 +355,7 @@ struct MissedCandles<'a> {
     trading: Trading,
     open: Vec<WatchedSignal>,
     /// With how far the price went, if all of the signal's life was seen.
-    exits: Vec<(SignalKey, Exit, Option<Excursion>)>,
+    exits: Vec<(SignalKey, Levels, Exit, Option<Excursion>)>,
     /// What happened to managed signals.
     events: HashMap<SignalKey, Happened>,
     /// How far the price went before the next candle, as far as this process saw it.
@@ -376,15 +369,21 @@ struct MissedCandles<'a> {
 }
 
 /// What candles did to a managed signal.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Happened {
-    /// The number of events before these.
-    after: usize,
+    /// Where it stood before.
+    before: Box<Trade>,
     events: Vec<TradeEvent>,
     /// When it was entered, UTC epoch ms, and how far the price went in its entry.
     entry: Option<(i64, Reach)>,
     /// How far the price went, if it was closed and all of its life was seen.
     excursion: Option<Excursion>,
+}
+
+impl Happened {
+    fn after(before: Box<Trade>) -> Self {
+        Self { before, events: Vec::new(), entry: None, excursion: None }
+    }
 }
 
 impl MissedCandles<'_> {
@@ -416,9 +415,9 @@ impl MissedCandles<'_> {
     fn tell_of_trails(&mut self) {
         for WatchedSignal { key, trade, .. } in &mut self.open {
             let Some(trade) = trade else { continue };
-            let after = trade.events();
+            let before = trade.clone();
             if let Some(event) = trade.tell_of_trail(self.known_ms, LEAST_TRAIL_R) {
-                self.events.entry(*key).or_insert(Happened { after, ..Happened::default() }).events.push(event);
+                self.events.entry(*key).or_insert_with(|| Happened::after(before)).events.push(event);
             }
         }
     }
@@ -434,21 +433,21 @@ impl MissedCandles<'_> {
         let Self { known_ms, trading, exits, events: all, seen, .. } = self;
         seen.cover(candle, candle_ms);
         self.open.retain_mut(|WatchedSignal { key, levels, trade, entry, known_ms: own_ms }| {
-            let known_ms = *own_ms.max(known_ms);
-            let quote = Quote::Candle { candle, candle_ms, known_ms };
+            let known_ms = (*own_ms).max(*known_ms);
+            let cause = Cause::Candle { known_ms, candle: *candle, candle_ms };
             if let Some(trade) = trade {
-                let (before, after, mut events) = (*trade.levels(), trade.events(), Vec::new());
+                let (before, mut events) = (trade.clone(), Vec::new());
                 trade.on_candle(known_ms, candle, candle_ms, Some(trading), &mut events);
                 if !events.is_empty() {
-                    let excursion = quote.passed(&before, trade, &events, entry, seen);
-                    let happened = all.entry(*key).or_insert(Happened { after, ..Happened::default() });
+                    let excursion = cause.passed(before.levels(), trade, &events, entry, seen);
+                    let happened = all.entry(*key).or_insert_with(|| Happened::after(before));
                     happened.events.append(&mut events);
                     (happened.entry, happened.excursion) = (*entry, excursion);
                 }
                 return trade.ended().is_none();
             }
             let exit = levels.on_candle_after(known_ms, candle, candle_ms, trading);
-            exits.extend(exit.map(|exit| (*key, exit, quote.excursion(levels, &exit, seen))));
+            exits.extend(exit.map(|exit| (*key, *levels, exit, cause.excursion(levels, &exit, seen))));
             exit.is_none()
         });
         self.seen.reach(candle, candle_ms);

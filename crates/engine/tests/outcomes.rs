@@ -31,6 +31,7 @@ fn case(rng: &mut ChaCha8Rng) -> Case {
         strategy: None,
         implied: 0.5,
         reward_risk: Some(1.0),
+        loss_r: None,
         stop_percent: Some(2.0),
         confidence: None,
         indicators: indicators.into_iter().filter(|_| rng.random_bool(0.95)).collect(),

@@ -423,7 +423,9 @@ async fn a_shared_training_fits_the_model_of_a_timeframe_once() {
     let Some(schema) = schema("a_shared_training_fits_the_model_of_a_timeframe_once") else { return };
     let (folder, time) = (tempfile::tempdir().unwrap(), Duration::from_millis(700));
     let timeframes: &[&str] = &["15m", "30m", "1h"];
-    let open = |_| Setup { symbols: 3, timeframes, time, ..Setup::of(&schema.url, folder.path()) }.open();
+    // No lease runs out here, and the database has half of a lease to answer.
+    let lease = Duration::from_secs(10);
+    let open = |_| Setup { symbols: 3, timeframes, time, lease, ..Setup::of(&schema.url, folder.path()) }.open();
     let instances: Vec<Instance> = (0..3).map(open).collect();
     for instance in &instances {
         instance.core.scheduler().start(idle()).unwrap();

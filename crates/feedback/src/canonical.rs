@@ -43,8 +43,7 @@ const DEPTH: usize = 16;
 /// Known keys that neither change what memory keeps nor have another spelling.
 const PASSED_OVER: [&str; 2] = ["source", "tags"];
 
-/// Every spelling of a key that means something to [`domain::signal::Record::from_json`]: among a caller's own keys it
-/// would say something again that was said before.
+/// Reads the body of a line; `None` for any other form.
 pub fn read(body: &[u8], zone: Tz) -> Option<CanonicalLine<'_>> {
     let mut rest = Cursor { text: std::str::from_utf8(body).ok()?, at: 0 };
     rest.literal("{\"signal_id\":")?;
@@ -285,7 +284,9 @@ mod tests {
     use super::super::line::tests::{T0, buy};
     use super::super::line::{self, Facts};
     use super::*;
-    use domain::signal::{EntryFeatures, Indicators, Record, Said, Signal};
+    use domain::barrier::{CancelCause, EntryKind, Event, ExitCause, StopMove, StopRules, StopStep, Target, Terms};
+    use domain::barrier::{Trail, TrailBy, What, Zone};
+    use domain::signal::{EntryFeatures, Indicators, Position, Record, Said, Signal};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -346,7 +347,78 @@ mod tests {
         )
     }
 
+    /// Terms with any sound numbers, and any events; which fit each other is for the state machine to say.
+    fn life() -> impl Strategy<Value = (Option<Terms>, Vec<Event>)> {
+        let price = || 1e-9..1e9f64;
+        let share = || 1e-3..=100.0f64;
+        let target = || (price(), share()).prop_map(|(price, share)| Target { price, share });
+        let targets = || proptest::collection::vec(target(), 0..4);
+        let trail =
+            (0usize..3, 1e-6..99.0f64, proptest::option::of(0.0..9.0f64)).prop_map(|(by, number, activate_at_r)| {
+                Trail {
+                    by: [TrailBy::Percent(number), TrailBy::Distance(number), TrailBy::Atr(number)][by],
+                    activate_at_r,
+                }
+            });
+        let step = (1usize..17, price()).prop_map(|(after_target, price)| StopStep { after_target, price });
+        let rules =
+            (
+                proptest::option::of(1usize..17),
+                0.0..9.0f64,
+                proptest::option::of(trail),
+                proptest::collection::vec(step, 0..3),
+            )
+                .prop_map(|(break_even_after_target, break_even_costs_percent, trail, move_to)| {
+                    StopRules { break_even_after_target, break_even_costs_percent, trail, move_to }
+                });
+        let kind = prop_oneof![Just(EntryKind::Market), Just(EntryKind::Limit), Just(EntryKind::Stop)];
+        let zone = proptest::option::of(price().prop_map(|low| Zone { low, high: low * 1.5 }));
+        let terms = (kind, zone, proptest::option::of(T0..T0 * 2), targets(), rules).prop_map(
+            |(entry, zone, entry_expires_at, targets, rules)| Terms { entry, zone, entry_expires_at, targets, rules },
+        );
+        let reason = || proptest::option::of(".{0,9}");
+        let what = prop_oneof![
+            price().prop_map(|price| What::Filled { price }),
+            (1usize..99, price(), share()).prop_map(|(number, price, share)| What::Target { number, price, share }),
+            price().prop_map(|price| What::Stop { price, cause: StopMove::Trail }),
+            (price(), share()).prop_map(|(price, share)| What::Reduced { price, share }),
+            (
+                proptest::option::of(price()),
+                proptest::option::of(targets()),
+                proptest::option::of(T0..T0 * 2),
+                reason()
+            )
+                .prop_map(|(stop_loss, take_profits, expires_at, reason)| What::Amended {
+                    stop_loss,
+                    take_profits,
+                    expires_at,
+                    reason
+                }),
+            (price(), share()).prop_map(|(price, share)| What::Exit { price, share, cause: ExitCause::Hand }),
+            reason().prop_map(|reason| What::Cancelled { cause: CancelCause::ByHand, reason, replaced_by: None }),
+        ];
+        let event = (T0..T0 * 2, what).prop_map(|(at, what)| Event { at, what });
+        (proptest::option::of(terms), proptest::collection::vec(event, 0..6))
+    }
+
+    /// Half of them are plain signals.
     fn record() -> impl Strategy<Value = Record> {
+        let position = (proptest::option::of(1.0..1e3f64), proptest::option::of(0.0..1e4f64));
+        let tags = proptest::collection::vec("[a-z é]{1,9}".prop_filter("blank", |tag| is_strategy(tag)), 0..3);
+        let newest = proptest::option::of((life(), position, tags, proptest::option::of("[a-z]{1,9}")));
+        (plain(), newest).prop_map(|(record, newest)| match newest {
+            None => record,
+            Some(((terms, history), (leverage, fee_bps), tags, source)) => {
+                let is_hold = record.signal.direction.is_none();
+                // The store writes no terms of a HOLD, and none that ask for nothing.
+                let terms = terms.filter(|terms| !is_hold && !terms.are_plain()).map(Box::new);
+                let position = Position { leverage, fee_bps, ..record.signal.position };
+                Record { signal: Signal { terms, position, tags, source, ..record.signal }, history, ..record }
+            }
+        })
+    }
+
+    fn plain() -> impl Strategy<Value = Record> {
         let price = || 1e-9..1e9f64;
         let levels = (
             price(),

@@ -3,9 +3,11 @@
 
 use super::line::tests::{T0, buy};
 use super::{FeedbackStore, StatsFilter, StoreOptions};
-use domain::barrier::Outcome;
+use domain::barrier::{Outcome, Target};
 use domain::config::Durability;
 use domain::error::{Error, Result};
+use domain::signal::{Amendment, Change, Record, Targets};
+use domain::time::Tz;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -247,6 +249,72 @@ fn an_open_store_goes_on_after_one_failure() {
             assert!(failures <= 1, "{plan:?}: {failures} calls failed for one fault");
             assert!(store.open_signals(None).unwrap_or_default().is_empty());
         });
+    }
+}
+
+/// A BUY with a limit entry at 95, two targets, and a stop that moves to the entry after the first.
+fn managed() -> Record {
+    let value = serde_json::json!({
+        "id": "m", "symbol": "BTCUSDT", "signalType": "BUY", "confidence": 60, "entryPrice": 95, "entryType": "limit",
+        "stopLoss": 90, "takeProfits": [{ "price": 100 }, { "price": 105 }], "stopRules": { "breakEvenAfterTarget": 1 },
+        "timestamp": T0,
+    });
+    Record::given(value, Tz::UTC).unwrap()
+}
+
+#[test]
+fn the_life_of_a_managed_signal_goes_on_after_any_failure() {
+    const WHOLE: [&str; 5] = [
+        "entered at 95",
+        "target 1 reached at 100, 50 % closed",
+        "stop moved to 95",
+        "amended",
+        "target 2 reached at 104, 50 % closed",
+    ];
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for how in [How::Error(EIO), How::Short, How::Late] {
+        for (at, count) in (6..60).flat_map(|at| [(at, 1), (at, 3)]) {
+            let plan = Plan { at, count, how };
+            let home = home();
+            let disk = Arc::new(Faulty { plan, done: Arc::default() });
+            runtime.block_on(async {
+                let Ok(store) = FeedbackStore::open_on(disk, home.path(), StoreOptions::default()) else { return };
+                let symbol = managed().signal.symbol;
+                while store.record(managed()).await.is_err() {}
+                // The same price again does what it could not do.
+                for (number, price) in [96.0, 95.0, 97.0, 100.0].into_iter().enumerate() {
+                    while store.on_price(&symbol, price, T0 + number as i64).await.is_err() {}
+                }
+                let target = Target { price: 104.0, share: 50.0 };
+                let targets = Targets { targets: vec![target], are_shared: true };
+                let amendment = Amendment { take_profits: Some(targets), ..Amendment::default() };
+                loop {
+                    let changed = store.change("m".to_owned(), Change::Amend(amendment.clone()), T0 + 9).await;
+                    if changed.is_ok_and(|changed| changed) {
+                        break;
+                    }
+                }
+                let closed = loop {
+                    if let Ok(closed) = store.on_price(&symbol, 104.0, T0 + 10).await {
+                        break closed;
+                    }
+                };
+                store.close().await;
+                let words = |store: &FeedbackStore| {
+                    let record = store.get("m").unwrap().unwrap();
+                    assert!(record.closing.is_some(), "{plan:?}");
+                    record.history.iter().map(|event| event.what.to_string()).collect::<Vec<_>>()
+                };
+                let again = FeedbackStore::open(home.path(), StoreOptions::default()).unwrap();
+                // A sync that reports an error may have stored it all the same, and then it is not stored twice.
+                let amendments = words(&again).iter().filter(|word| *word == "amended").count();
+                assert_eq!(amendments, 1, "{plan:?}");
+                assert_eq!(words(&again), WHOLE, "{plan:?}");
+                assert!(closed.len() <= 1, "{plan:?}");
+                let recovery = again.recovery();
+                assert_eq!((recovery.damaged, recovery.contradictions), (0, 0), "{plan:?}");
+            });
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::writer::{Change, NewLine, Verdict};
 use super::{FeedbackStore, StatsFilter};
 use domain::error::{Error, Result};
 use domain::features::{COUNT, FEATURES, VERSION};
-use domain::signal::Record;
+use domain::signal::{Costs, Earned, FillKind, Record};
 use domain::time::{CLOCK_TOLERANCE_MS, format_iso, now_ms};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -139,9 +139,18 @@ impl FeedbackStore {
         source.all(&places)
     }
 
-    /// Writes the closed signals to a CSV file, which is replaced atomically, in order of closing. Its columns are the fields of
-    /// the log by their names there, one `indicator_…` for each indicator that is a number or a text, and one `feature_…` for
-    /// each feature at entry. Returns the number of rows.
+    /// Writes the closed signals to a CSV file, which is replaced atomically, in order of closing; without those that were
+    /// cancelled or whose end is unknown. Its columns are the fields of the log by their names there, one `indicator_…` for each
+    /// indicator that is a number or a text, one `feature_…` for each feature at entry, and what the signal earned, empty where
+    /// it cannot be told:
+    ///
+    /// - `entry_fill`: the price paid;
+    /// - `net_profit_percent`: profit in percent of it, after fees and funding;
+    /// - `realized_r`: the same in units of the risk at entry;
+    /// - `mfe_r`, `mae_r`: how far the price went for and against the signal, in those units;
+    /// - `holding_ms`: from the entry to the end.
+    ///
+    /// Returns the number of rows.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written; [`Error::Storage`] if the log cannot be read; [`Error::Closed`].
@@ -159,10 +168,11 @@ impl FeedbackStore {
             let indicators = names.iter().map(|name| format!("indicator_{name}"));
             let fail = |e| Error::io("write", path, e);
             let features = FEATURES.iter().map(|feature| format!("feature_{}", feature.name));
-            write_row(file, header.chain(indicators).chain(features)).map_err(fail)?;
+            let earned = EARNED.iter().map(|name| (*name).to_owned());
+            write_row(file, header.chain(indicators).chain(features).chain(earned)).map_err(fail)?;
             self.closed_records(&everything, |record| {
                 rows += 1;
-                write_row(file, row(&record, &names)).map_err(fail)
+                write_row(file, row(&record, &names, &self.costs())).map_err(fail)
             })
         })?;
         Ok(rows)
@@ -218,8 +228,22 @@ const COLUMNS: [&str; 16] = [
     "taken",
 ];
 
+/// The last columns: what a signal earned.
+const EARNED: [&str; 6] = ["entry_fill", "net_profit_percent", "realized_r", "mfe_r", "mae_r", "holding_ms"];
+
+/// The cells of [`EARNED`].
+fn earned_by(record: &Record, costs: &Costs) -> [String; EARNED.len()] {
+    let earned = record.earned(costs).unwrap_or_default();
+    let entry = earned.fills.iter().find(|fill| fill.kind == FillKind::Entry).and_then(|fill| fill.price);
+    let Earned { net_profit_percent, realized_r, mfe_r, mae_r, holding_ms, .. } = earned;
+    let number = |number: Option<f64>| number.as_ref().map_or_else(String::new, f64::to_string);
+    let [entry, net, r, best, worst] = [entry, net_profit_percent, realized_r, mfe_r, mae_r].map(number);
+    [entry, net, r, best, worst, holding_ms.as_ref().map_or_else(String::new, i64::to_string)]
+}
+
 /// A record's cells. The first columns are those of its line in the log.
-fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String> + use<'a> {
+fn row<'a>(record: &Record, names: &'a [String], costs: &Costs) -> impl Iterator<Item = String> + use<'a> {
+    let earned = earned_by(record, costs);
     let line = record.to_json();
     let fixed = COLUMNS.map(|name| match line.get(name) {
         // A line has this key only if the signal was not taken.
@@ -234,7 +258,7 @@ fn row<'a>(record: &Record, names: &'a [String]) -> impl Iterator<Item = String>
     let entry = record.signal.features.clone().filter(|features| features.version == VERSION);
     let feature =
         move |at: usize| entry.as_ref().and_then(|f| f.values.get(at)).map_or_else(String::new, f64::to_string);
-    fixed.into_iter().chain(cells).chain((0..COUNT).map(feature))
+    fixed.into_iter().chain(cells).chain((0..COUNT).map(feature)).chain(earned)
 }
 
 /// The indicators of a record that have a cell.

@@ -55,13 +55,16 @@ pub use closed_feed::FeedCursor;
 pub use compact::Compaction;
 pub use ignored::{IgnoredPrices, News as IgnoredNews};
 pub use import::{ImportReport, RefusedLine};
-pub use index::{Extremes, Quote, Reach};
+pub use index::{Cause, Extremes, Reach};
 pub use log::Recovery;
 pub use manual_close::CloseRequest;
 pub use open::OpenSignal;
 pub use paths::files_in;
 pub use prices::Tick;
-pub use stats::{Figures, Stats, StatsFilter, Totals};
+pub use stats::{
+    CALMAR_DAYS, CLOSING_DAYS, Exposure, Figures, Holding, HoldingTime, HoldingTimes, LOSING_DAYS, SHARPE_DAYS,
+    SQN_SIGNALS, Stats, StatsFilter, Totals,
+};
 pub use writer::Lines;
 
 use canonical::CanonicalLine;

@@ -8,7 +8,7 @@
 //! readers see it as one more key. A line without it was written by the former system, and is accepted as it is.
 
 use super::canonical::{self, CanonicalLine};
-use domain::barrier::{Direction, Levels, Outcome, Trade};
+use domain::barrier::{CancelCause, Direction, EntryKind, Levels, Outcome, Trade, What};
 use domain::error::{Error, Result};
 use domain::signal::{Closing, Excursion, Record, SignalKey};
 use domain::symbol::{Symbol, Timeframe};
@@ -18,12 +18,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// The longest line of an open signal, in bytes.
-const MAX_OPEN_BYTES: usize = 1 << 20;
+/// The longest line of an open signal as a caller records or changes it, in bytes.
+pub const MAX_OPEN_BYTES: usize = 1 << 20;
+/// The most that prices add to a managed signal: its entry, sixteen targets, and some hundred moves of its stop.
+const EVENTS_BYTES: usize = 16 << 10;
 /// The most that a closing adds: six keys, four numbers, a time.
 const CLOSING_BYTES: usize = 256;
 /// The longest line written or read. Every recorded signal still fits when it is closed.
-pub const MAX_LINE_BYTES: usize = MAX_OPEN_BYTES + CLOSING_BYTES;
+pub const MAX_LINE_BYTES: usize = MAX_OPEN_BYTES + EVENTS_BYTES + CLOSING_BYTES;
 
 const SEAL_START: &[u8; 8] = b",\"crc\":\"";
 const SEAL_END: &[u8; 2] = b"\"}";
@@ -44,7 +46,8 @@ pub fn encode_onto(line: &mut Vec<u8>, record: &Record) -> Result<()> {
     serde_json::to_writer(&mut *line, record).map_err(unwritable)?;
     line.pop();
     finish(line, start);
-    let most = if record.closing.is_none() { MAX_OPEN_BYTES } else { MAX_LINE_BYTES };
+    let is_given = record.closing.is_none() && record.history.is_empty();
+    let most = if is_given { MAX_OPEN_BYTES } else { MAX_LINE_BYTES };
     if line.len() - start > most {
         return Err(Error::InvalidSignal {
             field: "other fields",
@@ -208,6 +211,15 @@ pub struct Facts<'a> {
     pub taken: bool,
     /// Where it stands, if it is a managed signal.
     pub trade: Option<Box<Trade>>,
+    /// The order that it is entered by; `None` if it was entered when it was given.
+    pub order: Option<EntryOrder>,
+}
+
+/// The order that a signal waits for, a limit, a stop or a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryOrder {
+    /// Why it was cancelled; `None` if it was not.
+    pub cancelled: Option<CancelCause>,
 }
 
 impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
@@ -239,6 +251,7 @@ impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
             strategy,
             taken,
             trade: None,
+            order: None,
         }
     }
 }
@@ -271,8 +284,18 @@ impl Facts<'_> {
             strategy: signal.strategy.clone().map(Cow::Owned),
             taken: signal.taken,
             trade: record.trade().map(Box::new),
+            order: order_of(record),
         }
     }
+}
+
+fn order_of(record: &Record) -> Option<EntryOrder> {
+    let terms = record.signal.terms.as_ref()?;
+    let cancelled = record.history.iter().rev().find_map(|event| match event.what {
+        What::Cancelled { cause, .. } => Some(cause),
+        _ => None,
+    });
+    (terms.entry != EntryKind::Market || terms.zone.is_some()).then_some(EntryOrder { cancelled })
 }
 
 /// Parses a sealed line in the exact form that this store writes; `None` for any other, which [`decode`] may still parse.
@@ -410,6 +433,18 @@ pub(super) mod tests {
                     assert_eq!(read, facts_before, "bit {bit}");
                 }
             }
+        }
+    }
+
+    /// The lines in the document are those that this store writes, to the byte.
+    #[test]
+    fn the_document_has_lines_as_they_are_written() {
+        let lines: Vec<&str> =
+            include_str!("../../../docs/store.md").lines().filter(|line| line.starts_with("{\"signal_id\"")).collect();
+        assert_eq!(lines.len(), 2);
+        for line in lines {
+            let record = decode(line.as_bytes(), Tz::UTC).unwrap();
+            assert_eq!(String::from_utf8(encode(&record).unwrap()).unwrap().trim_end(), line);
         }
     }
 

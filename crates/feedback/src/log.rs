@@ -230,14 +230,14 @@ impl Log {
 
     /// Checks that the log as read now contains all `known` signals. Damaged lines are assumed to have held missing ones.
     fn check_whole(&self, known: &State, read: &View, how: &str) -> Result<()> {
-        let Lost { signals, closings, bytes } = known.lost_in(&read.state);
+        let Lost { signals, closings, changed, bytes } = known.lost_in(&read.state);
         if bytes <= read.damaged_bytes {
             return Ok(());
         }
         let Paths { log, snapshot, .. } = &self.paths;
         let (log, snapshot) = (log.display(), snapshot.display());
         Err(damaged(format!(
-            "{log} lacks {signals} signals and {closings} closings {how}. Something other than signalloop truncated or replaced it \
+            "{log} lacks {signals} signals, {closings} closings and the last changes of {changed} open signals {how}. Something other than signalloop truncated or replaced it \
              (such as logrotate, an editor, or a restored copy); signalloop writes nothing to it meanwhile. Put the whole log \
              back: the part that was moved away, followed by what is there now. Or, to continue with what is there now, stop all \
              processes that use it, delete {snapshot}, and import the part that was moved away with `signalloop import`"

@@ -1,6 +1,6 @@
 //! The open signals by slot.
 
-use super::index::{Extremes, Quote, Reach, Trailed};
+use super::index::{Cause, Extremes, Reach, Trailed};
 use domain::barrier::{Direction, Event, LEAST_TRAIL_R, Levels, Trade, TrailBy, Triggers};
 use domain::signal::{Excursion, SignalKey};
 use domain::symbol::Timeframe;
@@ -57,6 +57,8 @@ pub struct Managed {
     pub trade: Trade,
     /// Where it stands by the log.
     pub stored: Trade,
+    /// How many prices did something to it that is on its way to the log.
+    pub on_their_way: u32,
     /// Where its book has it. Its book knows a newer best price.
     pub filing: Filing,
     /// Where this process saw its entry: when, UTC epoch ms, and how far the price went in it.
@@ -64,15 +66,26 @@ pub struct Managed {
 }
 
 impl Managed {
-    /// A signal as the log has it. What this process knows besides comes from `known`: the best price, and the entry.
-    pub fn new(trade: &Trade, known: Option<&Self>) -> Self {
-        let (stored, mut trade) = (trade.clone(), trade.clone());
-        let at_once = trade.is_entered_at_once().then(|| (trade.entered_ms(), Reach::of(trade.levels().entry)));
-        let entry = known.and_then(|known| known.entry).or(at_once.and_then(|(at, reach)| Some((at?, reach))));
-        if let Some(known) = known.filter(|known| known.trade.entered_ms() == trade.entered_ms()) {
-            trade.saw(known.trade.best());
-        }
-        Self { filing: Filing::of_trade(&trade), trade, stored, entry }
+    /// A signal as the log has it.
+    pub fn new(trade: &Trade) -> Self {
+        let at_once = trade.entered_ms().filter(|_| trade.is_entered_at_once());
+        let entry = at_once.map(|at| (at, Reach::of(trade.levels().entry)));
+        let (stored, trade, filing) = (trade.clone(), trade.clone(), Filing::of_trade(trade));
+        Self { trade, stored, on_their_way: 0, filing, entry }
+    }
+
+    /// Lets it stand as the log says. What was seen of prices stays.
+    pub fn restate(&mut self, stored: &Trade) {
+        let mut restated = Self { on_their_way: self.on_their_way, ..Self::new(stored) };
+        restated.inherit(self);
+        *self = restated;
+    }
+
+    /// Takes over what `other` has seen of prices.
+    pub fn inherit(&mut self, other: &Self) {
+        self.trade.inherit(other.trade.sight());
+        self.filing = Filing::of_trade(&self.trade);
+        self.entry = other.entry.or(self.entry);
     }
 
     /// Takes in how far the price went in the entry.
@@ -82,14 +95,8 @@ impl Managed {
 
     /// Takes in that a price or a candle made these events; `before` were the levels before. If they closed it, returns how far the
     /// price went, if it was `seen` from the entry on.
-    pub fn passed(
-        &mut self,
-        before: &Levels,
-        events: &[Event],
-        quote: &Quote<'_>,
-        seen: &Extremes,
-    ) -> Option<Excursion> {
-        quote.passed(before, &self.trade, events, &mut self.entry, seen)
+    pub fn passed(&mut self, before: &Levels, events: &[Event], cause: &Cause, seen: &Extremes) -> Option<Excursion> {
+        cause.passed(before, &self.trade, events, &mut self.entry, seen)
     }
 
     /// When it was entered and how far the price went in its entry, if this process saw that.

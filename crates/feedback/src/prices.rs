@@ -6,7 +6,7 @@ use super::journal::Asked;
 use super::state::State;
 use super::writer::Change;
 use super::{ClosedSignal, FeedbackStore, Pending, check_price, check_time};
-use domain::barrier::Event;
+use domain::barrier::{Event, Exit, Levels, Outcome, Trade};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::signal::{Excursion, SignalKey};
@@ -129,15 +129,15 @@ impl FeedbackStore {
         pending.closed().await
     }
 
-    /// Stores events that candles made of a managed signal, if it has exactly `after` events so far, and returns it if they closed
-    /// it. `entry` and `excursion` are of [`super::Quote::passed`]. Writing begins at once, even if the future is not polled.
+    /// Stores events that candles made of a managed signal, if it still stands as it stood before them, and returns it if they
+    /// closed it. `entry` and `excursion` are of [`super::Cause::passed`]. Writing begins at once, even if the future is not polled.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Closed`].
     pub fn happen(
         &self,
         key: SignalKey,
-        after: usize,
+        before: Box<Trade>,
         events: Vec<Event>,
         entry: Option<(i64, Reach)>,
         excursion: Option<Excursion>,
@@ -146,7 +146,26 @@ impl FeedbackStore {
             let mut state = self.inner.journal.state_mut();
             state.slot(key).into_iter().for_each(|slot| state.index.enter(slot, entry));
         }
-        let hit = Hit { key, effect: Effect::Happens { after, events, excursion } };
+        self.take_in(Hit { key, effect: Effect::Happens { before, events, excursion } })
+    }
+
+    /// Closes a plain signal that candles closed, unless it became a managed one meanwhile, and returns it. `excursion` is of
+    /// [`super::Cause::excursion`]. Writing begins at once, even if the future is not polled.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Closed`].
+    pub fn exit(
+        &self,
+        key: SignalKey,
+        levels: &Levels,
+        exit: Exit,
+        excursion: Option<Excursion>,
+    ) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
+        let profit_percent = if exit.outcome == Outcome::Unknown { 0.0 } else { levels.profit_percent(exit.price) };
+        self.take_in(Hit { key, effect: Effect::Closes { exit, profit_percent, cause: None, excursion } })
+    }
+
+    fn take_in(&self, hit: Hit) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
         let sent = self.send(vec![Change::Hit(hit)]);
         async move { sent?.closed().await }
     }

@@ -5,8 +5,8 @@ use super::index::PriceIndex;
 use super::line::{self, Facts, Reason};
 use super::open::{Managed, OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
-use super::stats::{Groups, Member, Stats, StatsFilter};
-use domain::barrier::{Direction, Levels, Outcome, Trade};
+use super::stats::{Closed, Member, OfDay, OfPeriod, OpenTime, Period, Stats, StatsFilter};
+use domain::barrier::{CancelCause, Direction, Levels, Outcome, Trade};
 use domain::signal::Ended;
 use domain::signal::{Closing, is_strategy};
 use domain::signal::{SignalKey, SignalKeyHasher};
@@ -15,6 +15,7 @@ use domain::time::DAY_MS;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
+use std::sync::Arc;
 
 /// Position of a line in the log, without its newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,14 @@ pub struct Entry {
     len: u32,
     /// NaN if the signal states none.
     confidence: f32,
+    /// Distance of the stop at entry, percent of the entry price; NaN without a stop.
+    risk_percent: f32,
+    /// When it was entered, UTC epoch ms; `None` if it was not.
+    entered_ms: Option<i64>,
+    /// Whether it waits for its entry, or waited.
+    by_order: bool,
+    /// Why it was cancelled.
+    cancelled: Option<CancelCause>,
     /// The number of its symbol.
     pub symbol: u32,
     /// The number of its strategy, from 1; 0 if the signal names none.
@@ -62,9 +71,36 @@ impl Entry {
         Some(f64::from(self.confidence)).filter(|c| !c.is_nan())
     }
 
+    fn closed(&self, fee_bps: f64) -> Closed {
+        let risk = Some(f64::from(self.risk_percent)).filter(|risk| *risk > 0.0);
+        let closed = Closed::new(self.outcome, self.profit_percent, fee_bps / 100.0, risk, self.confidence());
+        if self.by_order { closed.by_order(self.cancelled) } else { closed }
+    }
+
+    /// Takes over how it was entered.
+    fn set_entry(&mut self, facts: &Facts<'_>) {
+        match &facts.trade {
+            Some(trade) => {
+                self.risk_percent = trade.risk_percent().map_or(f32::NAN, |percent| percent as f32);
+                self.entered_ms = trade.entered_ms();
+            }
+            None => {
+                self.risk_percent = risk_percent(facts.levels.as_ref());
+                self.entered_ms = (self.outcome != Outcome::Cancelled).then_some(self.timestamp_ms);
+            }
+        }
+        self.by_order = facts.order.is_some();
+        self.cancelled = facts.order.and_then(|order| order.cancelled);
+    }
+
+    /// How its open time counts; `None` if it was never open.
+    fn open_since(&self) -> Option<i64> {
+        self.entered_ms.filter(|_| self.outcome != Outcome::Cancelled)
+    }
+
     fn member(&self) -> Member {
-        let Self { symbol, timeframe, strategy, taken, .. } = *self;
-        Member { symbol, timeframe, strategy: Some(strategy).filter(|number| *number > 0), taken }
+        let Self { symbol, timeframe, strategy, direction, taken, .. } = *self;
+        Member { symbol, timeframe, strategy: Some(strategy).filter(|number| *number > 0), direction, taken }
     }
 }
 
@@ -86,6 +122,8 @@ pub struct Lost {
     pub signals: usize,
     /// Closings of signals that are open again.
     pub closings: usize,
+    /// Open signals without their last events.
+    pub changed: usize,
     /// The length of their lines.
     pub bytes: u64,
 }
@@ -105,8 +143,8 @@ pub struct State {
     /// The closed signals; in order of closing unless `disordered`.
     closed: Vec<Slot>,
     disordered: bool,
-    /// Sums of whole days, by day and filter. A day is dropped when another signal closes on it.
-    days: Mutex<HashMap<i64, Vec<(Group, Groups)>>>,
+    /// Sums of whole days, by day, and by filter and costs. A day is dropped when another signal closes on it.
+    days: Mutex<HashMap<i64, Vec<Summed>>>,
     /// Length of a log with only the lines that the entries refer to.
     needed_bytes: u64,
     /// The open signals by price.
@@ -115,6 +153,8 @@ pub struct State {
 
 /// The part of a filter that is not a time.
 type Group = (Option<u32>, Option<Timeframe>);
+/// The sums of a day, and of which signals and with which costs they are.
+type Summed = (Group, f64, Arc<OfDay>);
 
 impl State {
     /// Reserves space for this many more signals, so that reading a long log does not reallocate repeatedly.
@@ -176,6 +216,10 @@ impl State {
             profit_percent: 0.0,
             len: place.len,
             confidence: kept(facts.confidence),
+            risk_percent: f32::NAN,
+            entered_ms: None,
+            by_order: false,
+            cancelled: None,
             symbol,
             strategy,
             timeframe: facts.timeframe,
@@ -183,6 +227,7 @@ impl State {
             direction: facts.direction,
             outcome: Outcome::Active,
         });
+        self.entries[slot as usize].set_entry(facts);
         self.needed_bytes += u64::from(place.len) + 1;
         self.ids.insert(facts.key, slot);
         match (facts.levels, &facts.closing) {
@@ -212,6 +257,7 @@ impl State {
                 let strategy = self.strategy_number_of(facts.strategy.as_deref());
                 let entry = &mut self.entries[slot as usize];
                 (entry.confidence, entry.strategy, entry.taken) = (kept(facts.confidence), strategy, facts.taken);
+                entry.set_entry(facts);
                 self.close(slot, closing, place);
                 Applied::Changed
             }
@@ -221,13 +267,23 @@ impl State {
             (None, Outcome::Active) if self.index.levels(slot) != facts.levels.as_ref() => {
                 Applied::Contradiction("the signal was recorded before with other levels".to_owned())
             }
+            (None, Outcome::Active) if self.is_told_otherwise(slot, facts.trade.as_deref()) => {
+                Applied::Contradiction("other events of the signal were recorded before".to_owned())
+            }
             // The line with more events stands for the whole record.
             (None, Outcome::Active) if facts.trade.as_deref().is_some_and(|trade| self.index.advance(slot, trade)) => {
                 self.move_to(slot, place);
+                self.entries[slot as usize].set_entry(facts);
                 Applied::Changed
             }
             _ => Applied::Known,
         }
+    }
+
+    /// Whether as many events of an open signal are known, but not these.
+    fn is_told_otherwise(&self, slot: Slot, trade: Option<&Trade>) -> bool {
+        let both = trade.zip(self.index.stored_trade(slot));
+        both.is_some_and(|(trade, known)| trade.events() == known.events() && trade != known)
     }
 
     fn close(&mut self, slot: Slot, closing: &Closing, place: Place) {
@@ -298,7 +354,7 @@ impl State {
         }
         for open in old.index.open().filter(|open| open.managed.is_some()) {
             if let (Some(slot), Some(known)) = (self.slot(open.key), old.index.managed(open.slot)) {
-                self.index.remember(slot, &known);
+                self.index.inherit(slot, &known);
             }
         }
     }
@@ -335,9 +391,13 @@ impl State {
         let mut lost = Lost::default();
         for (key, slot) in &self.ids {
             let entry = self.entry(*slot);
-            match other.slot(*key).map(|slot| other.entry(slot).outcome) {
+            let events = |state: &Self, slot| state.index.stored_trade(slot).map_or(0, Trade::events);
+            match other.slot(*key).map(|slot| (slot, other.entry(slot).outcome)) {
                 None => lost.signals += 1,
-                Some(Outcome::Active) if entry.outcome != Outcome::Active => lost.closings += 1,
+                Some((_, Outcome::Active)) if entry.outcome != Outcome::Active => lost.closings += 1,
+                Some((other_slot, Outcome::Active)) if events(other, other_slot) < events(self, *slot) => {
+                    lost.changed += 1;
+                }
                 Some(_) => continue,
             }
             lost.bytes += u64::from(entry.len) + 1;
@@ -368,6 +428,10 @@ impl State {
                 closed_ms: entry.closed_ms,
                 profit_percent: entry.profit_percent,
                 confidence: entry.confidence,
+                risk_percent: entry.risk_percent,
+                entered_ms: entry.entered_ms,
+                by_order: entry.by_order,
+                cancelled: entry.cancelled,
                 symbol: entry.symbol,
                 timeframe: timeframe as u8,
                 strategy: entry.strategy,
@@ -421,6 +485,10 @@ impl State {
                 profit_percent: row.profit_percent,
                 len,
                 confidence: row.confidence,
+                risk_percent: row.risk_percent,
+                entered_ms: row.entered_ms,
+                by_order: row.by_order,
+                cancelled: row.cancelled,
                 symbol: row.symbol,
                 strategy: row.strategy,
                 timeframe: *timeframes.get(usize::from(row.timeframe))?,
@@ -530,8 +598,9 @@ impl State {
 
     /// The statistics of the signals that match a filter.
     pub fn stats(&self, filter: &StatsFilter, fee_bps: f64) -> Stats {
-        let groups = self.group(filter).map_or_else(Groups::default, |group| self.groups(filter, group));
-        let figures = |summary: &super::stats::Summary| summary.figures(fee_bps);
+        let period = self.group(filter).map_or_else(OfPeriod::default, |group| self.period(filter, group, fee_bps));
+        let OfPeriod { groups, by_month, holding, open_time } = period;
+        let figures = |period: &Period| period.figures(fee_bps);
         let mut by_symbol: Vec<_> = groups
             .by_symbol
             .iter()
@@ -550,14 +619,20 @@ impl State {
             by_symbol,
             by_timeframe: groups.by_timeframe.iter().map(|(timeframe, s)| (*timeframe, figures(s))).collect(),
             by_strategy,
+            by_direction: groups.by_direction.iter().map(|(direction, s)| (*direction, figures(s))).collect(),
+            by_month: by_month.iter().map(|(month, s)| (*month, figures(s))).collect(),
             followed: figures(&groups.followed),
+            holding,
+            open_time,
             from_ms: filter.since_ms,
             until_ms: filter.until_ms,
         }
     }
 
-    fn groups(&self, filter: &StatsFilter, group: Group) -> Groups {
-        let mut groups = Groups::default();
+    fn period(&self, filter: &StatsFilter, group: Group, fee_bps: f64) -> OfPeriod {
+        let mut period = OfPeriod::default();
+        // How long signals of the period were open before it.
+        let mut before_ms = 0.0;
         let mut rest = self.closed_in(filter);
         while let Some(first) = rest.first() {
             let day = self.entry(*first).closed_ms.div_euclid(DAY_MS);
@@ -565,42 +640,84 @@ impl State {
             let (of_day, later) = rest.split_at(end);
             rest = later;
             let whole = filter.covers(day * DAY_MS) && filter.covers((day + 1) * DAY_MS - 1);
-            groups.then(&if whole { self.whole_day(day, group, of_day) } else { self.sum(group, of_day) });
+            let sum = || Arc::new(self.sum(group, fee_bps, of_day));
+            let summed = if whole { self.whole_day(day, group, fee_bps, sum) } else { sum() };
+            period.then(day, &summed);
+            if let Some(since) = filter.since_ms.filter(|since| summed.open_time.start().is_some_and(|s| s < *since)) {
+                let taken = of_day.iter().map(|slot| self.entry(*slot)).filter(|e| e.taken && belongs(e, group));
+                let opened = taken.filter_map(Entry::open_since);
+                before_ms += opened.map(|opened_ms| (since - opened_ms).max(0) as f64).sum::<f64>();
+            }
         }
+        let open = self.index.slots(group.0.map(|number| number as usize));
         let given =
             |slot: &Slot| Some(self.entry(*slot)).filter(|e| belongs(e, group) && filter.covers(e.timestamp_ms));
-        for entry in self.index.slots(group.0.map(|number| number as usize)).iter().filter_map(given) {
-            groups.update(entry.member(), |summary| summary.active += 1);
+        for entry in open.iter().filter_map(given) {
+            let (is_open, by_order) = (entry.open_since().is_some(), entry.by_order);
+            period.count(entry.member(), entry.timestamp_ms, |summary| summary.add_active(is_open, by_order));
         }
         for entry in self.holds.iter().filter_map(given) {
-            groups.update(entry.member(), |summary| summary.hold += 1);
+            period.count(entry.member(), entry.timestamp_ms, |summary| summary.hold += 1);
         }
-        groups
+        self.add_open_time(&mut period.open_time, filter, group, &open, before_ms);
+        period
     }
 
-    fn whole_day(&self, day: i64, group: Group, slots: &[Slot]) -> Groups {
-        if let Some((_, groups)) = self.days.lock().get(&day).and_then(|kept| kept.iter().find(|(g, _)| *g == group)) {
-            return groups.clone();
+    /// Adds the signals that are open at the end of the period, and says when it begins.
+    fn add_open_time(&self, time: &mut OpenTime, filter: &StatsFilter, group: Group, open: &[Slot], before_ms: f64) {
+        let closed_before = |end: i64| self.closed.partition_point(|slot| self.entry(*slot).closed_ms < end);
+        let (earlier, _) = self.closed.split_at(filter.since_ms.map_or(0, closed_before));
+        let (_, later) = self.closed.split_at(filter.until_ms.map_or(self.closed.len(), closed_before));
+        let counts = |entry: &&Entry| entry.taken && belongs(entry, group);
+        for entry in open.iter().chain(later).map(|slot| self.entry(*slot)).filter(counts) {
+            let opened = entry.open_since().filter(|opened_ms| filter.until_ms.is_none_or(|until| *opened_ms < until));
+            if let Some(opened_ms) = opened {
+                time.add_open(opened_ms.max(filter.since_ms.unwrap_or(i64::MIN)));
+            }
         }
-        let groups = self.sum(group, slots);
-        self.days.lock().entry(day).or_default().push((group, groups.clone()));
-        groups
+        match filter.since_ms {
+            // Signals were given before the period, so all of it counts; otherwise it counts from its first signal on.
+            Some(since)
+                if time.start().is_some_and(|start| start <= since)
+                    || earlier.iter().map(|slot| self.entry(*slot)).any(|entry| counts(&entry)) =>
+            {
+                time.begin_at(since, before_ms);
+            }
+            _ => time.begin(),
+        }
     }
 
-    fn sum(&self, group: Group, slots: &[Slot]) -> Groups {
-        let mut groups = Groups::default();
+    /// The sums of a whole day, from `sum` unless they are known.
+    fn whole_day(&self, day: i64, group: Group, fee_bps: f64, sum: impl Fn() -> Arc<OfDay>) -> Arc<OfDay> {
+        let is_asked = |(of, fee, _): &&Summed| *of == group && *fee == fee_bps;
+        if let Some((.., known)) = self.days.lock().get(&day).and_then(|kept| kept.iter().find(is_asked)) {
+            return known.clone();
+        }
+        let summed = sum();
+        self.days.lock().entry(day).or_default().push((group, fee_bps, summed.clone()));
+        summed
+    }
+
+    fn sum(&self, group: Group, fee_bps: f64, slots: &[Slot]) -> OfDay {
+        let mut sums = OfDay::default();
         for entry in slots.iter().map(|slot| self.entry(*slot)).filter(|entry| belongs(entry, group)) {
-            groups.update(entry.member(), |summary| {
-                summary.add(entry.outcome, entry.profit_percent, entry.confidence());
-            });
+            let open = entry.open_since().map(|opened_ms| (opened_ms, entry.closed_ms));
+            sums.add(entry.member(), entry.timestamp_ms, open, &entry.closed(fee_bps));
         }
-        groups
+        sums
     }
 }
 
 /// A confidence as an entry stores it.
 fn kept(confidence: Option<f64>) -> f32 {
     confidence.map_or(f32::NAN, |percent| percent as f32)
+}
+
+/// The distance of the stop as an entry stores it.
+fn risk_percent(levels: Option<&Levels>) -> f32 {
+    let stop =
+        levels.and_then(|levels| levels.stop_loss.map(|stop| 100.0 * (levels.entry - stop).abs() / levels.entry));
+    stop.map_or(f32::NAN, |percent| percent as f32)
 }
 
 fn belongs(entry: &Entry, (symbol, timeframe): Group) -> bool {

@@ -2,13 +2,13 @@
 //! in one write and one sync. So a hundred callers share one sync.
 
 use super::compact::{self, Compaction};
-use super::index::{Effect, Hit};
+use super::index::{Cause, Effect, Hit};
 use super::journal::{Asked, Journal, Turns};
 use super::line::{self, Facts};
 use super::manual_close::CloseRequest;
 use super::prefetch::Prefetched;
 use super::{ChangedSignal, ClosedSignal, Listener, StoreOptions};
-use domain::barrier::{Event, Levels, Outcome, Status, Terms, Trade};
+use domain::barrier::{Event, LEAST_TRAIL_R, Levels, Outcome, Sight, Status, Terms, Trade, What};
 use domain::error::{self, Error, Result};
 use domain::signal::{Closing, Costs, Excursion, Record};
 use domain::signal::{SignalKey, SignalKeyHasher};
@@ -29,6 +29,10 @@ const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Buffer kept from one batch to the next, since fresh memory costs as much as writing to it.
 const KEPT_BYTES: usize = 4 << 20;
+
+/// The most events of a signal that a caller may still change, since each change writes all of them again. Prices and closings go
+/// on beyond that.
+pub const MOST_EVENTS: usize = 1_000;
 
 /// A change to write, if it is still valid when its turn comes.
 pub enum Change {
@@ -233,6 +237,15 @@ fn next_batch(waiting: &mut VecDeque<Job>, most: usize) -> Vec<Changes> {
     batch
 }
 
+/// Whether a caller makes a change again, because an error left open whether it was stored: an amendment to what the last one said,
+/// or anything else at the very time of its first.
+fn is_repeated(history: &[Event], events: &[Event]) -> bool {
+    events.iter().all(|event| match &event.what {
+        What::Amended { .. } => history.last().is_some_and(|last| last.what == event.what),
+        _ => history.contains(event),
+    })
+}
+
 impl Writer {
     /// The writer of a journal; call [`Self::run`] to work.
     pub fn new(
@@ -292,14 +305,14 @@ impl Writer {
         }
     }
 
-    /// Signals that a price hit become findable again if that was not stored. Closed ones are gone from the index.
+    /// Signals that a price hit, and that it did not close, become findable again. Closed ones are gone from the index.
     fn put_back(&self, changes: &[Vec<Change>], verdicts: Option<&[Vec<Verdict>]>) {
-        let is_stored = |job: usize, at: usize| {
+        let is_closed = |job: usize, at: usize| {
             let verdict = verdicts.and_then(|verdicts| verdicts.get(job)?.get(at));
-            matches!(verdict, Some(Verdict::Closed(_) | Verdict::Changed(_)))
+            matches!(verdict, Some(Verdict::Closed(_)))
         };
         let changes = changes.iter().enumerate().flat_map(|(job, all)| {
-            all.iter().enumerate().filter(move |(at, _)| !is_stored(job, *at)).map(|(_, change)| change)
+            all.iter().enumerate().filter(move |(at, _)| !is_closed(job, *at)).map(|(_, change)| change)
         });
         let hits: Vec<SignalKey> = changes.filter_map(Change::hit).collect();
         if hits.is_empty() {
@@ -377,28 +390,7 @@ impl Writer {
         match change {
             Change::Record(line) => self.record(line, batch),
             Change::Import(line) => self.import(line, batch),
-            // Somebody changed it meanwhile, so other levels decide.
-            Change::Hit(Hit { key, effect: Effect::Closes { .. } }) if self.find_managed(*key, batch)? => {
-                Ok(Verdict::NotOpen)
-            }
-            Change::Hit(Hit { key, effect: Effect::Closes { exit, profit_percent, excursion } }) => {
-                self.close(*key, None, batch, |_| {
-                    Ok(Closing {
-                        outcome: exit.outcome,
-                        exit_price: Some(exit.price),
-                        profit_percent: *profit_percent,
-                        closed_ms: exit.time_ms,
-                        excursion: *excursion,
-                    })
-                })
-            }
-            // If the log has other events by now, they did not follow from what this process knew.
-            Change::Hit(Hit { key, effect: Effect::Happens { after, events, excursion } }) => {
-                self.advance(*key, None, batch, |trade| match trade.events() == *after {
-                    true => Ok(Advance { events: events.clone(), outcome: None, excursion: *excursion }),
-                    false => Ok(Advance::default()),
-                })
-            }
+            Change::Hit(Hit { key, effect }) => self.hit(*key, effect, batch),
             Change::Close(request) => self.close_by_hand(request, batch),
             Change::Alter(Alteration { id, change, now_ms }) => {
                 self.advance(SignalKey::of(id), Some(id), batch, |trade| {
@@ -408,9 +400,61 @@ impl Writer {
         }
     }
 
+    fn hit(&self, key: SignalKey, effect: &Effect, batch: &mut WriteBatch<'_>) -> Result<Verdict> {
+        match effect {
+            Effect::Closes { exit, profit_percent, excursion, .. } if !self.find_managed(key, batch) => {
+                let closing = Closing {
+                    outcome: exit.outcome,
+                    exit_price: Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown),
+                    profit_percent: *profit_percent,
+                    closed_ms: exit.time_ms,
+                    excursion: *excursion,
+                };
+                self.close(key, None, batch, |_| Ok(closing))
+            }
+            // It was amended meanwhile, so that its new levels decide.
+            Effect::Closes { cause: Some(cause), .. } => self.touch(key, None, cause, None, batch),
+            Effect::Closes { cause: None, .. } => Ok(Verdict::NotOpen),
+            Effect::Touches { sight, cause, end } => self.touch(key, Some(*sight), cause, end.as_ref(), batch),
+            Effect::Trails { sight, at_ms } => self.advance(key, None, batch, |trade| {
+                let mut trade = trade.clone();
+                trade.inherit(*sight);
+                let events = trade.tell_of_trail(*at_ms, LEAST_TRAIL_R).into_iter().collect();
+                Ok(Advance { events, ..Advance::default() })
+            }),
+            Effect::Happens { before, events, excursion } => {
+                self.advance(key, None, batch, |trade| match trade.stands_as(before) {
+                    true => Ok(Advance { events: events.clone(), outcome: None, excursion: *excursion }),
+                    false => Ok(Advance::default()),
+                })
+            }
+        }
+    }
+
+    /// Lets a price or candle do to a managed signal what follows from where the signal stands by now: other events may have been
+    /// stored since this process looked.
+    fn touch(
+        &self,
+        key: SignalKey,
+        sight: Option<Sight>,
+        cause: &Cause,
+        end: Option<&(Event, Excursion)>,
+        batch: &mut WriteBatch<'_>,
+    ) -> Result<Verdict> {
+        self.advance(key, None, batch, |trade| {
+            let (mut trade, mut events) = (trade.clone(), Vec::new());
+            if let Some(sight) = sight {
+                trade.inherit(sight);
+            }
+            cause.follow(&mut trade, &mut events);
+            let end = end.filter(|(event, _)| events.last() == Some(event));
+            Ok(Advance { events, outcome: None, excursion: end.map(|(_, excursion)| *excursion) })
+        })
+    }
+
     fn close_by_hand(&self, request: &CloseRequest, batch: &mut WriteBatch<'_>) -> Result<Verdict> {
         let (key, costs_percent) = (SignalKey::of(&request.id), self.costs.fee_bps / 100.0);
-        let is_managed = request.is_partial() || self.find_managed(key, batch)?;
+        let is_managed = request.is_partial() || self.find_managed(key, batch);
         if is_managed {
             return self.advance(key, Some(&request.id), batch, |trade| {
                 let (events, outcome) = request.events(trade, costs_percent)?;
@@ -432,12 +476,12 @@ impl Writer {
     }
 
     /// Whether an open signal is a managed one.
-    fn find_managed(&self, key: SignalKey, batch: &WriteBatch<'_>) -> Result<bool> {
+    fn find_managed(&self, key: SignalKey, batch: &WriteBatch<'_>) -> bool {
         if let Some((facts, _)) = batch.newest(key) {
-            return Ok(facts.trade.is_some());
+            return facts.trade.is_some();
         }
         let state = self.journal.state();
-        Ok(state.slot(key).is_some_and(|slot| state.index.stored_trade(slot).is_some()))
+        state.slot(key).is_some_and(|slot| state.index.stored_trade(slot).is_some())
     }
 
     /// Adds events to an open signal, and closes it if they end it. `next` gives them for where the signal stands; none mean that
@@ -459,7 +503,16 @@ impl Writer {
         if events.is_empty() {
             return Ok(Verdict::NotOpen);
         }
+        if id.is_some() && is_repeated(&record.history, &events) {
+            batch.must_sync = true;
+            return Ok(Verdict::Known);
+        }
         events.iter().for_each(|event| trade.apply(event));
+        let is_by_hand = id.is_some() && trade.ended().is_none();
+        if is_by_hand && record.history.len() >= MOST_EVENTS {
+            let problem = "must be of a signal to which less has happened: `stopRules` can move its stop without a call for each step";
+            return Err(Error::argument("signalId", problem, format!("one with {} events", record.history.len())));
+        }
         record.history.extend(events.iter().cloned());
         record.closing = trade.closing().map(|closing| {
             let by_hand = || self.excursion(key, &closing, events.last().and_then(|event| event.what.price())?);
@@ -467,6 +520,10 @@ impl Writer {
             Closing { outcome: outcome.unwrap_or(closing.outcome), excursion, ..closing }
         });
         let line = line::encode(&record)?;
+        if is_by_hand && line.len() > line::MAX_OPEN_BYTES {
+            let problem = "must be of a signal whose record has room for the change: it may have 1 MiB";
+            return Err(Error::argument("signalId", problem, format!("one of {} bytes with it", line.len())));
+        }
         batch.add(Facts::of(&record), &line);
         if trade.status() == Status::Closed
             && let Some(closed) = ClosedSignal::of(&record, &self.costs)
@@ -492,13 +549,24 @@ impl Writer {
             return Ok(Verdict::Recorded);
         };
         let Record { signal, closing, .. } = self.read_back(line)?;
-        let closings = before.closing.zip(closing);
-        let differs = before.signal.first_difference(&signal);
-        if let Some(field) = differs.or_else(|| closings.and_then(|(first, closing)| first.first_difference(&closing)))
-        {
+        let is_managed = before.trade().is_some();
+        let differs = before.signal.first_difference(&signal).or_else(|| match before.closing.zip(closing) {
+            // The profit of its parts stands, whatever the caller says of the whole.
+            Some((first, closing)) if is_managed => first.first_difference(&Closing {
+                exit_price: first.exit_price,
+                profit_percent: first.profit_percent,
+                ..closing
+            }),
+            Some((first, closing)) => first.first_difference(&closing),
+            None => None,
+        });
+        if let Some(field) = differs {
             return Err(Error::SignalConflict { id: signal.id, field });
         }
         match closing {
+            Some(closing) if before.closing.is_none() && is_managed => {
+                self.close_by_hand(&CloseRequest::of(signal.id, &closing), batch)
+            }
             // It was open, and keeps the features that it was recorded with.
             Some(closing) if before.closing.is_none() => self.close(line.facts.key, None, batch, |_| Ok(closing)),
             _ => {
@@ -520,6 +588,15 @@ impl Writer {
         }
         match before.closing {
             None => {
+                if before.trade().is_some() {
+                    if read.history.is_empty() && read.signal.terms == before.signal.terms {
+                        // It tells of the end alone.
+                        return self.close_by_hand(&CloseRequest::of(read.signal.id, &closing), batch);
+                    }
+                    if read.signal.terms != before.signal.terms || !read.history.starts_with(&before.history) {
+                        return Err(Error::SignalConflict { id: read.signal.id, field: "history" });
+                    }
+                }
                 read.keep(&before);
                 let Some(closed) = ClosedSignal::of(&read, &self.costs) else { return Ok(Verdict::NotOpen) };
                 batch.add(Facts::of(&read), &line::encode(&read)?);
@@ -536,11 +613,17 @@ impl Writer {
     /// An open line of another log, of a signal that is stored. It may tell of more events.
     fn import_events<'a>(&self, line: &'a NewLine, before: &Record, batch: &mut WriteBatch<'a>) -> Result<Verdict> {
         let read = self.read_back(line)?;
-        let is_longer = read.history.len() > before.history.len() && read.history.starts_with(&before.history);
-        if before.closing.is_some() || !is_longer || before.signal.first_difference(&read.signal).is_some() {
+        let known = before.history.len();
+        let is_longer = read.history.len() > known && read.history.starts_with(&before.history);
+        if before.signal.first_difference(&read.signal).is_some() {
             return self.record(line, batch);
         }
-        let known = before.history.len();
+        if !is_longer && !before.history.starts_with(&read.history) {
+            return Err(Error::SignalConflict { id: read.signal.id, field: "history" });
+        }
+        if before.closing.is_some() || !is_longer {
+            return self.record(line, batch);
+        }
         self.advance(line.facts.key, None, batch, |_| {
             Ok(Advance { events: read.history[known..].to_vec(), ..Advance::default() })
         })

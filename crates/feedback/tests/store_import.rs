@@ -27,7 +27,8 @@ on_both!(
     a_log_of_this_store_is_taken_in_by_another,
     a_line_that_closes_leaves_what_was_said,
     a_copy_there_and_back_loses_nothing,
-    closed_signals_are_given_out_as_csv
+    closed_signals_are_given_out_as_csv,
+    a_managed_signal_is_given_out_with_what_it_earned
 );
 
 async fn an_old_file_is_taken_in_as_it_is(home: Home) {
@@ -146,18 +147,48 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
     let path = folder.path().join("training.csv");
     assert_eq!(store.export_csv(&path).unwrap(), 2);
     let text = std::fs::read_to_string(&path).unwrap();
-    // Features at entry come last; these signals have none.
+    // Features at entry, which these signals do not have, and what they earned come last.
     let (names, empty): (Vec<_>, Vec<_>) = FEATURES.iter().map(|f| (format!(",feature_{}", f.name), ",")).unzip();
     let lines: Vec<&str> = text.lines().collect();
-    let header = lines[0].strip_suffix(&names.concat()).unwrap();
+    const EARNED: &str = ",entry_fill,net_profit_percent,realized_r,mfe_r,mae_r,holding_ms";
+    let header = lines[0].strip_suffix(EARNED).unwrap().strip_suffix(&names.concat()).unwrap();
     assert!(header.ends_with(
         "profit_loss_percent,closed_at,strategy,taken,indicator_adx,indicator_macd.line,indicator_regime,indicator_rsi"
     ));
-    let rows: Vec<&str> = lines[1..].iter().map(|line| line.strip_suffix(&empty.concat()).unwrap()).collect();
+    let ends = [(",100,-1.1,-0.22000000000000003,,,2"), (",100,2.4,0.48,,,3")];
+    let rows: Vec<&str> = lines[1..]
+        .iter()
+        .zip(ends)
+        .map(|(line, end)| {
+            line.strip_suffix(end).unwrap_or_else(|| panic!("{line}")).strip_suffix(&empty.concat()).unwrap()
+        })
+        .collect();
     assert!(rows[0].starts_with("b,BTCUSDT,1h,BUY,80"), "{text}");
     assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,,true,20,,bull,"), "{text}");
     assert!(rows[1].starts_with("\"a,\"\"1\"\"\",BTCUSDT"), "{text}");
     assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,rsi,false,,-1,,71.5"), "{text}");
+}
+
+async fn a_managed_signal_is_given_out_with_what_it_earned(home: Home) {
+    let folder = quick_home();
+    let store = home.open();
+    store.record_all(vec![super::managed::channel("a"), super::managed::channel("cancelled")]).await.unwrap();
+    let cancel = domain::signal::Change::Cancel(Default::default());
+    assert!(store.change("cancelled".to_owned(), cancel, T0 + 1).await.unwrap());
+    for (at, price) in [(2, 95.0), (3, 100.0), (9, 105.0)] {
+        store.on_price(&testkit::btc(), price, T0 + at).await.unwrap();
+    }
+    let path = folder.path().join("training.csv");
+    assert_eq!(store.export_csv(&path).unwrap(), 1);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let cell = |name: &str| lines[1][lines[0].iter().position(|column| *column == name).unwrap()];
+    assert_eq!((cell("signal_id"), cell("outcome"), cell("exit_price")), ("a", "TOOK_PROFIT", "102.5"));
+    assert_eq!((cell("entry_fill"), cell("holding_ms"), cell("mfe_r")), ("95", "7", ""));
+    let number = |name: &str| cell(name).parse::<f64>().unwrap();
+    let net = 7.5 / 95.0 * 100.0 - 0.1;
+    assert!((number("net_profit_percent") - net).abs() < 1e-9, "{text}");
+    assert!((number("realized_r") - net / (5.0 / 95.0 * 100.0)).abs() < 1e-9, "{text}");
 }
 
 /// From a folder to the test's home and on to another folder, started twice.

@@ -1,10 +1,12 @@
 //! The life of a signal: recorded once, open until a price closes it, closed once, counted correctly.
 
-use domain::barrier::Outcome;
+use domain::barrier::{Direction, Outcome};
 use domain::candle::Candle;
 use domain::signal::{Claim, Closing, Costs, Record, Said, Signal};
 use domain::symbol::Symbol;
-use feedback::{CloseRequest, FeedbackStore, IgnoredPrices, StatsFilter, StoreOptions, Tick};
+use feedback::{
+    CloseRequest, Exposure, FeedbackStore, HoldingTime, HoldingTimes, IgnoredPrices, StatsFilter, StoreOptions, Tick,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -408,6 +410,32 @@ async fn figures_count_what_closed_in_the_period(home: Home) {
     assert_eq!(store.stats(&eth).unwrap().figures.total, 1);
     let unknown = StatsFilter { symbol: Some(Symbol::parse("XRPUSDT").unwrap()), ..StatsFilter::default() };
     assert_eq!(store.stats(&unknown).unwrap().figures.total, 0);
+
+    let named = |(month, f): &(domain::time::Month, feedback::Figures)| (month.to_string(), f.total, f.closed);
+    assert_eq!(all.by_month.iter().map(named).collect::<Vec<_>>(), [("2023-11".to_owned(), 7, 4)]);
+    assert_eq!(
+        all.by_direction.iter().map(|(d, f)| (*d, f.total, f.hold)).collect::<Vec<_>>(),
+        [(Direction::Buy, 7, 0)]
+    );
+    // The stop is 5 % away, and a round trip costs 0.5 %: 0.5 − 0.3 + 0.3 − 0.9 R.
+    assert_eq!((all.figures.signals_with_stop, all.figures.span_days), (4, 4));
+    assert!((all.figures.total_r.unwrap() + 0.4).abs() < 1e-6, "{:?}", all.figures.total_r);
+    assert_eq!((f.longest_success_streak, f.longest_failure_streak), (1, 1));
+    // Each was open for a day.
+    let day = |signals| Some(HoldingTime { signals, mean_ms: DAY as f64, median_ms: DAY as f64 });
+    assert_eq!(all.holding.times(), HoldingTimes { wins: day(2), losses: day(2) });
+    // One has been open since the beginning. Within ten days, four were for a day, and the open ones for 10, 6 and 5.
+    let exposure = |filter: &StatsFilter| store.stats(filter).unwrap().exposure(T0 + 10 * DAY).unwrap();
+    let told = |e: Exposure| (e.from_ms - T0, e.until_ms - T0, e.open_time_percent, e.average_open);
+    assert_eq!(told(exposure(&StatsFilter::default())), (0, 10 * DAY, 100.0, 2.5));
+    // In the two days of the period: one that was given before it and closed at its start, one in its first day, one in its
+    // second that closed later, and the one that is open.
+    assert_eq!(told(exposure(&period)), (2 * DAY, 4 * DAY, 100.0, 2.0));
+    // Without that one: from the middle of a day on, half a day and a day, and 6 and 5 days.
+    let btc = StatsFilter { symbol: Some(btc()), since_ms: Some(T0 + 2 * DAY + DAY / 2), ..StatsFilter::default() };
+    assert_eq!(told(exposure(&btc)), (2 * DAY + DAY / 2, 10 * DAY, 100.0, 12.5 / 7.5));
+    // A period that begins before the first signal counts from that.
+    assert_eq!(told(exposure(&StatsFilter { since_ms: Some(T0 - 9 * DAY), ..eth })), (0, 10 * DAY, 100.0, 1.0));
 
     // Another closing on a day that was summed before.
     store.close_signal("e", Outcome::Success, None, Some(10.0), T0 + 2 * DAY).await.unwrap();

@@ -4,7 +4,11 @@
 
 mod excursions;
 mod managed;
+mod managed_crash;
+mod managed_import;
+mod managed_moves;
 mod store_crash;
+mod store_entries;
 mod store_fuzz;
 mod store_import;
 mod store_life;

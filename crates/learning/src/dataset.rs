@@ -3,7 +3,8 @@
 use super::clusters::{Weighed, interval};
 use super::decide::{Costs, choose};
 use super::feedback::Feedback;
-use super::labels::{Label, label};
+use super::labels::{Label, managed_label};
+use super::management::Management;
 use super::weights::average_uniqueness;
 use crate::features::{self, Missing, Row, Rows, WARM_UP};
 use crate::model::{Held, HeldOut, Lineage, Model, Payoff, Pool, Record, Scores, Side, Skill, log_loss};
@@ -79,13 +80,27 @@ impl Dataset {
     /// # Errors
     /// [`Error::NoData`] with the counts when no bar has both.
     pub fn new(market: &Market, candles: &[Candle], feedback: &Feedback, config: &Config) -> Result<Self> {
+        Self::managed(market, candles, feedback, config, None)
+    }
+
+    /// [`Self::new`] with labels of bets that are managed so.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn managed(
+        market: &Market,
+        candles: &[Candle],
+        feedback: &Feedback,
+        config: &Config,
+        management: Option<&Management>,
+    ) -> Result<Self> {
         let candle_ms = market.timeframe.millis();
         let table = features::compute(candles, candle_ms);
         let mut rows = table.rows;
         let kept: &mut [Row] = &mut rows;
         let (mut labels, mut bars, mut atr, mut unlabelled) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
-            if let Some(label) = label(candles, bar, &table.calendar, range, &config.signal) {
+            if let Some(label) = managed_label(candles, bar, &table.calendar, range, &config.signal, management) {
                 kept[bars.len()] = kept[at];
                 labels.push(label);
                 bars.push(bar);

@@ -112,7 +112,7 @@ impl Closed {
     pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
         let closing = record.closing?;
         let signal = &record.signal;
-        let levels = signal.entry_price.zip(signal.stop_loss).zip(signal.take_profit);
+        let levels = signal.levels().and_then(|levels| Some(((levels.entry, levels.stop_loss?), levels.take_profit?)));
         Some(Self {
             succeeded: closing.outcome.succeeded()?,
             profit_percent: closing.profit_percent,

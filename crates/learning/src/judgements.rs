@@ -279,6 +279,7 @@ fn lessons(closed: &[Ended], seed: u64) -> Vec<Lesson> {
             strategy: None,
             implied: 0.5,
             reward_risk: None,
+            loss_r: None,
             stop_percent: None,
             confidence: None,
             indicators: indicators.collect(),

@@ -1,7 +1,8 @@
 //! Triple-barrier labels. For each past candle: would a BUY (SELL) opened there have reached its target before its
 //! stop?
 
-use domain::barrier::{Direction, Levels};
+use crate::management::Management;
+use domain::barrier::{Direction, Levels, Trade};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
 use domain::config::SignalShape;
@@ -70,19 +71,44 @@ pub fn levels_at(entry: BetEntry, calendar: &Calendar, atr: f64, direction: Dire
 /// either because they have not come yet or because they fell into a gap. A bet stays open over a night or a weekend,
 /// and a level that the market opens beyond fills at the open.
 pub fn label(candles: &[Candle], bar: usize, calendar: &Calendar, atr: f64, shape: &SignalShape) -> Option<Label> {
+    managed_label(candles, bar, calendar, atr, shape, None)
+}
+
+/// [`label`] of a bet that is managed so, entered at the close of the candle.
+pub fn managed_label(
+    candles: &[Candle],
+    bar: usize,
+    calendar: &Calendar,
+    atr: f64,
+    shape: &SignalShape,
+    management: Option<&Management>,
+) -> Option<Label> {
     let candle_ms = calendar.step_ms();
     let entry = BetEntry { price: candles[bar].close, time_ms: candles[bar].open_ms + candle_ms };
     let end = |direction| {
         let levels = levels_at(entry, calendar, atr, direction, shape);
+        let terms = management.and_then(|management| management.terms(&levels));
+        // A management without targets has no target at all.
+        let levels = Levels { take_profit: levels.take_profit.filter(|_| management.is_none()), ..levels };
+        let mut trade = terms.map(|terms| Trade::new(levels, &terms));
+        let mut events = Vec::new();
         let mut before = candles[bar].open_ms;
         for (offset, candle) in candles[bar + 1..].iter().enumerate() {
             if calendar.is_gap(before, candle.open_ms) {
                 return None;
             }
             before = candle.open_ms;
-            if let Some(exit) = levels.on_candle(entry.time_ms, candle, candle_ms) {
-                let profit_percent = levels.profit_percent(exit.price);
-                return Some(Ending { success: exit.outcome.succeeded()?, profit_percent, bar: bar + 1 + offset });
+            let ended = match &mut trade {
+                None => levels
+                    .on_candle(entry.time_ms, candle, candle_ms)
+                    .map(|exit| (exit.outcome, levels.profit_percent(exit.price))),
+                Some(trade) => {
+                    trade.on_candle(entry.time_ms, candle, candle_ms, None, &mut events);
+                    trade.ended().map(|(outcome, _)| (outcome, trade.profit_percent()))
+                }
+            };
+            if let Some((outcome, profit_percent)) = ended {
+                return Some(Ending { success: outcome.succeeded()?, profit_percent, bar: bar + 1 + offset });
             }
         }
         None
@@ -123,6 +149,24 @@ mod tests {
         );
         let halted = [calm[0], calm[1], candle(20, 105.0, 104.0, 105.0)];
         assert_eq!(label(&halted, 0, &coin(), 2.0, &SHAPE), None, "the outcome within the gap is unknown");
+    }
+
+    #[test]
+    fn a_managed_bet_is_labelled_by_what_it_earns() {
+        // Entry 100, a stop at 98; half at 102, then the stop moves to the entry.
+        let management = Management {
+            targets: vec![(1.0, 50.0), (2.0, 50.0)],
+            break_even_after: Some(1),
+            trail: None,
+            trail_from: 0.0,
+            moves: Vec::new(),
+        };
+        let candles = [candle(0, 100.0, 100.0, 100.0), candle(1, 102.5, 100.5, 101.0), candle(2, 101.0, 97.0, 100.5)];
+        let got = managed_label(&candles, 0, &coin(), 2.0, &SHAPE, Some(&management)).unwrap();
+        assert_eq!(got.buy, Ending { success: true, profit_percent: 1.0, bar: 2 });
+        assert_eq!(got.sell, Ending { success: false, profit_percent: -2.0, bar: 1 });
+        let plain = label(&candles, 0, &coin(), 2.0, &SHAPE).unwrap();
+        assert_eq!((plain.buy.success, plain.buy.profit_percent), (false, -2.0));
     }
 
     proptest! {

@@ -26,6 +26,7 @@
 
 #[cfg(test)]
 mod adjusted;
+pub mod advice;
 mod clusters;
 mod dataset;
 mod decide;
@@ -43,6 +44,7 @@ mod labels;
 #[cfg(test)]
 mod leakage;
 mod live;
+mod management;
 pub mod model;
 pub mod outcomes;
 pub mod performance;
@@ -50,6 +52,7 @@ mod pool;
 pub mod scorecard;
 mod shapes;
 mod shrinkage;
+mod simultaneous;
 mod train;
 mod weights;
 
@@ -59,8 +62,9 @@ pub use decide::{Abstention, Costs, choose};
 pub use feedback::{Feedback, LiveRow};
 pub use folds::{Fold, walk_forward};
 pub use incremental::{Continued, MIN_NEW_ROWS, cannot_continue, continue_pool};
-pub use labels::{BetEntry, Ending, Label, label, levels_at};
+pub use labels::{BetEntry, Ending, Label, label, levels_at, managed_label};
 pub use live::{LEVEL, LiveOutcome, LiveRecord, MIN_CLOSED, weigh};
+pub use management::{Driftless, Kind, Management};
 pub use shapes::{FoundShape, Place, SignalLevels, find_shapes};
 pub use shrinkage::{believe, stack};
 pub use train::{Candidate, PoolTraining, Step, train_market, train_pool, train_shape};

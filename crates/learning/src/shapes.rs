@@ -4,10 +4,12 @@
 //! A model predicts bets of one shape. Where a backend's signals have other shapes than the configured one, a model of
 //! each frequent shape is trained as well.
 
+use crate::management::{Kind, Management};
 use domain::calendar::Calendar;
 use domain::config::{Config, SignalShape};
 use domain::features::ATR_PERCENT;
 use domain::signal::Signal;
+use std::collections::BTreeMap;
 
 /// The largest number of shapes beside the configured one; each costs a training.
 pub const MOST_SHAPES: usize = 3;
@@ -72,7 +74,7 @@ impl Place {
 }
 
 /// The levels of one signal, in its market's units.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SignalLevels {
     /// Distance of the stop from the entry, in average true ranges.
     pub stop_atr: f64,
@@ -80,14 +82,23 @@ pub struct SignalLevels {
     pub reward_risk: f64,
     /// Candles until it expires; `None` where it never does.
     pub expiry_bars: Option<f64>,
+    /// How it is managed; `None` for one target and a stop that stays.
+    pub management: Option<Management>,
 }
 
 impl SignalLevels {
     /// The levels of a signal whose entry had an average true range of `atr_percent` percent of the price; `None` where
     /// it lacks a stop or a target. Only candles during trading hours count, where `calendar` knows them.
     pub fn of(signal: &Signal, atr_percent: f64, calendar: Option<&Calendar>) -> Option<Self> {
-        let entry = signal.entry_price?;
-        let (risk, reward) = ((entry - signal.stop_loss?).abs(), (signal.take_profit? - entry).abs());
+        let levels = signal.levels()?;
+        let (entry, management) = (levels.entry, Management::of(signal));
+        let risk = (entry - levels.stop_loss?).abs();
+        let reward = match (&management, levels.take_profit) {
+            (_, Some(target)) => (target - entry).abs(),
+            // Without a target, what it wins without drift.
+            (Some(management), None) => risk * management.driftless().win,
+            (None, None) => return None,
+        };
         let bars = |expires_ms: i64| match calendar.filter(|calendar| calendar.closes()) {
             Some(calendar) => calendar.open_between(signal.timestamp_ms, expires_ms) as f64,
             None => (expires_ms - signal.timestamp_ms) as f64 / signal.timeframe.millis() as f64,
@@ -96,7 +107,13 @@ impl SignalLevels {
             stop_atr: 100.0 * risk / entry / atr_percent,
             reward_risk: reward / risk,
             expiry_bars: signal.expires_ms.map(bars),
+            management,
         })
+    }
+
+    fn place(&self, configured: &SignalShape) -> Option<Place> {
+        let bars = self.expiry_bars.unwrap_or(configured.expiry_bars as f64);
+        Place::of(self.stop_atr, self.reward_risk, bars).filter(Place::is_sane)
     }
 
     /// The average true range at a signal's entry in percent of the price, read from its features.
@@ -108,10 +125,12 @@ impl SignalLevels {
 }
 
 /// A frequent shape of signals.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FoundShape {
     /// The median of these signals.
     pub shape: SignalShape,
+    /// The median of how they are managed; `None` for one target and a stop that stays.
+    pub management: Option<Management>,
     /// How many signals have this shape, or nearly.
     pub signals: usize,
 }
@@ -127,14 +146,24 @@ impl FoundShape {
 /// the order of the signals. A signal without an expiry counts with the configured one.
 ///
 /// A shape is the median of the signals around the densest point, in logarithms. Those signals are then set aside, and
-/// the search repeats.
+/// the search repeats. Signals of different kinds of management are searched apart.
 pub fn find_shapes(signals: &[SignalLevels], configured: &SignalShape) -> Vec<FoundShape> {
-    let place = |levels: &SignalLevels| {
-        let bars = levels.expiry_bars.unwrap_or(configured.expiry_bars as f64);
-        Place::of(levels.stop_atr, levels.reward_risk, bars).filter(Place::is_sane)
-    };
-    let mut left: Vec<Place> = signals.iter().filter_map(place).collect();
-    let mut known: Vec<Place> = Place::of_shape(configured).into_iter().collect();
+    let mut kinds: BTreeMap<Option<Kind>, Vec<&SignalLevels>> = BTreeMap::new();
+    for levels in signals {
+        kinds.entry(levels.management.as_ref().map(Management::kind)).or_default().push(levels);
+    }
+    let mut found: Vec<FoundShape> =
+        kinds.into_iter().flat_map(|(kind, levels)| shapes_of_kind(&levels, kind.is_none(), configured)).collect();
+    found.sort_by_key(|found| std::cmp::Reverse(found.signals));
+    found.truncate(MOST_SHAPES);
+    found
+}
+
+/// The shapes of signals that are managed alike.
+fn shapes_of_kind(signals: &[&SignalLevels], is_plain: bool, configured: &SignalShape) -> Vec<FoundShape> {
+    let mut left: Vec<Place> = signals.iter().filter_map(|levels| levels.place(configured)).collect();
+    // The model of the configured shape serves plain signals.
+    let mut known: Vec<Place> = Place::of_shape(configured).filter(|_| is_plain).into_iter().collect();
     let mut found = Vec::new();
     while found.len() < MOST_SHAPES {
         let Some(middle) = densest(&left) else { break };
@@ -148,17 +177,20 @@ pub fn find_shapes(signals: &[SignalLevels], configured: &SignalShape) -> Vec<Fo
         let Some(place) = Place::of_shape(&shape) else { continue };
         if known.iter().all(|known| !known.within(&place, ALIKE.ln())) {
             known.push(place);
-            found.push(FoundShape { shape, signals: around.len() });
+            let near = signals
+                .iter()
+                .filter(|levels| levels.place(configured).is_some_and(|place| place.within(&middle, REACH)));
+            let managed: Vec<&Management> = near.filter_map(|levels| levels.management.as_ref()).collect();
+            found.push(FoundShape { shape, management: Management::median(&managed), signals: around.len() });
         }
     }
-    found.sort_by_key(|found| std::cmp::Reverse(found.signals));
     found
 }
 
 /// The centre of the densest region; `None` without signals. Of two equally dense regions, the one with the nearer
 /// stop.
 fn densest(places: &[Place]) -> Option<Place> {
-    let mut cells: std::collections::BTreeMap<[i32; 3], usize> = Default::default();
+    let mut cells: BTreeMap<[i32; 3], usize> = Default::default();
     places.iter().for_each(|place| *cells.entry(place.cell()).or_default() += 1);
     let mut best: Option<(usize, [i32; 3])> = None;
     for cell in cells.keys() {
@@ -206,12 +238,41 @@ mod tests {
                 stop_atr: near(shape.0, random),
                 reward_risk: near(shape.1, random),
                 expiry_bars: Some(near(shape.2, random)),
+                management: None,
             })
             .collect()
     }
 
     fn alike(shape: &SignalShape, (stop, ratio, bars): (f64, f64, f64)) -> bool {
         Place::of_shape(shape).unwrap().within(&Place::of(stop, ratio, bars).unwrap(), 0.06)
+    }
+
+    #[test]
+    fn signals_that_are_managed_differently_are_different_bets() {
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let ladder = |targets: &[(f64, f64)], break_even_after| Management {
+            targets: targets.to_vec(),
+            break_even_after,
+            trail: None,
+            trail_from: 0.0,
+            moves: Vec::new(),
+        };
+        let managed = |signals: Vec<SignalLevels>, management: &Management| -> Vec<SignalLevels> {
+            let with = |levels| SignalLevels { management: Some(management.clone()), ..levels };
+            signals.into_iter().map(with).collect()
+        };
+        let (two, three) =
+            (ladder(&[(1.0, 50.0), (2.0, 50.0)], Some(1)), ladder(&[(1.0, 40.0), (1.5, 30.0), (2.0, 30.0)], None));
+        let mut signals = managed(around((1.5, 1.5, 24.0), 120, &mut random), &two);
+        signals.extend(managed(around((1.5, 1.5, 24.0), 80, &mut random), &three));
+        signals.extend(around((1.5, 1.5, 24.0), 60, &mut random));
+        signals.extend(managed(
+            around((1.5, 1.5, 24.0), ENOUGH_SIGNALS - 1, &mut random),
+            &ladder(&[(1.0, 60.0), (2.0, 40.0)], None),
+        ));
+        let found = find_shapes(&signals, &SignalShape { stop_atr: 9.0, ..CONFIGURED });
+        let kinds: Vec<_> = found.iter().map(|found| (found.signals, found.management.clone())).collect();
+        assert_eq!(kinds, [(120, Some(two)), (80, Some(three)), (60, None)]);
     }
 
     #[test]
@@ -227,7 +288,12 @@ mod tests {
         signals.extend(around((1.5, 2.0, 24.0), 1000, &mut random));
         signals.extend(around((2.0, 8.0, 5.0), ENOUGH_SIGNALS - 1, &mut random));
         signals.extend(around((300.0, 2.0, 24.0), 500, &mut random));
-        let odd = |stop_atr, reward_risk, bars| SignalLevels { stop_atr, reward_risk, expiry_bars: Some(bars) };
+        let odd = |stop_atr, reward_risk, bars| SignalLevels {
+            stop_atr,
+            reward_risk,
+            expiry_bars: Some(bars),
+            management: None,
+        };
         signals.extend([
             odd(f64::NAN, 2.0, 24.0),
             odd(2.0, f64::INFINITY, 24.0),
@@ -262,7 +328,12 @@ mod tests {
         assert_eq!(find_shapes(&near, &CONFIGURED), []);
         // Stops given in percent of the price are spread widely in average true ranges.
         let wide: Vec<SignalLevels> = (0..3000)
-            .map(|_| SignalLevels { stop_atr: random.random_range(0.5..6.0f64), reward_risk: 2.0, expiry_bars: None })
+            .map(|_| SignalLevels {
+                stop_atr: random.random_range(0.5..6.0f64),
+                reward_risk: 2.0,
+                expiry_bars: None,
+                management: None,
+            })
             .collect();
         let found = find_shapes(&wide, &CONFIGURED);
         assert_eq!(found.len(), MOST_SHAPES);

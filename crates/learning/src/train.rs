@@ -115,7 +115,8 @@ pub fn train_shape(
     let Pool { record: PoolRecord { rows, skill, .. }, sides, .. } = Arc::unwrap_or_clone(pool);
     let of = |of: &TrainedMarket| (of.data.market().symbol.clone(), of.constants.base_rates);
     let record = ShapeRecord { shape: found.shape, signals: found.signals, rows, beliefs, skill };
-    Ok(ShapedPool { record, sides, base_rates: markets.iter().map(of).collect() })
+    let base_rates = markets.iter().map(of).collect();
+    Ok(ShapedPool { record, sides, base_rates, management: found.management.clone() })
 }
 
 /// A held-out prediction of a row, before shrinkage.

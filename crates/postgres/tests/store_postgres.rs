@@ -493,6 +493,56 @@ async fn a_row_says_in_plain_columns_what_a_signal_is() {
     );
 }
 
+/// Signals of the version before managed ones, with keys of the caller's own that have a meaning now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_from_before_managed_signals_is_brought_up_to_date() {
+    let Some(schema) = schema("a_table_from_before_managed_signals_is_brought_up_to_date") else { return };
+    impatient(&schema.url).close().await;
+    let own = r#"{"indicators": {"rsi": 71.5}, "entryType": "limit", "takeProfits": ["105"], "feeBps": 50, "tags": "scalp", "mfe_percent": 2}"#;
+    schema.ask(&format!(
+        "INSERT INTO signals (number, change, batch, id, symbol, timeframe, direction, confidence, entry_price, stop_loss, take_profit, \
+           given_at, outcome, exit_price, profit_percent, closed_at, rest) VALUES \
+         (1, 1, 7, 'open', 'BTCUSDT', '1h', 'BUY', 80, 100, 95, 110, '2023-11-14 22:13:20+00', 'ACTIVE', null, null, null, '{own}'), \
+         (2, 2, 7, 'closed', 'BTCUSDT', '1h', 'BUY', 80, 100, 95, 110, '2023-11-14 22:13:20+00', 'STOPPED_OUT', 94, -6, \
+          '2023-11-14 22:14:20+00', '{own}'), \
+         (3, 3, 7, 'amended', 'BTCUSDT', '1h', 'BUY', 80, 100, 95, 110, '2023-11-14 22:13:20+00', 'ACTIVE', null, null, null, '{own}'); \
+         UPDATE signals_position SET position = 3; UPDATE signalloop_schema SET version = 6",
+    ));
+    let store = impatient(&schema.url);
+    assert_eq!(schema.number("SELECT version FROM signalloop_schema"), 7);
+    let about = "SELECT col_description('signals'::regclass, attnum) FROM pg_attribute \
+                 WHERE attrelid = 'signals'::regclass AND attname = 'outcome'";
+    assert!(schema.ask(about)[0].contains("CANCELLED"));
+    let own: serde_json::Value = serde_json::from_str(own).unwrap();
+    let whole = |store: &FeedbackStore, id: &str| {
+        let record = store.get(id).unwrap().unwrap();
+        let extra = &record.signal.extra;
+        assert!(
+            ["entryType", "takeProfits", "feeBps", "tags", "mfe_percent"].iter().all(|key| extra[*key] == own[*key]),
+            "{extra:?}"
+        );
+        assert_eq!((record.signal.position, record.signal.terms.clone()), Default::default());
+        record
+    };
+    assert_eq!(whole(&store, "closed").closing.unwrap().exit_price, Some(94.0));
+    assert_eq!((whole(&store, "open").trade(), whole(&store, "amended").trade()), (None, None));
+    let map = testkit::object(json!({ "signalId": "amended", "stopLoss": 90 }));
+    let (id, amendment) = domain::signal::Amendment::from_json(map, domain::time::Tz::UTC).unwrap();
+    assert!(store.change(id, domain::signal::Change::Amend(amendment), T0 + 1).await.unwrap());
+    // The plain one closes at its stop, the amended one stays open, here and for others.
+    assert_eq!(store.on_price(&btc(), 94.5, T0 + 2).await.unwrap().len(), 1);
+    for store in [&store, &impatient(&schema.url)] {
+        assert_eq!(whole(store, "open").closing.unwrap().outcome, Outcome::StoppedOut);
+        let amended = whole(store, "amended");
+        assert_eq!((amended.history.len(), amended.closing), (1, None));
+        assert_eq!(store.recovery(), Default::default());
+    }
+    assert_eq!(
+        schema.ask("SELECT rest->'managed_history'->0->>'event' FROM signals WHERE id = 'amended'"),
+        ["amended"]
+    );
+}
+
 /// A failover loses what the standby did not have, and continues from there, with as many changes or more, but different ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_takes_over_without_all_commits_is_read_anew() {

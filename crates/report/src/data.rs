@@ -7,8 +7,9 @@ use super::results::{Interval, Results};
 use super::revision::{Part, Revision};
 use domain::error::{Error, Result, guard};
 use domain::threads;
-use engine::{ScorecardFilter, SignalLoop, run_to_json};
-use feedback::{FeedbackStore, Figures, StatsFilter};
+use engine::{AdviceFilter, ScorecardFilter, SignalLoop, run_to_json};
+use feedback::{Exposure, FeedbackStore, Figures, HoldingTimes, StatsFilter};
+use learning::advice::LevelsAdvice;
 use learning::outcomes::{MAX_LESSONS, MIN_CLOSED, Pattern};
 use learning::scorecard::Scorecard;
 use scheduler::Ran;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 
 /// Largest number of symbols, and of strategies, in a table: those with the most closed signals.
 const MAX_ROWS: usize = 50;
+/// Largest number of listed months: the newest.
+const MAX_MONTHS: usize = 24;
 /// Largest number of listed task runs.
 const MAX_RUNS: usize = 50;
 
@@ -33,6 +36,8 @@ pub struct Report {
     pub home: String,
     /// The signals; `None` while nothing was ever recorded.
     pub signals: Option<SignalsPart>,
+    /// What other levels would have brought to the closed signals; `None` while none has closed.
+    pub advice: Option<LevelsAdvice>,
     /// The models.
     pub models: ModelsPart,
     /// The candles.
@@ -74,6 +79,16 @@ pub struct SignalsPart {
     pub by_strategy: Vec<Row>,
     /// Number of strategies not listed.
     pub more_strategies: usize,
+    /// By direction, BUY first.
+    pub by_signal_type: Vec<Row>,
+    /// By month (UTC), the newest first.
+    pub by_month: Vec<Row>,
+    /// Number of earlier months, which are not listed.
+    pub more_months: usize,
+    /// How long signals were open until they closed.
+    pub holding_times: HoldingTimes,
+    /// How much of the time signals were open, until this part was made; `None` for less than a day.
+    pub exposure: Option<Exposure>,
     /// Signals that were tracked but not traded; they are in no other figure.
     pub followed: Figures,
     /// Results over time.
@@ -184,6 +199,9 @@ fn update(
     if let Some(patterns) = patterns {
         report.signals = report.take(Part::Signals, patterns.and_then(|patterns| signals(core, patterns)));
     }
+    if fresh.signals != of.signals || fresh.candles != of.candles {
+        report.advice = report.take(Part::Advice, advice(core));
+    }
     if fresh.models != of.models {
         report.models = report.take(Part::Models, models::gather(core));
     }
@@ -227,15 +245,23 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
     let Some(store) = core.store().existing()? else { return Ok(None) };
     let all = StatsFilter::default();
     let stats = store.stats(&all)?;
-    if stats.figures.total + stats.figures.hold + stats.followed.total == 0 {
+    let Figures { total, hold, pending, cancelled, .. } = stats.figures;
+    if total + hold + pending + cancelled + stats.followed.total == 0 {
         return Ok(None);
     }
+    let exposure = stats.exposure(core.settings().now_ms());
     let (results, calibration) = over_time(&store)?;
     let row = |name: String, figures| Row { name, figures };
     let (by_symbol, more_symbols) = most(stats.by_symbol.into_iter().map(|(symbol, f)| row(symbol.into(), f)));
     let (by_strategy, more_strategies) = most(stats.by_strategy.into_iter().map(|(name, f)| row(name, f)));
+    let by_month = stats.by_month.iter().rev().map(|(month, f)| row(month.to_string(), *f));
     let mode = core.performance().live().conservative_mode(&all)?;
     Ok(Some(SignalsPart {
+        exposure,
+        holding_times: stats.holding.times(),
+        by_month: by_month.take(MAX_MONTHS).collect(),
+        more_months: stats.by_month.len().saturating_sub(MAX_MONTHS),
+        by_signal_type: stats.by_direction.into_iter().map(|(d, f)| row(d.as_str().to_owned(), f)).collect(),
         fee_percent: store.fee_bps() / 100.0,
         figures: stats.figures,
         by_symbol,
@@ -262,6 +288,11 @@ fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
         parts.truncate(MAX_ROWS);
     }
     Ok(card)
+}
+
+fn advice(core: &SignalLoop) -> Result<Option<LevelsAdvice>> {
+    let advice = core.outcomes().advise(&AdviceFilter::default())?;
+    Ok((!advice.strategies.is_empty()).then_some(advice))
 }
 
 /// The rows with the most closed signals, sorted, and the number of rows left out.

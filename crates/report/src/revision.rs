@@ -16,6 +16,8 @@ pub enum Part {
     Models,
     /// The candles.
     Candles,
+    /// The signals replayed on the candles with other levels.
+    Advice,
     /// The scheduler's configuration and records.
     Scheduler,
 }
@@ -58,7 +60,7 @@ impl Revision {
         match part {
             Part::Signals => self.signals = 0,
             Part::Models => self.models = 0,
-            Part::Candles => self.candles = 0,
+            Part::Candles | Part::Advice => self.candles = 0,
             Part::Scheduler => self.scheduler = 0,
         }
     }

@@ -34,7 +34,7 @@ pub fn pool(number: u64) -> Pool {
     pool.record.seed = number;
     let record =
         ShapeRecord { shape: pool.record.shape, signals: 70, rows: 500, beliefs: [0.5; 2], skill: pool.record.skill };
-    pool.shapes = vec![ShapedPool { record, sides: pool.sides.clone(), base_rates: Vec::new() }];
+    pool.shapes = vec![ShapedPool { record, sides: pool.sides.clone(), base_rates: Vec::new(), management: None }];
     Pool::of(pool.encode().unwrap())
 }
 

@@ -79,6 +79,9 @@ pub enum What {
         /// The caller's words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// The id of the signal that replaces it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaced_by: Option<String>,
     },
 }
 
@@ -92,6 +95,11 @@ impl What {
             | Self::Exit { price, .. } => Some(*price),
             Self::Stop { .. } | Self::Amended { .. } | Self::Cancelled { .. } => None,
         }
+    }
+
+    /// The end of a signal that prices or the time cancelled.
+    pub fn cancelled(cause: CancelCause) -> Self {
+        Self::Cancelled { cause, reason: None, replaced_by: None }
     }
 }
 

@@ -9,7 +9,7 @@ mod trade;
 
 pub use event::{CancelCause, Event, ExitCause, StopMove, What};
 pub use terms::{EntryKind, MAX_TARGETS, StopRules, StopStep, Target, Terms, Trail, TrailBy, Zone};
-pub use trade::{LEAST_TRAIL_R, Status, Trade, Trailing, Triggers};
+pub use trade::{LEAST_TRAIL_R, Sight, Status, Trade, Trailing, Triggers};
 
 use crate::calendar::Calendar;
 use crate::calendar::MAX_GAP_BARS;

@@ -166,6 +166,25 @@ impl Terms {
         *self == Self::default()
     }
 
+    /// Whether all of its numbers are possible.
+    pub fn is_sound(&self) -> bool {
+        let positive = |number: f64| number > 0.0 && number.is_finite();
+        let by = self.rules.trail.map_or(1.0, |trail| match trail.by {
+            TrailBy::Percent(percent) => percent.min(100.0),
+            TrailBy::Distance(number) | TrailBy::Atr(number) => number,
+        });
+        self.zone.is_none_or(|Zone { low, high }| positive(low) && low < high && high.is_finite())
+            && self.targets.len() <= MAX_TARGETS
+            && self.targets.iter().all(|target| positive(target.price) && positive(target.share))
+            && self.rules.move_to.iter().all(|step| positive(step.price))
+            && positive(by)
+    }
+
+    /// Whether the signal waits for its entry when it is given.
+    pub fn waits(&self) -> bool {
+        self.entry != EntryKind::Market || self.zone.is_some()
+    }
+
     /// The mean of the targets by their shares: one price that stands for all. `None` without targets.
     pub fn mean_target(&self) -> Option<f64> {
         let whole: f64 = self.targets.iter().map(|target| target.share).sum();

@@ -91,6 +91,15 @@ pub struct Triggers {
     pub due_ms: Option<i64>,
 }
 
+/// What a process has seen of prices that the events of a signal do not tell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sight {
+    entered_ms: Option<i64>,
+    entry: f64,
+    best: f64,
+    above_zone: Option<bool>,
+}
+
 /// The trailing stop of an open signal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trailing {
@@ -112,7 +121,6 @@ impl Trade {
             (true, Some(price)) => vec![Target { price, share: 100.0 }],
             _ => terms.targets.clone(),
         };
-        let is_market = terms.entry == EntryKind::Market && terms.zone.is_none();
         Self {
             levels: Levels { entry, take_profit: targets.first().map(|target| target.price), ..levels },
             kind: terms.entry,
@@ -123,7 +131,7 @@ impl Trade {
             reached: 0,
             events: 0,
             given_ms: levels.since_ms,
-            entered_ms: is_market.then_some(levels.since_ms),
+            entered_ms: (!terms.waits()).then_some(levels.since_ms),
             first_stop: levels.stop_loss,
             told_stop: levels.stop_loss,
             best: entry,
@@ -162,6 +170,12 @@ impl Trade {
         &self.levels
     }
 
+    /// The best price that an entry may have: that of the zone's better edge, else the entry price, or the fill.
+    pub fn best_entry(&self) -> f64 {
+        let zone = self.zone.filter(|_| self.entered_ms.is_none());
+        zone.map_or(self.levels.entry, |zone| zone.better_edge(self.levels.direction))
+    }
+
     /// When it was entered, UTC epoch ms.
     pub fn entered_ms(&self) -> Option<i64> {
         self.entered_ms
@@ -170,11 +184,6 @@ impl Trade {
     /// Whether it was entered when it was given.
     pub fn is_entered_at_once(&self) -> bool {
         self.kind == EntryKind::Market && self.zone.is_none()
-    }
-
-    /// The best price since the entry, as far as it was told.
-    pub fn best(&self) -> f64 {
-        self.best
     }
 
     /// The part that is open or waits, in percent.
@@ -271,8 +280,11 @@ impl Trade {
                     self.targets.clone_from(targets);
                     self.levels.take_profit = self.targets.first().map(|target| target.price);
                 }
-                if expires_at.is_some() {
-                    self.levels.expires_ms = *expires_at;
+                if let Some(at) = expires_at {
+                    // Without an expiry of its own, the entry waits as long as the signal; it never waits longer.
+                    let is_own = self.entry_expires_ms != self.levels.expires_ms;
+                    self.entry_expires_ms = Some(self.entry_expires_ms.filter(|own| is_own && own < at).unwrap_or(*at));
+                    self.levels.expires_ms = Some(*at);
                 }
             }
             What::Exit { price, share, cause } => {
@@ -289,6 +301,58 @@ impl Trade {
                 });
             }
             What::Cancelled { .. } => self.ended = Some((Outcome::Cancelled, event.at)),
+        }
+    }
+
+    /// Why an event cannot be the next in the life of the signal; `None` if it can.
+    pub fn refuses(&self, event: &Event) -> Option<&'static str> {
+        let is_price = |price: &f64| *price > 0.0 && price.is_finite();
+        let is_share = |share: &f64| *share > 0.0 && *share <= self.left + 1e-6;
+        let is_entered = self.entered_ms.is_some();
+        let (fits, needs_entry) = match &event.what {
+            What::Filled { price } => (is_price(price), Some(false)),
+            What::Target { price, share, .. } | What::Reduced { price, share } => {
+                (is_price(price) && is_share(share), Some(true))
+            }
+            What::Stop { price, .. } => (is_price(price), Some(true)),
+            What::Amended { stop_loss, take_profits, .. } => {
+                let targets = take_profits.iter().flatten();
+                let mut prices = stop_loss.iter().chain(targets.clone().map(|target| &target.price));
+                let mut shares = targets.map(|target| &target.share);
+                (prices.all(is_price) && shares.all(is_share), None)
+            }
+            What::Exit { price, share, cause: ExitCause::Unknown } => (is_price(price) && is_share(share), None),
+            What::Exit { price, share, .. } => (is_price(price) && is_share(share), Some(true)),
+            What::Cancelled { .. } => (true, Some(false)),
+        };
+        match needs_entry {
+            _ if self.ended.is_some() => Some("comes after the end of the signal"),
+            _ if event.at < self.levels.since_ms => Some("is earlier than what happened before it"),
+            Some(true) if !is_entered => Some("comes before the entry"),
+            Some(false) if is_entered => Some("comes after the entry"),
+            _ if !fits => Some("has an impossible price or share"),
+            _ => None,
+        }
+    }
+
+    /// Whether `other` stands as this one does by its events, whatever each has seen of prices.
+    pub fn stands_as(&self, other: &Self) -> bool {
+        let told = |trade: &Self| Levels { stop_loss: trade.told_stop, ..trade.levels };
+        let blind = |trade: &Self| Self { levels: told(trade), best: 0.0, above_zone: None, ..trade.clone() };
+        blind(self) == blind(other)
+    }
+
+    /// What was seen of prices.
+    pub fn sight(&self) -> Sight {
+        Sight { entered_ms: self.entered_ms, entry: self.levels.entry, best: self.best, above_zone: self.above_zone }
+    }
+
+    /// Takes in what was seen of prices since the same entry, or before it: a stop that trailed does not loosen again.
+    pub fn inherit(&mut self, sight: Sight) {
+        match (self.entered_ms, sight.entered_ms) {
+            (None, None) => self.above_zone = self.above_zone.or(sight.above_zone),
+            (Some(own), Some(other)) if own == other && self.levels.entry == sight.entry => self.see(sight.best),
+            _ => {}
         }
     }
 
@@ -433,7 +497,7 @@ impl Trade {
 
     /// What a price makes of a signal that waits for its entry.
     fn entry_at(&mut self, price: f64, time_ms: i64, is_open: bool) -> Option<What> {
-        let cancelled = |cause| Some(What::Cancelled { cause, reason: None });
+        let cancelled = |cause| Some(What::cancelled(cause));
         if self.entry_expires_ms.is_some_and(|at| at <= time_ms) {
             return cancelled(CancelCause::EntryExpired);
         }
@@ -478,7 +542,7 @@ impl Trade {
     /// The entry's price where `price` reached it.
     fn fill(&self, order: Order, price: f64, is_open: bool) -> f64 {
         match (order, self.zone) {
-            (_, Some(zone)) if is_open => price.clamp(zone.low, zone.high),
+            (_, Some(zone)) if is_open => price.max(zone.low).min(zone.high),
             (Order::Through(edge), Some(_)) | (Order::Back(edge), _) => {
                 let is_stopped = self.levels.stop_loss.is_some_and(|stop| self.above(price, stop) <= 0.0);
                 if is_open && !is_stopped { price } else { edge }
@@ -510,7 +574,7 @@ impl Trade {
 
     fn reach_target(&mut self, price: f64, at: i64, events: &mut Vec<Event>) {
         let Some(target) = self.targets.first() else { return };
-        let (number, share) = (self.reached + 1, target.share.min(self.left));
+        let (number, share) = (self.reached.saturating_add(1), target.share.min(self.left));
         self.happen(at, What::Target { number, price, share }, events);
         if self.ended.is_some() {
             return;
@@ -546,8 +610,8 @@ impl Trade {
     /// - A candle that opens beyond a price fills at its open.
     /// - If the candle touched the stop, the stop came before any target. If it reached a target that tightens the stop, or a new
     ///   best price that does, and its other end lies beyond the new stop, the price returned to it.
-    /// - If it touched a limit entry, its high (its low for a SELL) came before the entry: of the targets, only those count that
-    ///   its close reached. If it touched entry and stop, the entry came first. If it touched a limit entry and the first target,
+    /// - If it touched a limit entry, its high (its low for a SELL) came before the entry: a trailing stop follows its close
+    ///   alone. If it touched entry and stop, the entry came first. If it touched a limit entry and the first target,
     ///   but not the stop, nobody knows whether it was entered: it is cancelled.
     pub fn on_candle(
         &mut self,
@@ -615,7 +679,7 @@ impl Trade {
             (false, false) => return,
         };
         if let Some(cause) = cause {
-            return self.happen(end_ms, What::Cancelled { cause, reason: None }, events);
+            return self.happen(end_ms, What::cancelled(cause), events);
         }
         self.happen(end_ms, What::Filled { price: order.price() }, events);
         self.climb(if order.is_back() { candle.close } else { best }, worst, end_ms, events);

@@ -1,9 +1,9 @@
 //! What a caller may change of an open signal: its stop, targets and expiry, a part of its position, or that it exists.
 
 use super::fields::{Field, Fields, Name};
-use super::managed::{check_targets, read_targets};
+use super::managed::{TARGETS, check_targets, read_targets};
 use super::read::read_id;
-use super::{STRATEGY, is_strategy, wrong};
+use super::wrong;
 use crate::barrier::{CancelCause, Event, Status, Target, Trade, What};
 use crate::error::{Error, Result};
 use crate::time::{CLOCK_TOLERANCE_MS, Tz, format_iso};
@@ -100,8 +100,6 @@ impl Amendment {
     }
 
     fn read(mut fields: Fields<'_>, zone: Tz) -> Result<(String, Self)> {
-        const TARGETS: &str =
-            "must be a list of 1 to 16 objects with a `price` above 0 and, for all or none, a `share` in percent";
         let id = read_signal_id(&mut fields)?;
         let take_profits = fields.take(Name::TakeProfits, |field| {
             let value = field.into_value();
@@ -154,9 +152,10 @@ impl Amendment {
             return wrong(field, "must leave the stop on the losing side of the nearest target", value);
         }
         // Before the entry, the stop must not be where the signal would be stopped at once.
-        let is_past = |stop: &f64| direction.sign() * (levels.entry - stop) <= 0.0;
+        let entry = trade.best_entry();
+        let is_past = |stop: &f64| direction.sign() * (entry - stop) <= 0.0;
         if let Some(stop) = self.stop_loss.filter(|stop| trade.status() == Status::Pending && is_past(stop)) {
-            let value = format!("{stop} at entry {}", levels.entry);
+            let value = format!("{stop} at entry {entry}");
             return wrong("stopLoss", "must lie on the losing side of an entry that is still awaited", value);
         }
         Ok(What::Amended {
@@ -181,13 +180,22 @@ impl Cancellation {
         let id = read_signal_id(&mut fields)?;
         let at_ms = match fields.others.remove("at").filter(|value| !value.is_null()) {
             None => None,
-            Some(value) => Some(super::read::read_time_of("at", &Field::Other(value), zone)?),
+            Some(value) => Some(super::read::read_time_of("at", &value.into(), zone)?),
         };
-        let replaced_by = match fields.others.remove("replacedBy").filter(|value| !value.is_null()) {
-            None => None,
-            Some(Value::String(id)) if is_strategy(&id) => Some(id),
-            Some(other) => return wrong("replacedBy", STRATEGY, other),
+        const REPLACING: &str = "must be the id of a signal, the same in both spellings";
+        let given = ["replacedBy", "replaced_by"].map(|key| fields.others.remove(key).filter(|id| !id.is_null()));
+        let replaced_by = match given {
+            [Some(one), Some(other)] if one != other => {
+                return wrong("replacedBy", REPLACING, format!("{one} and {other}"));
+            }
+            [one, other] => one.or(other),
         };
+        let read = |id: Value| {
+            let field = Field::from(id);
+            let shown = field.to_string();
+            read_id(field).or_else(|_| wrong("replacedBy", REPLACING, shown))
+        };
+        let replaced_by = replaced_by.map(read).transpose()?;
         let reason = read_reason(&mut fields)?;
         done(&fields, "cancellation")?;
         Ok((id, Self { at_ms, reason, replaced_by }))
@@ -203,12 +211,7 @@ impl Cancellation {
             );
         }
         let cause = if self.replaced_by.is_some() { CancelCause::Replaced } else { CancelCause::ByHand };
-        let reason = match (&self.replaced_by, &self.reason) {
-            (Some(id), Some(reason)) => Some(format!("{id}: {reason}")),
-            (Some(id), None) => Some(id.clone()),
-            (None, reason) => reason.clone(),
-        };
-        Ok(What::Cancelled { cause, reason })
+        Ok(What::Cancelled { cause, reason: self.reason.clone(), replaced_by: self.replaced_by.clone() })
     }
 }
 

@@ -184,6 +184,15 @@ impl Default for Field<'_> {
     }
 }
 
+impl From<Value> for Field<'_> {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::String(text) => Self::Text(Cow::Owned(text)),
+            other => Self::Other(other),
+        }
+    }
+}
+
 impl Field<'_> {
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -231,10 +240,9 @@ impl From<Map<String, Value>> for Fields<'static> {
     fn from(map: Map<String, Value>) -> Self {
         let mut fields = Self::default();
         for (key, value) in map {
-            match (known(&key), value) {
-                (Some((name, at)), Value::String(text)) => fields.keep(name, at, Field::Text(Cow::Owned(text))),
-                (Some((name, at)), value) => fields.keep(name, at, Field::Other(value)),
-                (None, value) => drop(fields.others.insert(key, value)),
+            match known(&key) {
+                Some((name, at)) => fields.keep(name, at, value.into()),
+                None => drop(fields.others.insert(key, value)),
             }
         }
         fields
@@ -371,19 +379,28 @@ impl<'a> Fields<'a> {
 
     /// Leaves a meaning among the caller's own keys.
     pub fn leave(&mut self, name: Name) {
+        self.leave_but(name, "");
+    }
+
+    /// Leaves a meaning among the caller's own keys, except under this spelling.
+    pub fn leave_but(&mut self, name: Name, spelling: &str) {
         let place = usize::from(std::mem::take(&mut self.places[name as usize]));
         let first = place.checked_sub(1).and_then(|index| self.known.get_mut(index));
         let first = first.map(|(at, field)| (*at, std::mem::take(field)));
-        let again = self.again.extract_if(.., |(at, _)| KEYS[*at].1 == name);
+        let again: Vec<_> = self.again.extract_if(.., |(at, _)| KEYS[*at].1 == name).collect();
         for (at, field) in first.into_iter().chain(again) {
-            self.others.insert(KEYS[at].0.to_owned(), field.into_value());
+            if KEYS[at].0 == spelling {
+                self.keep(name, at, field);
+            } else {
+                self.others.insert(KEYS[at].0.to_owned(), field.into_value());
+            }
         }
     }
 
-    /// Whether a key in this spelling was given for its meaning.
-    pub fn is_spelled(&self, name: Name, key: &str) -> bool {
-        let place = usize::from(self.places[name as usize]);
-        place.checked_sub(1).and_then(|index| self.known.get(index)).is_some_and(|(at, _)| KEYS[*at].0 == key)
+    /// The first key that was given for a meaning, and its value.
+    pub fn given(&self, name: Name) -> Option<(&'static str, &Field<'a>)> {
+        let index = usize::from(self.places[name as usize]).checked_sub(1)?;
+        self.known.get(index).map(|(at, field)| (KEYS[*at].0, field))
     }
 
     /// A key that was not taken, and its value.

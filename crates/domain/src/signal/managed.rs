@@ -4,15 +4,20 @@ use super::fields::{Field, Fields, Name};
 use super::read::Prices;
 use super::wrong;
 use crate::barrier::{Direction, EntryKind, MAX_TARGETS, StopRules, StopStep, Target, Terms, Trail, TrailBy, Zone};
+use crate::config::raw::snake;
 use crate::error::Result;
 use crate::time::{Tz, format_iso};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 const ENTRY_TYPES: &str = "must be market, limit or stop";
 const ZONE: &str = "must be an object with `low` and `high`, prices above 0 of which `high` is higher";
-const TARGETS: &str =
+/// What targets may be, phrased for an error.
+pub(super) const TARGETS: &str =
     "must be a list of 1 to 16 objects with a `price` above 0 and, for all or none, a `share` in percent";
 const RULES: &str = "must be an object of `breakEvenAfterTarget`, `breakEvenCostsPercent`, `trail` and `moveTo`";
+const BREAK_EVEN: &str = "must have a `breakEvenAfterTarget` that is the number of a target, 1 to 16";
+const COSTS: &str = "must have `breakEvenCostsPercent` from 0 to below 100, and only beside `breakEvenAfterTarget`, whose stop it moves";
 const TRAIL: &str = "must have a `trail` with one of `percent`, `atr` and `distance`, above 0 (percent: below 100), and at most \
      `activateAtR`, 0 or more";
 const MOVE_TO: &str =
@@ -35,30 +40,36 @@ fn is_price(price: f64) -> bool {
     price.is_finite() && price > 0.0
 }
 
-/// The members of an object of which all keys are in `keys`; null counts as missing.
-fn members<'a>(value: &'a Value, keys: &[&str]) -> Option<&'a Map<String, Value>> {
-    value.as_object().filter(|map| map.keys().all(|key| keys.contains(&key.as_str())))
+/// The members of an object by their camelCase names; a null counts as missing. `None` if a key is not in `keys`, in either
+/// spelling, or if two spellings of one have different values.
+fn members<'a>(value: &'a Value, keys: &[&'static str]) -> Option<Members<'a>> {
+    let mut found = Members::new();
+    for (key, value) in value.as_object()? {
+        let name = keys.iter().find(|name| **name == key.as_str() || snake(name) == *key)?;
+        if !value.is_null() && found.insert(name, value).is_some_and(|other| other != value) {
+            return None;
+        }
+    }
+    Some(found)
 }
 
-fn given<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    map.get(key).filter(|value| !value.is_null())
-}
+type Members<'a> = BTreeMap<&'static str, &'a Value>;
 
-fn price_of(map: &Map<String, Value>, key: &str) -> Option<f64> {
-    given(map, key)?.as_f64().filter(|price| is_price(*price))
+fn price_of(members: &Members<'_>, key: &str) -> Option<f64> {
+    members.get(key)?.as_f64().filter(|price| is_price(*price))
 }
 
 /// A member that must be a number if it is there: the outer `None` is any other value.
-fn number_of(map: &Map<String, Value>, key: &str, fits: impl Fn(f64) -> bool) -> Option<Option<f64>> {
-    match given(map, key) {
+fn number_of(members: &Members<'_>, key: &str, fits: impl Fn(f64) -> bool) -> Option<Option<f64>> {
+    match members.get(key) {
         None => Some(None),
         Some(value) => value.as_f64().filter(|number| fits(*number)).map(Some),
     }
 }
 
 fn read_zone(value: &Value) -> Option<Zone> {
-    let map = members(value, &["low", "high"])?;
-    let (low, high) = (price_of(map, "low")?, price_of(map, "high")?);
+    let zone = members(value, &["low", "high"])?;
+    let (low, high) = (price_of(&zone, "low")?, price_of(&zone, "high")?);
     (low < high).then_some(Zone { low, high })
 }
 
@@ -66,8 +77,8 @@ fn read_zone(value: &Value) -> Option<Zone> {
 pub(super) fn read_targets(value: &Value) -> Option<Vec<Target>> {
     let items = value.as_array().filter(|items| (1..=MAX_TARGETS).contains(&items.len()))?;
     let read = |item: &Value| {
-        let map = members(item, &["price", "share"])?;
-        Some((price_of(map, "price")?, number_of(map, "share", |share| share > 0.0 && share <= 100.0)?))
+        let target = members(item, &["price", "share"])?;
+        Some((price_of(&target, "price")?, number_of(&target, "share", |share| share > 0.0 && share <= 100.0)?))
     };
     let read: Vec<(f64, Option<f64>)> = items.iter().map(read).collect::<Option<_>>()?;
     let shared = read.iter().filter(|(_, share)| share.is_some()).count();
@@ -76,40 +87,44 @@ pub(super) fn read_targets(value: &Value) -> Option<Vec<Target>> {
 }
 
 fn read_trail(value: &Value) -> Option<Trail> {
-    let map = members(value, &["percent", "atr", "distance", "activateAtR"])?;
-    let percent = number_of(map, "percent", |percent| percent > 0.0 && percent < 100.0)?;
+    let trail = members(value, &["percent", "atr", "distance", "activateAtR"])?;
+    let percent = number_of(&trail, "percent", |percent| percent > 0.0 && percent < 100.0)?;
     let [atr, distance] =
-        ["atr", "distance"].map(|key| number_of(map, key, |number| number > 0.0 && number.is_finite()));
+        ["atr", "distance"].map(|key| number_of(&trail, key, |number| number > 0.0 && number.is_finite()));
     let by = match (percent, atr?, distance?) {
         (Some(percent), None, None) => TrailBy::Percent(percent),
         (None, Some(atr), None) => TrailBy::Atr(atr),
         (None, None, Some(distance)) => TrailBy::Distance(distance),
         _ => return None,
     };
-    Some(Trail { by, activate_at_r: number_of(map, "activateAtR", |r| r >= 0.0 && r.is_finite())? })
+    Some(Trail { by, activate_at_r: number_of(&trail, "activateAtR", |r| r >= 0.0 && r.is_finite())? })
 }
 
-fn read_count(map: &Map<String, Value>, key: &str) -> Option<Option<usize>> {
-    let count = number_of(map, key, |number| number >= 1.0 && number <= MAX_TARGETS as f64 && number.fract() == 0.0)?;
-    Some(count.map(|number| number as usize))
+fn read_count(members: &Members<'_>, key: &str) -> Option<Option<usize>> {
+    let is_number = |number: f64| number >= 1.0 && number <= MAX_TARGETS as f64 && number.fract() == 0.0;
+    Some(number_of(members, key, is_number)?.map(|number| number as usize))
 }
 
 fn read_step(value: &Value) -> Option<StopStep> {
-    let map = members(value, &["afterTarget", "price"])?;
-    Some(StopStep { after_target: read_count(map, "afterTarget")??, price: price_of(map, "price")? })
+    let step = members(value, &["afterTarget", "price"])?;
+    Some(StopStep { after_target: read_count(&step, "afterTarget")??, price: price_of(&step, "price")? })
 }
 
 fn read_rules(value: &Value) -> std::result::Result<StopRules, &'static str> {
     let keys = ["breakEvenAfterTarget", "breakEvenCostsPercent", "trail", "moveTo"];
-    let map = members(value, &keys).ok_or(RULES)?;
-    let costs = number_of(map, "breakEvenCostsPercent", |percent| (0.0..100.0).contains(&percent)).ok_or(RULES)?;
-    let trail = given(map, "trail").map(|trail| read_trail(trail).ok_or(TRAIL)).transpose()?;
-    let steps = given(map, "moveTo").map(|steps| {
+    let rules = members(value, &keys).ok_or(RULES)?;
+    let break_even_after_target = read_count(&rules, "breakEvenAfterTarget").ok_or(BREAK_EVEN)?;
+    let costs = number_of(&rules, "breakEvenCostsPercent", |percent| (0.0..100.0).contains(&percent)).ok_or(COSTS)?;
+    if costs.is_some() && break_even_after_target.is_none() {
+        return Err(COSTS);
+    }
+    let trail = rules.get("trail").map(|trail| read_trail(trail).ok_or(TRAIL)).transpose()?;
+    let steps = rules.get("moveTo").map(|steps| {
         let steps = steps.as_array().filter(|steps| steps.len() <= MAX_TARGETS)?;
         steps.iter().map(read_step).collect::<Option<Vec<_>>>()
     });
     Ok(StopRules {
-        break_even_after_target: read_count(map, "breakEvenAfterTarget").ok_or(RULES)?,
+        break_even_after_target,
         break_even_costs_percent: costs.unwrap_or_default(),
         trail,
         move_to: steps.map(|steps| steps.ok_or(MOVE_TO)).transpose()?.unwrap_or_default(),
@@ -185,10 +200,10 @@ impl Managed {
             targets: self.targets.unwrap_or_default(),
             rules: self.rules.unwrap_or_default(),
         };
-        let Some(price) = prices.entry else { return Ok(Some(terms)) };
-        if !terms.targets.is_empty() && prices.take_profit.is_some() {
-            return wrong("takeProfit", "must be left out where `takeProfits` is given", price);
+        if let Some(target) = prices.take_profit.filter(|_| !terms.targets.is_empty()) {
+            return wrong("takeProfit", "must be left out where `takeProfits` is given", target);
         }
+        let Some(price) = prices.entry else { return Ok(Some(terms)) };
         check_targets(direction, price, &terms.targets)?;
         check_rules(direction, prices, &terms)?;
         Ok((!terms.are_plain()).then_some(terms))

@@ -23,7 +23,7 @@ pub use fields::known_keys;
 pub use indicators::Indicators;
 pub use key::{SignalKey, SignalKeyHasher};
 pub use read::Source;
-pub use record::{ENDS, Update};
+pub use record::{AT_ONCE, ENDS, Update};
 pub use result::{Costs, Earned, Fill, FillKind};
 pub use said::{Departures, Said};
 
@@ -221,6 +221,11 @@ impl Signal {
             since_ms: self.timestamp_ms,
             expires_ms: self.expires_ms,
         })
+    }
+
+    /// Whether it waits for its entry when it is given.
+    pub fn waits(&self) -> bool {
+        self.terms.as_deref().is_some_and(Terms::waits)
     }
 
     /// Turns a trailing stop in multiples of the average true range into a distance, by the range at entry.

@@ -30,6 +30,13 @@ impl Source {
     fn is_log(self) -> bool {
         matches!(self, Self::Import | Self::File)
     }
+
+    /// Whether these are the fields of a line that a store like this one, or the former system, wrote. Such a line has each
+    /// newer meaning under one key; any other spelling was a caller's own key.
+    pub(super) fn is_line(self, fields: &Fields<'_>) -> bool {
+        let is_spelled = || fields.given(Name::Id).is_some_and(|(key, _)| key == "signal_id");
+        self == Self::File || (self == Self::Import && is_spelled())
+    }
 }
 
 /// The id of a signal to assess that has none.
@@ -165,7 +172,7 @@ impl Fields<'_> {
     /// a HOLD, its prices must lie on their sides of the entry.
     fn terms(
         &mut self,
-        source: Source,
+        (source, is_line): (Source, bool),
         direction: Option<Direction>,
         prices: &mut Prices,
         times: (i64, Option<i64>),
@@ -173,13 +180,11 @@ impl Fields<'_> {
     ) -> Result<Option<Terms>> {
         const ALLOWED: &str = "must be left out: signalloop writes it itself";
         let kept: Option<Terms> = self.newer(Name::Terms, source, ALLOWED, |value| {
-            serde_json::from_value(value.clone()).ok().filter(|_| source.is_log()).ok_or(value)
+            let read = serde_json::from_value(value.clone()).ok();
+            read.filter(|terms: &Terms| source.is_log() && terms.is_sound()).ok_or(value)
         })?;
-        // A line of this store's log; other sources have the keys of the public interface.
-        if source == Source::File
-            || kept.is_some()
-            || (source == Source::Import && self.is_spelled(Name::Id, "signal_id"))
-        {
+        // Other sources have the keys of the public interface.
+        if is_line || kept.is_some() {
             self.leave_managed();
             return match direction {
                 Some(direction) => {
@@ -220,7 +225,11 @@ impl Fields<'_> {
         self.newer(name, source, allowed, |value| value.as_f64().filter(|number| fits(*number)).ok_or(value))
     }
 
-    fn position(&mut self, source: Source) -> Result<Position> {
+    fn position(&mut self, source: Source, is_line: bool) -> Result<Position> {
+        if is_line {
+            self.leave_but(Name::FeeBps, "fee_bps");
+            self.leave_but(Name::FundingBpsPerDay, "funding_bps_per_day");
+        }
         let from = |least: f64, most: f64| move |number: f64| (least..=most).contains(&number);
         Ok(Position {
             leverage: self.amount(Name::Leverage, source, "must be a number from 1 to 1000", from(1.0, 1000.0))?,
@@ -284,11 +293,12 @@ impl Fields<'_> {
         allowed: &'static str,
         read: impl Fn(Value) -> std::result::Result<T, Value>,
     ) -> Result<Option<T>> {
+        let key = self.given(name).map_or(name.label(), |(key, _)| key);
         match self.take(name, |field| Ok(field.into_value()))?.map(read) {
             None => Ok(None),
             Some(Ok(value)) => Ok(Some(value)),
             Some(Err(other)) if source.is_log() => {
-                self.others.insert(name.label().to_owned(), other);
+                self.others.insert(key.to_owned(), other);
                 Ok(None)
             }
             Some(Err(other)) => wrong(name.label(), allowed, other),
@@ -320,6 +330,7 @@ impl Signal {
     }
 
     pub(super) fn read(mut fields: Fields<'_>, source: Source, zone: Tz) -> Result<Self> {
+        let is_line = source.is_line(&fields);
         let id = match fields.take(Name::Id, read_id)? {
             Some(id) => id,
             None if matches!(source, Source::Question { .. }) => NO_ID.to_owned(),
@@ -339,8 +350,8 @@ impl Signal {
         if let Some(at) = expires_ms.filter(|at| *at <= timestamp_ms) {
             return wrong("expiresAt", "must be later than the timestamp", format_iso(at));
         }
-        let terms = fields.terms(source, direction, &mut prices, (timestamp_ms, expires_ms), zone)?;
-        let position = fields.position(source)?;
+        let terms = fields.terms((source, is_line), direction, &mut prices, (timestamp_ms, expires_ms), zone)?;
+        let position = fields.position(source, is_line)?;
         let strategy = fields.named(Name::Strategy, source)?;
         let from = fields.named(Name::Source, source)?;
         let tags = fields.tags(source)?;
@@ -375,15 +386,23 @@ impl Signal {
         })
     }
 
-    /// The levels of an object, which need not be a complete signal. `None` for a HOLD. Prices of any time may close them.
-    pub fn levels_of(object: Map<String, Value>) -> Result<Option<Levels>> {
+    /// The levels of an object, which need not be a complete signal, and its terms if it is a managed one. `None` for a HOLD.
+    /// Prices of any time may close them.
+    pub fn levels_of(object: Map<String, Value>) -> Result<Option<(Levels, Option<Terms>)>> {
         let mut fields = Fields::from(object);
         let Some(direction) = fields.direction()? else { return Ok(None) };
-        let prices = fields.prices()?;
-        check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit)?;
+        let mut prices = fields.prices()?;
+        let managed = fields.managed(Tz::UTC)?;
+        if managed.given().is_none() {
+            check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit)?;
+        }
         let expires_ms = fields.time(Name::ExpiresAt, Tz::UTC)?;
+        let terms = managed.terms(direction, &mut prices, (i64::MIN, expires_ms))?;
         let levels = prices.entry.map(|entry| Levels::checked(direction, entry, prices.stop_loss, prices.take_profit));
-        Ok(levels.transpose()?.map(|levels| Levels { expires_ms, ..levels }))
+        let Some(levels) = levels.transpose()? else {
+            return missing(Name::EntryPrice, "must be a finite price above 0");
+        };
+        Ok(Some((Levels { expires_ms, ..levels }, terms)))
     }
 }
 

@@ -4,15 +4,19 @@ use super::claim::{Claim, assumed_profit};
 use super::fields::{Fields, Name};
 use super::read::{fields_of, missing, read_id};
 use super::{Closing, Excursion, Record, Signal, Source, wrong};
-use crate::barrier::Outcome;
+use crate::barrier::{Outcome, Terms, Trade};
 use crate::error::{Error, Result};
-use crate::time::Tz;
+use crate::time::{Tz, format_iso};
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
 /// What an outcome may be, phrased for an error.
 const OUTCOMES: &str = "must be one of TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE, UNKNOWN, CANCELLED, ACTIVE";
+
+/// Why a signal cannot have been cancelled, phrased for an error.
+pub const AT_ONCE: &str =
+    "must not be CANCELLED: the signal was entered at once, so it ends with a profit or a loss, or UNKNOWN";
 
 /// Applies `read` to each object of a JSON array.
 fn read_each<T>(
@@ -55,13 +59,32 @@ impl Fields<'_> {
             Some(percent) if percent.is_finite() => Ok(percent),
             _ => wrong("profitLossPercent", "must be a finite number of percent", value),
         })?;
-        const PERCENT: &str = "must be a finite number of percent, 0 or more";
-        let mut reach = |name| self.amount(name, source, PERCENT, |percent| percent >= 0.0 && percent.is_finite());
-        let excursion = match (reach(Name::MfePercent)?, reach(Name::MaePercent)?) {
-            (Some(best_percent), Some(worst_percent)) => Some(Excursion { best_percent, worst_percent }),
-            _ => None,
-        };
+        let excursion = self.excursion(source, outcome)?;
         Ok(End { outcome, exit_price, profit_percent, closed_ms: self.time(Name::ClosedAt, zone)?, excursion })
+    }
+}
+
+impl Fields<'_> {
+    /// How far the price went, which only a signal that has ended can tell, by two numbers. Otherwise they are the caller's own.
+    fn excursion(&mut self, source: Source, outcome: Option<Outcome>) -> Result<Option<Excursion>> {
+        const NAMES: [Name; 2] = [Name::MfePercent, Name::MaePercent];
+        const PERCENT: &str = "must be a finite number of percent, 0 or more";
+        if source.is_line(self) {
+            self.leave_but(Name::MfePercent, "mfe_percent");
+            self.leave_but(Name::MaePercent, "mae_percent");
+        }
+        let fits = |percent: f64| percent >= 0.0 && percent.is_finite();
+        let number = |name| self.given(name).map(|(_, field)| field.as_f64().filter(|percent| fits(*percent)));
+        let is_told = match NAMES.map(number) {
+            [Some(best), Some(worst)] => source == Source::Caller || (best.is_some() && worst.is_some()),
+            _ => false,
+        };
+        if !is_told || outcome.is_none_or(|outcome| outcome == Outcome::Active) {
+            NAMES.into_iter().for_each(|name| self.leave(name));
+            return Ok(None);
+        }
+        let [best, worst] = NAMES.map(|name| self.amount(name, source, PERCENT, fits));
+        Ok(best?.zip(worst?).map(|(best_percent, worst_percent)| Excursion { best_percent, worst_percent }))
     }
 }
 
@@ -82,7 +105,13 @@ impl End {
             return Ok(said);
         }
         let status = signal.extra.get("status").and_then(Value::as_str).unwrap_or_default();
-        let by_status = Outcome::named(status).filter(|outcome| *outcome != Outcome::Active);
+        // A plain signal is entered at once, so a backend's own word for it cannot mean that it never was.
+        let may_be = |outcome: &Outcome| match outcome {
+            Outcome::Active => false,
+            Outcome::Cancelled => signal.waits(),
+            _ => true,
+        };
+        let by_status = Outcome::named(status).filter(may_be);
         let shown = self.outcome.map_or("nothing", Outcome::as_str);
         match (said, by_status) {
             // This includes an `outcome` of ACTIVE beside a `status` that ends.
@@ -110,6 +139,9 @@ impl End {
                 _ => wrong("outcome", "must be missing or ACTIVE: a HOLD never ends", outcome.as_str()),
             };
         };
+        if outcome == Outcome::Cancelled && !signal.waits() && source != Source::File {
+            return wrong("outcome", AT_ONCE, outcome.as_str());
+        }
         let Self { exit_price, profit_percent, closed_ms, .. } = *self;
         if source == Source::Caller && closed_ms.is_none() {
             return missing(Name::ClosedAt, "must say when the signal ended, where `outcome` says that it did");
@@ -172,7 +204,9 @@ impl Record {
 
     /// Rejects a closing whose profit is impossible, see [`Closing::check`].
     pub fn check(&self, costs_percent: f64) -> Result<()> {
-        match (&self.closing, self.signal.levels()) {
+        // The profit of a managed signal is that from its fill.
+        let levels = self.trade().map(|trade| *trade.levels()).or(self.signal.levels());
+        match (&self.closing, levels) {
             (Some(closing), Some(levels)) => closing.check(&levels, costs_percent),
             _ => Ok(()),
         }
@@ -184,7 +218,38 @@ impl Record {
         let history = fields.history(source)?;
         let signal = Signal::read(fields, source, zone)?;
         let closing = end.closing(&signal, source)?;
-        Ok(Self { signal, history, closing, said })
+        let record = Self { signal, history, closing, said };
+        if source == Source::Import {
+            record.check_history()?;
+        }
+        Ok(record)
+    }
+
+    /// Rejects a history that cannot have happened, or that ends otherwise than the signal.
+    fn check_history(&self) -> Result<()> {
+        let Some(levels) = self.signal.levels().filter(|_| !self.history.is_empty()) else { return Ok(()) };
+        let mut trade = Trade::new(levels, self.signal.terms.as_deref().unwrap_or(&Terms::default()));
+        for event in &self.history {
+            if let Some(problem) = trade.refuses(event) {
+                let shown = format!("{} at {}: it {problem}", event.what, format_iso(event.at));
+                return wrong("managed_history", "must be events that can follow each other", shown);
+            }
+            trade.apply(event);
+        }
+        let is_same = |closing: Closing, end: Closing| {
+            closing.outcome.succeeded().is_some() == end.outcome.succeeded().is_some()
+                && (closing.outcome == Outcome::Cancelled) == (end.outcome == Outcome::Cancelled)
+                && closing.closed_ms == end.closed_ms
+        };
+        match (self.closing, trade.closing()) {
+            (None, None) => Ok(()),
+            (Some(closing), Some(end)) if is_same(closing, end) => Ok(()),
+            (closing, end) => {
+                let shown = |end: Option<Closing>| end.map_or("ACTIVE", |end| end.outcome.as_str());
+                let shown = format!("{} where its history says {}", shown(closing), shown(end));
+                wrong("outcome", "must be how the history of the signal ended, at that time", shown)
+            }
+        }
     }
 }
 
@@ -244,7 +309,7 @@ impl Update {
 }
 
 /// What an outcome that ends a signal may be, phrased for an error.
-pub const ENDS: &str = "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN";
+pub const ENDS: &str = "must be an end: TOOK_PROFIT, STOPPED_OUT, SUCCESS, FAILURE or UNKNOWN; CANCELLED for a signal that waits for its entry";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! What a signal truly earned: its fills, profit after costs, and profit in units of the risk at entry.
 
 use super::{Closing, Excursion, Position, Record};
-use crate::barrier::{EntryKind, ExitCause, Levels, Outcome, What};
+use crate::barrier::{ExitCause, Levels, Outcome, What};
 use crate::time::DAY_MS;
 
 /// A purchase or sale of a signal's position.
@@ -143,18 +143,19 @@ impl Record {
     pub fn earned(&self, costs: &Costs) -> Option<Earned> {
         let closing = self.closing.as_ref()?;
         let position = &self.signal.position;
-        Some(match self.trade() {
-            Some(trade) => {
-                let fills = if trade.entered_ms().is_some() { self.fills_of_history() } else { Vec::new() };
-                Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &position.or(costs))
-            }
-            None => Earned::of_plain(&self.signal.levels()?, closing, position, costs),
-        })
+        let levels = self.signal.levels()?;
+        let Some(trade) = self.trade() else { return Some(Earned::of_plain(&levels, closing, position, costs)) };
+        if trade.ended().is_none() {
+            // It was recorded with its end, so its history has no closing.
+            let since_ms = trade.entered_ms().unwrap_or(levels.since_ms);
+            let entered = Levels { since_ms, entry: trade.levels().entry, stop_loss: trade.first_stop(), ..levels };
+            return Some(Earned::of_plain(&entered, closing, position, costs));
+        }
+        let fills = if trade.entered_ms().is_some() { self.fills_of_history() } else { Vec::new() };
+        Some(Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &position.or(costs)))
     }
 
     fn fills_of_history(&self) -> Vec<Fill> {
-        let is_market =
-            self.signal.terms.as_ref().is_none_or(|terms| terms.entry == EntryKind::Market && terms.zone.is_none());
         let entry = Fill {
             at_ms: self.signal.timestamp_ms,
             price: self.signal.entry_price,
@@ -176,6 +177,6 @@ impl Record {
                 | What::Cancelled { .. } => None,
             }
         });
-        is_market.then_some(entry).into_iter().chain(later).collect()
+        (!self.signal.waits()).then_some(entry).into_iter().chain(later).collect()
     }
 }

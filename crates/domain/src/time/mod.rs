@@ -1,9 +1,11 @@
 //! Times: UTC epoch milliseconds internally, ISO 8601 with `Z` externally.
 
 mod elapsed;
+mod month;
 mod zone;
 
 pub use elapsed::elapsed;
+pub use month::Month;
 pub use zone::Tz;
 
 use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDateTime, SecondsFormat, TimeZone, Timelike, Utc};

@@ -3,7 +3,7 @@
 use super::super::ignored::Tally;
 use super::super::open::{Filing, Slot};
 use super::extremes::Extremes;
-use super::quote::Quote;
+use super::cause::Cause;
 use super::trails::Trails;
 use super::When;
 use domain::barrier::{Direction, Triggers};
@@ -180,24 +180,24 @@ impl Book {
     }
 
     /// Whether a candle certainly affects no signal.
-    pub fn is_quiet(&self, quote: &Quote<'_>) -> bool {
-        let (Edge { fall, rise, due_ms }, reach) = (self.edge, quote.reach());
-        reach.low > fall && reach.high < rise && quote.time_ms() < due_ms
+    pub fn is_quiet(&self, cause: &Cause) -> bool {
+        let (Edge { fall, rise, due_ms }, reach) = (self.edge, cause.reach());
+        reach.low > fall && reach.high < rise && cause.time_ms() < due_ms
     }
 
     /// The signals to which a price or a candle may do something, oldest record first.
-    pub fn candidates(&self, quote: &Quote<'_>) -> Vec<Slot> {
-        let (reach, time_ms) = (quote.reach(), quote.time_ms());
+    pub fn candidates(&self, cause: &Cause) -> Vec<Slot> {
+        let (reach, time_ms) = (cause.reach(), cause.time_ms());
         let falls = self.falls.range((bits(reach.low), 0)..).map(|(_, slot)| *slot);
         let rises = self.rises.range(..=(bits(reach.high), Slot::MAX)).map(|(_, slot)| *slot);
         let due = self.expiries.range(..=(time_ms, Slot::MAX)).map(|(_, slot)| *slot);
         let mut slots: Vec<Slot> = falls.chain(rises).chain(due).collect();
         let [buys, sells] = &self.trails;
         if !buys.is_empty() {
-            buys.find(reach.low, reach.high, quote.begun_ms(), &mut slots);
+            buys.find(reach.low, reach.high, cause.begun_ms(), &mut slots);
         }
         if !sells.is_empty() {
-            sells.find(reach.high, reach.low, quote.begun_ms(), &mut slots);
+            sells.find(reach.high, reach.low, cause.begun_ms(), &mut slots);
         }
         slots.sort_unstable();
         slots.dedup();
@@ -220,8 +220,8 @@ impl Book {
     }
 
     /// A price or a candle counts for all trailing stops that are in the book.
-    pub fn raise_trails(&mut self, quote: &Quote<'_>) {
-        let (reach, [buys, sells]) = (quote.reach(), &mut self.trails);
+    pub fn raise_trails(&mut self, cause: &Cause) {
+        let (reach, [buys, sells]) = (cause.reach(), &mut self.trails);
         buys.raise(reach.high);
         sells.raise(reach.low);
     }

@@ -4,19 +4,19 @@
 //! It finds only candidates. What happens to one, and at which price, is decided by [`Levels`] and [`Trade`].
 
 mod book;
+mod cause;
 mod extremes;
-mod quote;
 mod trails;
 
 pub use book::Seen;
+pub use cause::Cause;
 pub use extremes::{Extremes, Reach};
-pub use quote::Quote;
 pub use trails::Trailed;
 
 use super::ignored::News;
 use super::open::{Filing, Managed, Open, OpenSignals, Slot};
 use book::Book;
-use domain::barrier::{Direction, Event, Exit, LEAST_TRAIL_R, Levels, Trade};
+use domain::barrier::{Direction, Event, Exit, LEAST_TRAIL_R, Levels, Sight, Trade};
 use domain::candle::Candle;
 use domain::signal::{Excursion, SignalKey};
 use domain::time::elapsed;
@@ -36,13 +36,30 @@ pub enum Effect {
         exit: Exit,
         /// Profit of that exit, in percent of the entry price.
         profit_percent: f64,
+        /// What closes it, if it can be asked again.
+        cause: Option<Cause>,
         /// How far the price went, if this process saw it from the entry on.
         excursion: Option<Excursion>,
     },
-    /// Events of a managed signal.
+    /// It does something to a managed signal. What that is, the writer decides by the log.
+    Touches {
+        /// What this process had seen before.
+        sight: Sight,
+        cause: Cause,
+        /// The event that closes it as this process knows it, and how far the price went until then, if it was seen from the entry
+        /// on.
+        end: Option<(Event, Excursion)>,
+    },
+    /// The trailing stop of a managed signal has moved far enough to be told of.
+    Trails {
+        /// What this process has seen.
+        sight: Sight,
+        /// When, UTC epoch ms.
+        at_ms: i64,
+    },
+    /// Events that candles made of a managed signal that stood so before.
     Happens {
-        /// The number of events before these.
-        after: usize,
+        before: Box<Trade>,
         events: Vec<Event>,
         /// How far the price went, if they close it and this process saw it from the entry on.
         excursion: Option<Excursion>,
@@ -83,7 +100,7 @@ impl PriceIndex {
         taken: bool,
         trade: Option<Box<Trade>>,
     ) {
-        let managed = trade.map(|trade| Box::new(Managed::new(&trade, None)));
+        let managed = trade.map(|trade| Box::new(Managed::new(&trade)));
         self.open.insert(Open { slot, key, levels, managed, symbol, taken, filed: false });
         self.unfiled.push(slot);
     }
@@ -99,10 +116,17 @@ impl PriceIndex {
         }
     }
 
-    /// Makes a signal findable again after what a price did to it could not be stored: it stands where it stands by the log.
+    /// Called when the writer has stored what a price did to a signal, or could not store it. A plain signal that is still open
+    /// becomes findable again. A managed one stands as the log says, as soon as nothing more of it is on its way there.
     pub fn put_back(&mut self, slot: Slot) {
-        if let Some(managed) = self.take_out(slot) {
-            *managed = Managed::new(&managed.stored, Some(&*managed));
+        let Some(open) = self.open.get_mut(slot) else { return };
+        if let Some(managed) = &mut open.managed {
+            managed.on_their_way = managed.on_their_way.saturating_sub(1);
+            if managed.on_their_way > 0 || (open.filed && managed.trade.stands_as(&managed.stored)) {
+                return;
+            }
+            let stored = managed.stored.clone();
+            self.restate(slot, &stored);
         }
         self.unfiled.push(slot);
     }
@@ -113,18 +137,35 @@ impl PriceIndex {
         if trade.events() <= known {
             return false;
         }
-        match self.open.get_mut(slot).map(|open| &mut open.managed) {
-            // This process made the events, or more of them.
-            Some(Some(managed)) if managed.trade.events() >= trade.events() => managed.stored = trade.clone(),
-            _ => {
-                self.take_out(slot);
-                if let Some(open) = self.open.get_mut(slot) {
-                    open.managed = Some(Box::new(Managed::new(trade, open.managed.as_deref())));
-                    self.unfiled.push(slot);
-                }
+        if let Some(managed) = self.open.get_mut(slot).and_then(|open| open.managed.as_deref_mut()) {
+            managed.stored = trade.clone();
+            // This process made the events, or has more of them on their way to the log.
+            let is_ahead = managed.on_their_way > 0 && managed.trade.events() >= trade.events();
+            if is_ahead || managed.trade.stands_as(trade) {
+                return true;
             }
         }
+        self.restate(slot, trade);
         true
+    }
+
+    /// Lets an open signal stand as the log says. What was seen of prices stays.
+    fn restate(&mut self, slot: Slot, stored: &Trade) {
+        self.take_out(slot);
+        let Some(open) = self.open.get_mut(slot) else { return };
+        match &mut open.managed {
+            Some(managed) => managed.restate(stored),
+            plain => *plain = Some(Box::new(Managed::new(stored))),
+        }
+        self.unfiled.push(slot);
+    }
+
+    /// Takes over what another index has seen of the prices of a managed signal.
+    pub fn inherit(&mut self, slot: Slot, known: &Managed) {
+        if let Some(managed) = self.take_out(slot) {
+            managed.inherit(known);
+            self.unfiled.push(slot);
+        }
     }
 
     /// Takes in how far the price went in the entry of a managed signal.
@@ -149,14 +190,6 @@ impl PriceIndex {
             managed.trade.saw(best);
         }
         Some(managed)
-    }
-
-    /// Takes in what another index knew of a signal besides the log.
-    pub fn remember(&mut self, slot: Slot, known: &Managed) {
-        if let Some(managed) = self.take_out(slot) {
-            *managed = Managed::new(&managed.stored, Some(known));
-            self.unfiled.push(slot);
-        }
     }
 
     /// Takes a signal out of its book, to be filed elsewhere.
@@ -244,7 +277,7 @@ impl PriceIndex {
         book.seen.price(price, when, time_ms);
         if !is_beside {
             let is_now = matches!(when, When::Now(_));
-            self.take(symbol, &Quote::Price { price, time_ms, is_now }, hits);
+            self.take(symbol, &Cause::Price { price, time_ms, is_now }, hits);
         }
         self.coarsen(symbol);
     }
@@ -273,15 +306,15 @@ impl PriceIndex {
         if self.counts(symbol, time_ms, When::At(end_ms), known_ms).is_none() {
             return;
         }
-        let quote = Quote::Candle { candle, candle_ms, known_ms };
+        let cause = Cause::Candle { known_ms, candle: *candle, candle_ms };
         let book = &mut self.books[symbol];
-        let is_quiet = book.is_quiet(&quote);
+        let is_quiet = book.is_quiet(&cause);
         book.seen.candle(end_ms);
         book.seen.extremes.cover(candle, candle_ms);
         if !is_quiet {
             let until_ms = book.seen.newest_ms;
             self.activate(symbol, until_ms, until_ms);
-            self.take(symbol, &quote, hits);
+            self.take(symbol, &cause, hits);
         }
         self.books[symbol].seen.extremes.reach(candle, candle_ms);
         self.coarsen(symbol);
@@ -382,9 +415,9 @@ impl PriceIndex {
 
     /// Applies a price or a candle to those that it may concern. A plain signal that closes leaves its book. A managed signal is
     /// filed by where it stands then, so that the next price finds it there; one that ends leaves its book.
-    fn take(&mut self, symbol: usize, quote: &Quote<'_>, hits: &mut Vec<Hit>) {
+    fn take(&mut self, symbol: usize, cause: &Cause, hits: &mut Vec<Hit>) {
         let book = &mut self.books[symbol];
-        let candidates = book.candidates(quote);
+        let candidates = book.candidates(cause);
         // Those that are asked are told their best price; what else trails follows this one.
         for slot in &candidates {
             if let Some(managed) = self.open.get_mut(*slot).and_then(|open| open.managed.as_deref_mut())
@@ -393,17 +426,17 @@ impl PriceIndex {
                 managed.trade.saw(best);
             }
         }
-        book.raise_trails(quote);
+        book.raise_trails(cause);
         for slot in candidates {
             let Some(open) = self.open.get_mut(slot) else { continue };
             let effect = match &mut open.managed {
-                None => close(book, &open.levels, quote),
-                Some(managed) => follow(book, managed, quote),
+                None => close(book, &open.levels, cause),
+                Some(managed) => follow(book, managed, cause),
             };
             refile(book, open, effect.as_ref());
             hits.extend(effect.map(|effect| Hit { key: open.key, effect }));
         }
-        self.tell(symbol, quote.time_ms(), hits);
+        self.tell(symbol, cause.time_ms(), hits);
         self.books[symbol].settle();
     }
 
@@ -417,13 +450,13 @@ impl PriceIndex {
                 continue;
             }
             book.leave_trails(slot, &managed.filing).into_iter().for_each(|best| managed.trade.saw(best));
-            let after = managed.trade.events();
-            let told = managed.trade.tell_of_trail(time_ms, LEAST_TRAIL_R);
+            let sight = managed.trade.sight();
+            let has_told = managed.trade.tell_of_trail(time_ms, LEAST_TRAIL_R).is_some();
+            managed.on_their_way += u32::from(has_told);
             refile(book, open, None);
-            if let Some(event) = told {
+            if has_told {
                 book.seen.told_ms = time_ms;
-                let effect = Effect::Happens { after, events: vec![event], excursion: None };
-                hits.push(Hit { key: open.key, effect });
+                hits.push(Hit { key: open.key, effect: Effect::Trails { sight, at_ms: time_ms } });
             }
         }
     }
@@ -446,21 +479,23 @@ impl PriceIndex {
 }
 
 /// Whether a price or a candle closes a plain signal.
-fn close(book: &Book, levels: &Levels, quote: &Quote<'_>) -> Option<Effect> {
-    let exit = quote.closes(levels)?;
-    let excursion = quote.excursion(levels, &exit, &book.seen.extremes);
-    Some(Effect::Closes { exit, profit_percent: levels.profit_percent(exit.price), excursion })
+fn close(book: &Book, levels: &Levels, cause: &Cause) -> Option<Effect> {
+    let exit = cause.exit(levels)?;
+    let profit_percent = levels.profit_percent(exit.price);
+    let excursion = cause.excursion(levels, &exit, &book.seen.extremes);
+    Some(Effect::Closes { exit, profit_percent, cause: Some(*cause), excursion })
 }
 
 /// What a price or a candle makes of a managed signal.
-fn follow(book: &Book, managed: &mut Managed, quote: &Quote<'_>) -> Option<Effect> {
-    let (before, after, mut events) = (*managed.trade.levels(), managed.trade.events(), Vec::new());
-    quote.follow(&mut managed.trade, &mut events);
+fn follow(book: &Book, managed: &mut Managed, cause: &Cause) -> Option<Effect> {
+    let (before, sight, mut events) = (*managed.trade.levels(), managed.trade.sight(), Vec::new());
+    cause.follow(&mut managed.trade, &mut events);
     if events.is_empty() {
         return None;
     }
-    let excursion = managed.passed(&before, &events, quote, &book.seen.extremes);
-    Some(Effect::Happens { after, events, excursion })
+    managed.on_their_way += 1;
+    let excursion = managed.passed(&before, &events, cause, &book.seen.extremes);
+    Some(Effect::Touches { sight, cause: *cause, end: events.pop().zip(excursion) })
 }
 
 /// Puts a signal where it belongs after `effect`; its trailing stop is in no group.

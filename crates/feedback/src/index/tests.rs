@@ -143,6 +143,8 @@ struct Scanned {
     log: Option<Trade>,
     /// Its closing is on the way to the log.
     is_hidden: bool,
+    /// The number of prices that did something to it that is on the way to the log.
+    on_their_way: u32,
     /// The prices that it was asked about while it was open.
     reach: Option<Reach>,
 }
@@ -159,55 +161,55 @@ struct Scan {
 }
 
 /// A hit, without the excursion.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Plain {
     Closes(Exit),
-    Happens(usize, Vec<Event>),
+    Touches,
+    Trails(i64),
 }
 
-/// A signal as the log has it, and what is known besides.
+/// A signal as the log has it, with what was seen of prices.
 fn after(log: &Trade, known: Option<&Trade>) -> Trade {
     let mut trade = log.clone();
-    if let Some(known) = known.filter(|known| known.entered_ms() == log.entered_ms()) {
-        trade.saw(known.best());
-    }
+    known.into_iter().for_each(|known| trade.inherit(known.sight()));
     trade
 }
 
 impl Scan {
-    fn hits(&mut self, quote: &Quote<'_>) -> Vec<(Slot, Plain)> {
+    fn hits(&mut self, cause: &Cause) -> Vec<(Slot, Plain)> {
         let mut hits = Vec::new();
         for (slot, scanned) in self.open.iter_mut().filter(|(_, scanned)| !scanned.is_hidden) {
             match &mut scanned.trade {
                 None => {
-                    let exit = quote.closes(&scanned.levels);
+                    let exit = cause.exit(&scanned.levels);
                     scanned.is_hidden = exit.is_some();
                     hits.extend(exit.map(|exit| (*slot, Plain::Closes(exit))));
                 }
                 Some(trade) => {
                     // Its entry may not have been stored.
                     scanned.reach = scanned.reach.filter(|_| trade.entered_ms().is_some());
-                    let (after, mut events) = (trade.events(), Vec::new());
-                    quote.follow(trade, &mut events);
+                    let mut events = Vec::new();
+                    cause.follow(trade, &mut events);
                     scanned.is_hidden = trade.ended().is_some();
                     if !events.is_empty() {
-                        hits.push((*slot, Plain::Happens(after, events)));
+                        scanned.on_their_way += 1;
+                        hits.push((*slot, Plain::Touches));
                     }
                 }
             }
             let entered_ms = scanned.trade.as_ref().map_or(Some(scanned.levels.since_ms), Trade::entered_ms);
             let since_ms = entered_ms.unwrap_or(i64::MAX);
-            let counts = match quote {
-                Quote::Price { time_ms, .. } => *time_ms >= since_ms,
+            let counts = match cause {
+                Cause::Price { time_ms, .. } => *time_ms >= since_ms,
                 // What came before the exit in its candle is not known.
-                Quote::Candle { candle, .. } => candle.open_ms >= since_ms && !scanned.is_hidden,
+                Cause::Candle { candle, .. } => candle.open_ms >= since_ms && !scanned.is_hidden,
             };
             if counts {
-                let reach = quote.reach();
+                let reach = cause.reach();
                 scanned.reach = Some(scanned.reach.map_or(reach, |before| before.and(reach)));
             }
         }
-        self.tell(quote.time_ms(), &mut hits);
+        self.tell(cause.time_ms(), &mut hits);
         hits
     }
 
@@ -217,10 +219,10 @@ impl Scan {
         }
         for (slot, scanned) in self.open.iter_mut().filter(|(_, scanned)| !scanned.is_hidden) {
             let Some(trade) = scanned.trade.as_mut().filter(|trade| trade.levels().since_ms <= time_ms) else { continue };
-            let after = trade.events();
-            if let Some(event) = trade.tell_of_trail(time_ms, LEAST_TRAIL_R) {
+            if trade.tell_of_trail(time_ms, LEAST_TRAIL_R).is_some() {
                 self.told = Some(time_ms);
-                hits.push((*slot, Plain::Happens(after, vec![event])));
+                scanned.on_their_way += 1;
+                hits.push((*slot, Plain::Trails(time_ms)));
             }
         }
     }
@@ -238,7 +240,7 @@ impl Scan {
         if !is_now {
             self.said = Some(time_ms);
         }
-        self.hits(&Quote::Price { price, time_ms, is_now })
+        self.hits(&Cause::Price { price, time_ms, is_now })
     }
 
     fn candle(&mut self, candle: &Candle, candle_ms: i64) -> Vec<(Slot, Plain)> {
@@ -250,20 +252,29 @@ impl Scan {
         let known_ms = self.newest_candle.replace(end_ms).unwrap_or(i64::MIN);
         self.said = self.said.max(Some(end_ms));
         self.newest = self.newest.max(self.said);
-        self.hits(&Quote::Candle { candle, candle_ms, known_ms })
+        self.hits(&Cause::Candle { known_ms, candle: *candle, candle_ms })
     }
 
     fn put_back(&mut self, slot: Slot) {
-        if let Some(scanned) = self.open.get_mut(&slot) {
+        let Some(scanned) = self.open.get_mut(&slot) else { return };
+        let Some(log) = &scanned.log else {
             scanned.is_hidden = false;
-            scanned.trade = scanned.log.as_ref().map(|log| after(log, scanned.trade.as_ref()));
+            return;
+        };
+        scanned.on_their_way = scanned.on_their_way.saturating_sub(1);
+        let stands = scanned.trade.as_ref().is_some_and(|trade| trade.stands_as(log));
+        if scanned.on_their_way == 0 && (scanned.is_hidden || !stands) {
+            scanned.is_hidden = false;
+            scanned.trade = Some(after(log, scanned.trade.as_ref()));
         }
     }
 
     /// The log has more events of a signal.
     fn advance(&mut self, slot: Slot, log: Trade) {
         let Some(scanned) = self.open.get_mut(&slot) else { return };
-        if scanned.trade.as_ref().is_none_or(|trade| trade.events() < log.events()) {
+        let on_their_way = scanned.on_their_way;
+        let is_ahead = |trade: &Trade| trade.stands_as(&log) || on_their_way > 0 && trade.events() >= log.events();
+        if !scanned.trade.as_ref().is_some_and(is_ahead) {
             scanned.trade = Some(after(&log, scanned.trade.as_ref()));
             scanned.is_hidden = false;
         }
@@ -290,15 +301,12 @@ impl Both {
         self.count += 1;
         let boxed = trade.clone().map(Box::new);
         self.index.add(slot, Self::key(slot), 0, levels, slot.is_multiple_of(2), boxed);
-        let scanned = Scanned { levels, log: trade.clone(), trade, is_hidden: false, reach: None };
+        let scanned = Scanned { levels, log: trade.clone(), trade, is_hidden: false, on_their_way: 0, reach: None };
         self.scan.open.insert(slot, scanned);
     }
 
     fn put_back(&mut self, slot: Slot) {
-        // Twice, as two hits of one batch do.
         self.index.put_back(slot);
-        self.index.put_back(slot);
-        self.scan.put_back(slot);
         self.scan.put_back(slot);
     }
 
@@ -308,17 +316,31 @@ impl Both {
         self.flight.retain(|(other, _)| *other != slot);
     }
 
+    /// As the writer does.
     fn store(&mut self, slot: Slot, effect: Effect) {
         let Some(scanned) = self.scan.open.get(&slot) else { return };
-        match (effect, &scanned.log) {
-            (Effect::Closes { .. }, None) => self.remove(slot),
-            (Effect::Happens { after, events, .. }, Some(log)) if log.events() == after => {
-                let mut log = log.clone();
-                events.iter().for_each(|event| log.apply(event));
-                self.log(slot, log);
+        let (mut log, mut events) = match (&effect, &scanned.log) {
+            (Effect::Closes { .. }, None) => return self.remove(slot),
+            (_, log) => (log.clone().unwrap(), Vec::new()),
+        };
+        let mut trade = log.clone();
+        match &effect {
+            Effect::Closes { cause: Some(cause), .. } => cause.follow(&mut trade, &mut events),
+            Effect::Touches { sight, cause, .. } => {
+                trade.inherit(*sight);
+                cause.follow(&mut trade, &mut events);
             }
-            _ => self.put_back(slot),
+            Effect::Trails { sight, at_ms } => {
+                trade.inherit(*sight);
+                events.extend(trade.tell_of_trail(*at_ms, LEAST_TRAIL_R));
+            }
+            _ => unreachable!(),
         }
+        events.iter().for_each(|event| log.apply(event));
+        if !events.is_empty() {
+            self.log(slot, log);
+        }
+        self.put_back(slot);
     }
 
     fn log(&mut self, slot: Slot, log: Trade) {
@@ -345,7 +367,7 @@ impl Both {
         for (slot, scanned) in &mut self.scan.open {
             let log = scanned.log.clone().map(Box::new);
             fresh.add(*slot, Self::key(*slot), 0, scanned.levels, slot.is_multiple_of(2), log);
-            scanned.is_hidden = false;
+            (scanned.is_hidden, scanned.on_their_way) = (false, 0);
             scanned.trade = scanned.log.as_ref().map(|log| after(log, scanned.trade.as_ref()));
         }
         fresh.trim();
@@ -353,7 +375,7 @@ impl Both {
             fresh.set_seen(0, seen.clone());
         }
         for slot in self.scan.open.keys() {
-            self.index.managed(*slot).into_iter().for_each(|known| fresh.remember(*slot, &known));
+            self.index.managed(*slot).into_iter().for_each(|known| fresh.inherit(*slot, &known));
         }
         self.index = fresh;
         self.flight.clear();
@@ -363,14 +385,20 @@ impl Both {
         let plain = hits.iter().map(|hit| {
             let plain = match &hit.effect {
                 Effect::Closes { exit, .. } => Plain::Closes(*exit),
-                Effect::Happens { after, events, .. } => Plain::Happens(*after, events.clone()),
+                Effect::Touches { .. } => Plain::Touches,
+                Effect::Trails { at_ms, .. } => Plain::Trails(*at_ms),
+                Effect::Happens { .. } => unreachable!("it is of candles that are checked elsewhere"),
             };
             (hit.key.1 as Slot, plain)
         });
         prop_assert_eq!(plain.collect::<Vec<_>>(), expected);
         for hit in hits {
             let slot = hit.key.1 as Slot;
-            let (Effect::Closes { excursion, .. } | Effect::Happens { excursion, .. }) = &hit.effect;
+            let excursion = match &hit.effect {
+                Effect::Closes { excursion, .. } => *excursion,
+                Effect::Touches { end, .. } => end.as_ref().map(|(_, excursion)| *excursion),
+                _ => None,
+            };
             if let (Some(excursion), scanned) = (excursion, &self.scan.open[&slot]) {
                 // It is never understated.
                 let levels = scanned.trade.as_ref().map_or(&scanned.levels, Trade::levels);
@@ -381,6 +409,11 @@ impl Both {
             self.flight.push((slot, hit.effect));
         }
         prop_assert_eq!(self.index.open.iter().count(), self.scan.open.len());
+        for (slot, scanned) in &self.scan.open {
+            let known = self.index.open.get(*slot).and_then(|open| open.managed.as_ref());
+            let stands = known.zip(scanned.trade.as_ref()).map(|(known, trade)| known.trade.stands_as(trade));
+            prop_assert_eq!(stands, scanned.trade.as_ref().map(|_| true));
+        }
         let is_counted = |slot: &Slot, scanned: &Scanned| {
             slot.is_multiple_of(2) && scanned.levels.direction == Direction::Buy
         };

@@ -4,6 +4,7 @@
 use super::evidence::{HeldOutEvidence, PerFamily};
 use super::family::Families;
 use super::ledger::Interval;
+use crate::management::Management;
 use domain::config::SignalShape;
 use domain::error::{Error, Result};
 use domain::symbol::{Symbol, Timeframe};
@@ -11,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// First line of the file; the number is the format's version. Format 1 had only the configured shape; format 2 did not
-/// record whether live signals adjusted the weights.
-const MAGIC: &[u8] = b"signalloop pool 3\n";
+/// record whether live signals adjusted the weights; format 3 had no shapes of managed signals.
+const MAGIC: &[u8] = b"signalloop pool 4\n";
+const MAGIC_3: &[u8] = b"signalloop pool 3\n";
 const MAGIC_2: &[u8] = b"signalloop pool 2\n";
 const MAGIC_1: &[u8] = b"signalloop pool 1\n";
 
@@ -101,6 +103,17 @@ pub struct ShapedPool {
     pub sides: [PoolSide; 2],
     /// Base rates of each symbol it was trained on, by name: BUY, then SELL. Other symbols use those of the sides.
     pub base_rates: Vec<(Symbol, [f64; 2])>,
+    /// How bets of this shape are managed; `None` for one target and a stop that stays.
+    pub management: Option<Management>,
+}
+
+/// A shape in a file before format 4.
+type OldShape = (ShapeRecord, [PoolSide; 2], Vec<(Symbol, [f64; 2])>);
+
+impl From<OldShape> for ShapedPool {
+    fn from((record, sides, base_rates): OldShape) -> Self {
+        Self { record, sides, base_rates, management: None }
+    }
 }
 
 /// A shape that signals have, and how its model was trained.
@@ -130,6 +143,7 @@ impl ShapedPool {
         let SignalShape { stop_atr, reward_risk, expiry_bars } = self.record.shape;
         let levels = [stop_atr, reward_risk, expiry_bars as f64];
         are_sound(&self.sides)
+            && self.management.as_ref().is_none_or(Management::is_sound)
             && rates.into_iter().all(|rate| (0.0..=1.0).contains(rate))
             && levels.iter().all(|level| level.is_finite() && *level > 0.0)
     }
@@ -162,11 +176,18 @@ impl Pool {
         };
         let decoded = if let Some(body) = bytes.strip_prefix(MAGIC) {
             postcard::from_bytes::<Self>(body)
-        } else if let Some(body) = bytes.strip_prefix(MAGIC_2) {
-            postcard::from_bytes(body).map(|(record, sides, shapes)| Self {
+        } else if let Some(body) = bytes.strip_prefix(MAGIC_3) {
+            postcard::from_bytes(body).map(|(record, sides, shapes, adjusted): (_, _, Vec<OldShape>, _)| Self {
                 record,
                 sides,
-                shapes,
+                shapes: shapes.into_iter().map(Into::into).collect(),
+                adjusted,
+            })
+        } else if let Some(body) = bytes.strip_prefix(MAGIC_2) {
+            postcard::from_bytes(body).map(|(record, sides, shapes): (_, _, Vec<OldShape>)| Self {
+                record,
+                sides,
+                shapes: shapes.into_iter().map(Into::into).collect(),
                 adjusted: [false; 2],
             })
         } else if let Some(body) = bytes.strip_prefix(MAGIC_1) {
@@ -205,7 +226,7 @@ mod tests {
         let shape = SignalShape { stop_atr: 3.0, reward_risk: 0.5, expiry_bars: 60 };
         let record = ShapeRecord { shape, signals: 70, rows: 500, beliefs: [0.5, 0.25], skill: Skill::default() };
         let base_rates = vec![(market.symbol, [0.45, 0.55])];
-        pool.shapes = vec![ShapedPool { record, sides: pool.sides.clone(), base_rates }];
+        pool.shapes = vec![ShapedPool { record, sides: pool.sides.clone(), base_rates, management: None }];
         pool.adjusted = [true, false];
         pool
     }
@@ -220,9 +241,23 @@ mod tests {
         let less = Pool { adjusted: [false; 2], ..pool.clone() };
         assert_eq!(Pool::decode(&old, path).unwrap(), Pool { shapes: Vec::new(), ..less.clone() });
         let mut old = MAGIC_2.to_vec();
-        old.extend(postcard::to_allocvec(&(&pool.record, &pool.sides, &pool.shapes)).unwrap());
+        let shapes: Vec<_> = pool.shapes.iter().map(|one| (&one.record, &one.sides, &one.base_rates)).collect();
+        old.extend(postcard::to_allocvec(&(&pool.record, &pool.sides, &shapes)).unwrap());
         assert_eq!(Pool::decode(&old, path).unwrap(), less);
-        for damaged in [&bytes[..bytes.len() - 1], b"signalloop pool 4\n"] {
+        let mut old = MAGIC_3.to_vec();
+        old.extend(postcard::to_allocvec(&(&pool.record, &pool.sides, &shapes, &pool.adjusted)).unwrap());
+        assert_eq!(Pool::decode(&old, path).unwrap(), pool);
+        let management = Management {
+            targets: vec![(1.0, 50.0), (2.0, 50.0)],
+            break_even_after: Some(1),
+            trail: Some(0.5),
+            trail_from: 0.0,
+            moves: vec![(2, 1.0)],
+        };
+        let mut managed = pool.clone();
+        managed.shapes[0].management = Some(management);
+        assert_eq!(Pool::decode(&managed.encode().unwrap(), path).unwrap(), managed);
+        for damaged in [&bytes[..bytes.len() - 1], b"signalloop pool 5\n"] {
             assert_eq!(Pool::decode(damaged, path).unwrap_err().code(), "ERR_MODEL_FILE");
         }
         let wrong = |change: fn(&mut ShapedPool)| {
@@ -235,6 +270,11 @@ mod tests {
             wrong(|shaped| shaped.base_rates[0].1[0] = f64::NAN),
             wrong(|shaped| shaped.sides[0].base_rate = -0.1),
             wrong(|shaped| shaped.record.shape.stop_atr = 0.0),
+            wrong(|shaped| {
+                let targets = vec![(2.0, 50.0), (1.0, 50.0)];
+                let (break_even_after, trail, trail_from, moves) = (None, None, 0.0, Vec::new());
+                shaped.management = Some(Management { targets, break_even_after, trail, trail_from, moves });
+            }),
         ] {
             assert!(error.contains("its rates or shapes are out of range"), "{error}");
         }

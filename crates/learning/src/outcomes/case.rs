@@ -2,6 +2,7 @@
 
 use super::levels::log_odds;
 use crate::features;
+use crate::management::Management;
 use domain::barrier::{Direction, Levels};
 use domain::features::COUNT;
 use domain::signal::{Departures, Signal};
@@ -42,10 +43,13 @@ pub struct Case {
     pub direction: Direction,
     /// The strategy that gave it.
     pub strategy: Option<String>,
-    /// The probability that a price without drift reaches the target before the stop; 0.5 without both levels.
+    /// The probability that a price without drift reaches the target before the stop, or ends a managed signal with a profit;
+    /// 0.5 without both levels.
     pub implied: f64,
-    /// Target distance over stop distance, where it has both.
+    /// Target distance over stop distance, where it has both. Of a managed signal, what it wins on a price without drift.
     pub reward_risk: Option<f64>,
+    /// What a managed signal loses on a price without drift, in stop distances; `None` for others, which lose 1.
+    pub loss_r: Option<f64>,
     /// Stop distance in percent of the entry.
     pub stop_percent: Option<f64>,
     /// The caller's confidence, percent.
@@ -70,6 +74,7 @@ impl Case {
             strategy: None,
             implied: 0.5,
             reward_risk: None,
+            loss_r: None,
             stop_percent: None,
             confidence: None,
             indicators: Vec::new(),
@@ -83,6 +88,8 @@ impl Case {
     pub fn of(signal: &Signal) -> Option<Self> {
         let levels = signal.levels()?;
         let LevelFacts { risk, both, implied } = LevelFacts::of(&levels);
+        let managed = Management::of(signal).map(|management| management.driftless());
+        let (least, most) = PROBABILITY_RANGE;
         let known = |features: &&domain::signal::EntryFeatures| {
             features.version == features::VERSION && features.values.len() == COUNT
         };
@@ -90,8 +97,9 @@ impl Case {
             market: signal.market(),
             direction: levels.direction,
             strategy: signal.strategy.clone(),
-            implied,
-            reward_risk: both.map(|(risk, reward)| reward / risk),
+            implied: managed.map_or(implied, |managed| managed.success.clamp(least, most)),
+            reward_risk: managed.map(|managed| managed.win).or(both.map(|(risk, reward)| reward / risk)),
+            loss_r: managed.map(|managed| managed.loss),
             stop_percent: risk,
             confidence: signal.confidence,
             indicators: signal.indicators.numbers(),

@@ -34,6 +34,7 @@ fn case(stop: f64, target: f64) -> Case {
     Case {
         implied: stop / (stop + target),
         reward_risk: Some(target / stop),
+        loss_r: None,
         stop_percent: Some(stop),
         ..Case::bare("C0USDT")
     }

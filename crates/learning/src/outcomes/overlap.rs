@@ -19,6 +19,7 @@ fn case(indicators: [(&str, f64); 4]) -> Case {
         strategy: None,
         implied: 0.5,
         reward_risk: Some(1.0),
+        loss_r: None,
         stop_percent: Some(2.0),
         confidence: Some(60.0),
         indicators: indicators.map(|(name, value)| (name.to_owned(), value)).to_vec(),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 /// strategy.
 const WORTH: f64 = 20.0;
 
-/// Mean profits before costs: of successes in target distances, of failures in stop distances.
+/// Mean profits before costs: of successes in what they win by their levels, of failures in what they lose by them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Payoffs {
     all: Profits,
@@ -51,7 +51,7 @@ impl Payoffs {
         let mut payoffs = Self::default();
         for lesson in lessons {
             let Some(r) = lesson.r else { continue };
-            let value = if lesson.success { r / target(&lesson.case) } else { r };
+            let value = if lesson.success { r / target(&lesson.case) } else { r / loss(&lesson.case) };
             payoffs.all.add(lesson.success, value);
             if let Some(strategy) = &lesson.case.strategy {
                 payoffs.strategies.entry(strategy.clone()).or_default().add(lesson.success, value);
@@ -65,8 +65,13 @@ impl Payoffs {
         let own =
             case.strategy.as_ref().and_then(|strategy| self.strategies.get(strategy)).copied().unwrap_or_default();
         let success = own.success.mean(self.all.success.mean(1.0));
-        (success * target(case), own.failure.mean(self.all.failure.mean(-1.0)))
+        (success * target(case), own.failure.mean(self.all.failure.mean(-1.0)) * loss(case))
     }
+}
+
+/// What a failure loses by its levels, in stop distances.
+fn loss(case: &Case) -> f64 {
+    case.loss_r.filter(|loss| *loss > 0.0).unwrap_or(1.0)
 }
 
 /// The target distance in stop distances; 1 without a target.
@@ -81,6 +86,16 @@ mod tests {
     fn lesson(strategy: &str, success: bool, r: f64) -> Lesson {
         let case = Case { strategy: Some(strategy.to_owned()), reward_risk: Some(2.0), ..Case::bare("BTCUSDT") };
         Lesson { case, success, r: Some(r), said: None, given_ms: 0, closed_ms: 0 }
+    }
+
+    #[test]
+    fn a_managed_signal_wins_and_loses_by_its_own_measure() {
+        let case = Case { loss_r: Some(0.4), reward_risk: Some(1.2), ..Case::bare("BTCUSDT") };
+        assert_eq!(Payoffs::default().expected(&case), (1.2, -0.4));
+        let lesson =
+            Lesson { case: case.clone(), success: false, r: Some(-0.8), said: None, given_ms: 0, closed_ms: 0 };
+        let (_, loss) = Payoffs::of(std::iter::repeat_n(&lesson, 20)).expected(&case);
+        assert!((loss + 0.6).abs() < 1e-12, "between its levels' 0.4 and the 0.8 that it lost: {loss}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub fn outcomes(count: i64, seed: u64, rate: impl Fn(f64, i64) -> f64) -> Vec<Le
             strategy: None,
             implied: 0.5,
             reward_risk: Some(1.0),
+            loss_r: None,
             stop_percent: Some(2.0),
             confidence: None,
             indicators: vec![("rsi".to_owned(), rsi)],

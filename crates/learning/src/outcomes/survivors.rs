@@ -352,6 +352,7 @@ mod tests {
             case: super::super::Case {
                 implied: 0.8,
                 reward_risk: Some(0.25),
+                loss_r: None,
                 stop_percent: Some(4.0),
                 ..super::super::Case::bare("BTCUSDT")
             },

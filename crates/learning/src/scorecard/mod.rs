@@ -11,9 +11,9 @@ mod verdict;
 pub use verdict::Finding;
 
 use super::harm::{Harm, Served};
-use domain::signal::{Record, Said};
+use domain::signal::{Costs, Record, Said};
 use domain::symbol::Symbol;
-use domain::time::format_iso;
+use domain::time::Month;
 use score::Clusters;
 use serde::Serialize;
 
@@ -40,12 +40,11 @@ pub struct Foretold {
 
 impl Foretold {
     /// From a record; `None` while it is open, where its end is unknown, and where it has no assessment. `fee_bps` are
-    /// the costs of a round trip in basis points of the entry price.
+    /// the costs of a round trip in basis points of the entry price, for signals that state none.
     pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
         let Record { signal, closing, said, .. } = record;
-        let (closing, levels) = (closing.as_ref()?, signal.levels()?);
-        let stop_percent = levels.stop_loss.map(|stop| 100.0 * (levels.entry - stop).abs() / levels.entry);
-        let risk = stop_percent.filter(|percent| *percent > 0.0);
+        let closing = closing.as_ref()?;
+        let costs = Costs { fee_bps, ..Costs::default() };
         Some(Self {
             given_ms: signal.timestamp_ms,
             closed_ms: closing.closed_ms,
@@ -53,7 +52,7 @@ impl Foretold {
             strategy: signal.strategy.clone(),
             taken: signal.taken,
             succeeded: closing.outcome.succeeded()?,
-            realised_r: risk.map(|risk| (closing.profit_percent - fee_bps / 100.0) / risk),
+            realised_r: record.earned(&costs)?.realized_r,
             said: (*said)?,
         })
     }
@@ -206,12 +205,7 @@ impl Scorecard {
             calibration: clusters.calibration(&rows),
             by_strategy: clusters.parts(&rows, |row| row.strategy.clone()),
             by_symbol: clusters.parts(&rows, |row| Some(row.symbol.clone())),
-            by_month: clusters.parts(&rows, |row| Some(month(row.given_ms))),
+            by_month: clusters.parts(&rows, |row| Some(Month::of(row.given_ms).to_string())),
         }
     }
-}
-
-/// A time as `2026-03`.
-fn month(ms: i64) -> String {
-    format_iso(ms).chars().take(7).collect()
 }

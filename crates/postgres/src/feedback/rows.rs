@@ -379,6 +379,7 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
         strategy: column::<Option<String>>(row, 18)?.filter(|text| is_strategy(text)).map(Cow::Owned),
         taken: column(row, 19)?,
         trade: None,
+        order: None,
     };
     let mut complete = || {
         facts.timeframe = Timeframe::parse(timeframe)?;

@@ -17,7 +17,7 @@ const problems = (list) =>
     ? null
     : section('problems', 'Problems', list.map(({ part, code, message }) => paragraph(`${part}: ${message} [${code}]`, 'verdict bad')))
 
-const titles = { results: 'Results', symbols: 'By symbol', latest: 'Last closed', scorecard: 'Predictions', probabilities: 'Probabilities', learned: 'Learned', models: 'Models', candles: 'Candles', scheduler: 'Scheduler' }
+const titles = { results: 'Results', symbols: 'By symbol', latest: 'Last closed', scorecard: 'Predictions', advice: 'Levels', probabilities: 'Probabilities', learned: 'Learned', models: 'Models', candles: 'Candles', scheduler: 'Scheduler' }
 
 const draw = (report) => {
   const { signals } = report
@@ -31,6 +31,7 @@ const draw = (report) => {
     signals && bySymbol(signals),
     closed && latest(signals),
     signals && scorecard(signals),
+    report.advice && levelsAdvice(report.advice),
     probabilities(report),
     closed && patterns(signals),
     modelsSection(report.models),

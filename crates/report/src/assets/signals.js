@@ -66,11 +66,36 @@ const resultsSection = (signals) => {
     element('h3', {}, 'Drawdown'),
     boxed((box) => drawDrawdown(box, results.curve)),
     paragraph('How far the sum of all results lies below its highest point so far, in percentage points.'),
+    ...ratios(signals),
   )
   return section('results', 'Results', ...parts)
 }
 
-const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, moreSymbols, moreStrategies, followed, feePercent }) => {
+const ratios = ({ figures: f, holdingTimes: { wins, losses }, exposure }) => {
+  const ratio = (n) => (n == null ? '–' : fixed(n, 2))
+  const row = (name, value, meaning) => (value == null ? null : [name, value, meaning])
+  const held = (name, time) => time && row(`Held: ${name}`, duration(time.medianMs), `median time until closed; mean ${duration(time.meanMs)}`)
+  const streak = f.currentStreak
+  const rows = [
+    f.averageR != null && row('Mean R', ratio(f.averageR), `profit after costs in units of the risk at entry; ${fixed(f.totalR, 1)} in all, of ${count(f.signalsWithStop, 'signal')} with a stop`),
+    row('SQN', ratio(f.sqn), 'system quality number (Van Tharp): mean R to its spread, times √n, n up to 100; from 30 signals with a stop on'),
+    row('Sharpe', ratio(f.sharpeRatio), `of a year, by calendar day${f.sharpeInterval ? `; 95 %: ${ratio(f.sharpeInterval.low)} to ${ratio(f.sharpeInterval.high)}` : '; from 90 days on'}`),
+    row('Sortino', ratio(f.sortinoRatio), 'the same, with losses only as the risk; from 90 days and 10 days with a loss on'),
+    row('Calmar', ratio(f.calmarRatio), 'profit of a year to the deepest fall; from 180 days on'),
+    row('Streaks', `${whole(f.longestSuccessStreak)} / ${whole(f.longestFailureStreak)}`, `most successes and most failures in a row; now ${streak > 0 ? count(streak, 'success', 'successes') : count(-streak, 'failure')}`),
+    row('Filled', f.fillRate == null ? null : percent(f.fillRate), `of the signals that waited for their entry; ${whole(f.pendingSignals)} wait, ${whole(f.cancelledSignals)} cancelled`),
+    held('wins', wins),
+    held('losses', losses),
+    exposure && row('Exposure', percent(exposure.openTimePercent), `of the time with an open signal; ${fixed(exposure.averageOpen, 2)} open on average`),
+  ]
+  return [
+    element('h3', {}, 'Ratios, streaks and times'),
+    table([['', 'tight'], ['', 'number'], ['meaning', 'text']], rows.filter(Boolean)),
+    paragraph(`After costs. Days are counted from the first closing to the last (${whole(f.spanDays)}); 30 need a closing. Below such counts a ratio would mostly be luck, and is left out.`),
+  ]
+}
+
+const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, bySignalType, byMonth, moreSymbols, moreStrategies, moreMonths, followed, feePercent }) => {
   // The first columns are visible on a phone.
   const row = ({ name, ...f }) => [
     name,
@@ -78,9 +103,10 @@ const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, moreSymbols, moreSt
     ...(f.closedSignals === 0
       ? ['–', '–', '–', '–', '–']
       : [result(f.totalProfitLoss - f.closedSignals * feePercent), percent(f.successRate), result(f.expectancy, 3), range(f.successInterval), percent(f.breakEvenRate)]),
+    f.totalR == null ? '–' : fixed(f.totalR, 1),
     whole(f.activeSignals),
   ]
-  const columns = (first) => [[first, 'tight'], ['closed', 'number'], ['sum', 'number'], ['success', 'number'], ['mean result', 'number'], ['95 % interval', 'number'], ['break-even', 'number'], ['open', 'number']]
+  const columns = (first) => [[first, 'tight'], ['closed', 'number'], ['sum', 'number'], ['success', 'number'], ['mean result', 'number'], ['95 % interval', 'number'], ['break-even', 'number'], ['sum of R', 'number'], ['open', 'number']]
   return section(
     'symbols',
     'By symbol',
@@ -90,6 +116,9 @@ const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, moreSymbols, moreSt
     byTimeframe.length > 1 ? [element('h3', {}, 'By timeframe'), table(columns('timeframe'), byTimeframe.map(row))] : null,
     byStrategy.length > 0 ? [element('h3', {}, 'By strategy'), table(columns('strategy'), byStrategy.map(row))] : null,
     moreStrategies > 0 ? paragraph(`${count(moreStrategies, 'more strategy', 'more strategies')} with fewer closed signals.`) : null,
+    bySignalType.length > 1 ? [element('h3', {}, 'BUY and SELL'), table(columns('signal'), bySignalType.map(row))] : null,
+    byMonth.length > 0 ? [element('h3', {}, 'By month'), table(columns('month (UTC)'), byMonth.map(row))] : null,
+    moreMonths > 0 ? paragraph(`${count(moreMonths, 'earlier month')}.`) : null,
     followed.totalSignals > 0
       ? [
           element('h3', {}, 'Followed, not traded'),
@@ -161,6 +190,48 @@ const scorecard = ({ scorecard: card }) => {
     parts('By strategy', 'strategy', card.byStrategy),
     parts('By symbol', 'symbol', card.bySymbol),
     parts('By month', 'month', card.byMonth),
+  )
+}
+
+// What other levels would have brought
+
+const ADVICE = { better: 'good', noneBetter: '' }
+
+const levelsAdvice = ({ verdict: words, finding, strategies, older, moreStrategies }) => {
+  const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`
+  const times = (n) => (n === 1 ? '' : `× ${n}`)
+  const row = ({ stop, target, expiry, meanR, differenceR, interval, turned, successShare, meanHoldingMs }) => [
+    [stop, target, expiry].every((n) => n === 1) ? 'as given' : '',
+    times(stop),
+    times(target),
+    times(expiry),
+    mean({ mean: meanR }, 2),
+    differenceR == null ? '–' : mean({ mean: differenceR, interval }, 3),
+    turned == null ? '–' : whole(turned),
+    percent(100 * successShare),
+    duration(meanHoldingMs),
+  ]
+  const columns = [['', 'tight'], ...['stop', 'target', 'expiry', 'R a signal', 'difference', 'turned', 'success', 'open for'].map((head) => [head, 'number'])]
+  const part = (one) => {
+    const { withoutStop, managed, notCovered } = one.leftOut
+    const leftOut = withoutStop + managed + notCovered > 0 ? ` Left out: ${whole(withoutStop)} without a stop, ${whole(managed)} with more than levels, and ${whole(notCovered)} that stored candles do not cover until they could be over.` : ''
+    const unclear = one.unclear > 0 ? ` ${whole(one.unclear)} touched stop and target within one candle: they count as stopped, but as successes where an alternative is compared with them.` : ''
+    return [
+      strategies.length > 1 ? element('h3', {}, one.strategy ?? 'Signals without a strategy') : null,
+      strategies.length > 1 ? paragraph(sentence(one.verdict), `verdict ${ADVICE[one.finding] ?? ''}`) : null,
+      one.excursions?.words.map((text) => paragraph(sentence(text))),
+      paragraph(`${count(one.signals, 'signal')} replayed.${leftOut}${unclear}`),
+      one.own ? element('details', { id: `levels-${one.strategy ?? ''}` }, element('summary', {}, `All ${one.alternatives.length} alternatives`), table(columns, [one.own, ...one.alternatives].map(row))) : null,
+    ].flat()
+  }
+  return section(
+    'advice',
+    'Stops and targets',
+    paragraph(sentence(words), `verdict ${ADVICE[finding] ?? ''}`),
+    paragraph('Closed signals replayed on the stored candles with other stops, targets and expiries. `× 2` is twice as far from the entry, or twice as long. R is the profit after costs in units of the risk of those levels: what a trader earns who risks the same amount on every trade. Brackets are 95 % intervals that hold for all alternatives together. Turned are the signals that would have ended differently; with fewer than ten of them an alternative is not judged.'),
+    strategies.flatMap(part),
+    older > 0 ? paragraph(`${count(older, 'older signal was', 'older signals were')} not looked at.`) : null,
+    moreStrategies > 0 ? paragraph(`${count(moreStrategies, 'more strategy', 'more strategies')} with fewer signals.`) : null,
   )
 }
 

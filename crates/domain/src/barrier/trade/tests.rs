@@ -256,6 +256,55 @@ fn amendments_hold_from_then_on() {
     assert!((trade.profit_percent() - 3.0).abs() < 1e-12 && (trade.risk_percent().unwrap() - 2.0).abs() < 1e-12);
 }
 
+fn amended(expires_at: i64) -> Event {
+    let expires_at = Some(expires_at);
+    Event { at: T0 + HOUR, what: What::Amended { stop_loss: None, take_profits: None, expires_at, reason: None } }
+}
+
+#[test]
+fn an_entry_waits_as_long_as_the_signal_lives() {
+    let ends = |entry_expires_at: Option<i64>, amended_to: i64, hours: i64| {
+        let terms = Terms { entry_expires_at, ..limit() };
+        let (mut trade, mut events) = (Trade::after(levels(95.0, 90.0), &terms, &[amended(amended_to)]), Vec::new());
+        trade.on_tick(96.0, T0 + hours * HOUR, &mut events);
+        told(&events)
+    };
+    // Without a time of its own, it moves with the expiry; with one, it only comes earlier.
+    assert_eq!(ends(None, T0 + 200 * HOUR, 150), [""; 0]);
+    assert_eq!(ends(None, T0 + 50 * HOUR, 50), ["ENTRY_EXPIRED"]);
+    assert_eq!(ends(Some(T0 + 10 * HOUR), T0 + 200 * HOUR, 10), ["ENTRY_EXPIRED"]);
+    assert_eq!(ends(Some(T0 + 60 * HOUR), T0 + 50 * HOUR, 50), ["ENTRY_EXPIRED"]);
+}
+
+#[test]
+fn what_was_seen_of_prices_outlives_a_new_reading_of_the_events() {
+    let trail = Trail { by: TrailBy::Distance(3.0), activate_at_r: None };
+    let terms = Terms { rules: StopRules { trail: Some(trail), ..StopRules::default() }, ..Terms::default() };
+    let (seen, _) = after_ticks(levels(100.0, 90.0), &terms, &[108.0, 106.0]);
+    assert_eq!(seen.levels().stop_loss, Some(105.0));
+    let mut read = Trade::after(levels(100.0, 90.0), &terms, &[amended(T0 + 50 * HOUR)]);
+    assert!(!read.stands_as(&seen), "it was amended");
+    assert!(Trade::new(levels(100.0, 90.0), &terms).stands_as(&seen), "no event tells of the stop yet");
+    read.inherit(seen.sight());
+    assert_eq!(read.levels().stop_loss, Some(105.0));
+    // Of another entry it tells nothing.
+    let mut other = Trade::new(levels(101.0, 90.0), &terms);
+    other.inherit(seen.sight());
+    assert_eq!(other.levels().stop_loss, Some(90.0));
+}
+
+#[test]
+fn an_amended_expiry_moves_that_of_an_entry_without_its_own() {
+    let amended = |at| Event {
+        at: T0 + 1,
+        what: What::Amended { stop_loss: None, take_profits: None, expires_at: Some(at), reason: None },
+    };
+    let own = Terms { entry_expires_at: Some(T0 + 2 * HOUR), ..limit() };
+    let due = |terms: &Terms, at| Trade::after(levels(95.0, 90.0), terms, &[amended(at)]).triggers().due_ms;
+    assert_eq!(due(&limit(), T0 + 200 * HOUR), Some(T0 + 200 * HOUR));
+    assert_eq!((due(&own, T0 + 200 * HOUR), due(&own, T0 + HOUR)), (Some(T0 + 2 * HOUR), Some(T0 + HOUR)));
+}
+
 #[test]
 fn events_are_read_back_as_written() {
     let rules = StopRules {
@@ -270,7 +319,11 @@ fn events_are_read_back_as_written() {
     }
     events.push(Event {
         at: T0 + HOUR,
-        what: What::Cancelled { cause: CancelCause::ByHand, reason: Some("x".to_owned()) },
+        what: What::Cancelled {
+            cause: CancelCause::Replaced,
+            reason: Some("x".to_owned()),
+            replaced_by: Some("s2".to_owned()),
+        },
     });
     let text = serde_json::to_string(&events).unwrap();
     assert!(text.starts_with(r#"[{"at":"2023-11-14T22:20:00.000Z","event":"filled","price":95.0}"#), "{text}");

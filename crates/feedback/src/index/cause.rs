@@ -1,13 +1,13 @@
-//! A price or a candle, and what it makes of a signal.
+//! What does something to a signal: a price or a candle.
 
 use super::extremes::{Extremes, Reach};
 use domain::barrier::{Direction, Event, Exit, Levels, Trade, What, counts_whole_until};
 use domain::candle::Candle;
 use domain::signal::Excursion;
 
-/// A price or a candle of a symbol.
-#[derive(Debug, Clone, Copy)]
-pub enum Quote<'a> {
+/// A price or a candle of a symbol. It can be asked again, of a signal that was changed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cause {
     /// A trade.
     Price {
         /// Its price.
@@ -20,7 +20,7 @@ pub enum Quote<'a> {
     /// A closed candle.
     Candle {
         /// The candle.
-        candle: &'a Candle,
+        candle: Candle,
         /// Its length in milliseconds.
         candle_ms: i64,
         /// Earlier candles were checked up to this time, UTC epoch ms.
@@ -28,11 +28,11 @@ pub enum Quote<'a> {
     },
 }
 
-impl Quote<'_> {
+impl Cause {
     /// The lowest and the highest price.
     pub fn reach(&self) -> Reach {
-        match *self {
-            Self::Price { price, .. } => Reach::of(price),
+        match self {
+            Self::Price { price, .. } => Reach::of(*price),
             Self::Candle { candle, .. } => Reach { low: candle.low, high: candle.high },
         }
     }
@@ -63,11 +63,11 @@ impl Quote<'_> {
     }
 
     /// Whether it closes a plain signal.
-    pub fn closes(&self, levels: &Levels) -> Option<Exit> {
+    pub fn exit(&self, levels: &Levels) -> Option<Exit> {
         match *self {
             Self::Price { price, time_ms, is_now: true } => levels.on_tick_now(price, time_ms),
             Self::Price { price, time_ms, .. } => levels.on_tick(price, time_ms),
-            Self::Candle { candle, candle_ms, known_ms } => levels.on_candle(known_ms, candle, candle_ms),
+            Self::Candle { candle, candle_ms, known_ms } => levels.on_candle(known_ms, &candle, candle_ms),
         }
     }
 
@@ -78,7 +78,7 @@ impl Quote<'_> {
                 let since_ms = if is_now { trade.levels().since_ms } else { time_ms };
                 trade.on_tick(price, time_ms.max(since_ms), events);
             }
-            Self::Candle { candle, candle_ms, known_ms } => trade.on_candle(known_ms, candle, candle_ms, None, events),
+            Self::Candle { candle, candle_ms, known_ms } => trade.on_candle(known_ms, &candle, candle_ms, None, events),
         }
     }
 
@@ -152,7 +152,7 @@ impl Quote<'_> {
         match *self {
             Self::Price { .. } => false,
             Self::Candle { candle, candle_ms, .. } => {
-                at > candle.open_ms && since_ms <= counts_whole_until(candle, candle_ms)
+                at > candle.open_ms && since_ms <= counts_whole_until(&candle, candle_ms)
             }
         }
     }

@@ -1,0 +1,151 @@
+//! What `signalloop stats` says below its table: streaks, results in R, ratios, times, and tables by direction and month.
+
+use super::output::Output;
+use super::table::Table;
+use feedback::{CALMAR_DAYS, CLOSING_DAYS, Exposure, Figures, HoldingTime, SHARPE_DAYS, SQN_SIGNALS, Stats};
+
+/// Only about entries while no signal has closed.
+pub fn details(stats: &Stats, exposure: Option<Exposure>, output: &Output) {
+    let all = &stats.figures;
+    if let Some(line) = entries(stats) {
+        output.line(line);
+    }
+    if all.closed == 0 {
+        return;
+    }
+    output.line(streaks(all));
+    if let Some(line) = results_in_r(all) {
+        output.line(line);
+    }
+    output.line(ratios(all));
+    let times = stats.holding.times();
+    let times = [("wins", times.wins), ("losses", times.losses)].into_iter();
+    let times: Vec<_> = times.filter_map(|(name, time)| Some(held(name, &time?))).collect();
+    if !times.is_empty() {
+        output.line(format!("Time until closed: {}.", times.join("; ")));
+    }
+    if let Some(Exposure { open_time_percent, average_open, .. }) = exposure {
+        output.line(format!(
+            "Signals were open {open_time_percent:.1} % of the time, {average_open:.2} at a time on average."
+        ));
+    }
+    if stats.by_direction.len() > 1 {
+        parts(stats.by_direction.iter().map(|(direction, f)| (direction.as_str().to_owned(), f)), output);
+    }
+    if stats.by_month.len() > 1 {
+        parts(stats.by_month.iter().map(|(month, f)| (month.to_string(), f)), output);
+    }
+}
+
+/// Of signals that wait for their entry, or did.
+fn entries(stats: &Stats) -> Option<String> {
+    let f = &stats.figures;
+    if f.pending + f.cancelled == 0 && f.fill_rate.is_none() {
+        return None;
+    }
+    let causes: Vec<String> = f.causes().map(|(cause, count)| format!("{count} {}", cause.as_str())).collect();
+    let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
+    let rate = f.fill_rate.map_or_else(String::new, |rate| format!("; {rate:.1} % of those that waited were entered"));
+    let wait = stats.holding.time_to_fill();
+    let wait = wait.map_or_else(String::new, |time| format!(", after {} (median)", lasting(time.median_ms)));
+    Some(format!("Waiting for their entry: {}; cancelled: {}{causes}{rate}{wait}.", f.pending, f.cancelled))
+}
+
+fn streaks(f: &Figures) -> String {
+    let now = match f.current_streak {
+        n if n > 0 => counted(n.unsigned_abs(), "success", "successes"),
+        n => counted(n.unsigned_abs(), "failure", "failures"),
+    };
+    format!(
+        "In a row: at most {} and {}; now {now}.",
+        counted(f.longest_success_streak, "success", "successes"),
+        counted(f.longest_failure_streak, "failure", "failures")
+    )
+}
+
+fn results_in_r(f: &Figures) -> Option<String> {
+    Some(format!(
+        "In units of the risk at entry (R), after costs: {:+.3} R a signal, {:+.2} R in all, of {} with a stop.",
+        f.average_r?,
+        f.total_r?,
+        counted(f.signals_with_stop, "signal", "signals")
+    ))
+}
+
+/// The ratios that can be told, and what the others need.
+fn ratios(f: &Figures) -> String {
+    let mut told = Vec::new();
+    let mut missing = Vec::new();
+    match f.sqn {
+        Some(sqn) => told.push(format!("system quality number {sqn:.2}")),
+        None => missing.push(format!("a system quality number {SQN_SIGNALS} closed signals with a stop")),
+    }
+    match (f.sharpe_ratio, f.sharpe_interval) {
+        (Some(ratio), Some((low, high))) => {
+            told.push(format!("Sharpe ratio of a year {ratio:.2} (95 % interval {low:.2} to {high:.2})"));
+        }
+        _ => missing.push(format!("a Sharpe ratio {SHARPE_DAYS} days")),
+    }
+    told.extend(f.sortino_ratio.map(|ratio| format!("Sortino ratio {ratio:.2}")));
+    match f.calmar_ratio {
+        Some(ratio) => told.push(format!("Calmar ratio {ratio:.2}")),
+        None => missing.push(format!("a Calmar ratio {CALMAR_DAYS}")),
+    }
+    let mut said = String::new();
+    if !told.is_empty() {
+        said = format!("After costs: {}.", told.join(", "));
+    }
+    if !missing.is_empty() {
+        let (space, days) = (if said.is_empty() { "" } else { " " }, counted(f.span_days, "day", "days"));
+        said += &format!(
+            "{space}Not enough to tell: {} (there are {days} from the first closing to the last; {CLOSING_DAYS} need a closing).",
+            missing.join(", ")
+        );
+    }
+    said
+}
+
+fn held(name: &str, time: &HoldingTime) -> String {
+    format!("{name} {} (median; mean {})", lasting(time.median_ms), lasting(time.mean_ms))
+}
+
+/// A duration in its largest unit: `5.2 h`.
+fn lasting(ms: f64) -> String {
+    let units = [(86_400_000.0, "d"), (3_600_000.0, "h"), (60_000.0, "min")];
+    match units.into_iter().find(|(unit, _)| ms >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", ms / unit),
+        None => format!("{:.1} s", ms / 1000.0),
+    }
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn parts<'a>(parts: impl Iterator<Item = (String, &'a Figures)>, output: &Output) {
+    let mut table = Table::new(&["", "closed", "success", "95 % interval", "total", "after costs", "R"]);
+    for (name, f) in parts {
+        let of_closed = |text: String| if f.closed == 0 { "–".to_owned() } else { text };
+        table.row([
+            name,
+            f.closed.to_string(),
+            of_closed(format!("{:.1} %", f.success_rate)),
+            of_closed(format!("{:.1}–{:.1} %", f.success_interval.0, f.success_interval.1)),
+            of_closed(format!("{:+.2} %", f.total_profit)),
+            of_closed(format!("{:+.2} %", f.expectancy * f.closed as f64)),
+            f.total_r.map_or_else(|| "–".to_owned(), |r| format!("{r:+.2}")),
+        ]);
+    }
+    output.table(&table);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_in_their_largest_unit() {
+        let told = [900.0, 59_900.0, 60_000.0, 5_400_000.0, 86_400_000.0, 864_000_000.0].map(lasting);
+        assert_eq!(told, ["0.9 s", "59.9 s", "1.0 min", "1.5 h", "1.0 d", "10.0 d"]);
+    }
+}
