@@ -15,7 +15,7 @@ import { table, toFile, verdict } from './shared/report.mjs'
 import { opening } from './store/opening.mjs'
 import { betterSqlite3 } from './store/peers.mjs'
 import { postgres } from './store/postgres.mjs'
-import { hits, quiet } from './store/prices.mjs'
+import { hits, managed, quiet } from './store/prices.mjs'
 import { durable, toTheSystem } from './store/writes.mjs'
 
 const { values: options } = parseArgs({
@@ -31,7 +31,7 @@ const { values: options } = parseArgs({
 const SIZES = options.quick
   ? { rounds: 3, ms: 300, bulk: 50_000, open: 100_000, ticks: 200_000, singles: 5_000, decisions: 50_000, closings: 10_000, logged: 100_000, openRounds: 3, days: 60 }
   : { rounds: 5, ms: 1_000, bulk: 200_000, open: 100_000, ticks: 1_000_000, singles: 20_000, decisions: 200_000, closings: 20_000, logged: 1_000_000, openRounds: 3, days: 400 }
-const SECTIONS = options.postgres ? { postgres: [postgres] } : { writes: [durable, toTheSystem], prices: [quiet, hits], opening: [opening] }
+const SECTIONS = options.postgres ? { postgres: [postgres] } : { writes: [durable, toTheSystem], prices: [quiet, managed, hits], opening: [opening] }
 if (options.only && !(options.only in SECTIONS)) throw new Error(`--only must be one of ${Object.keys(SECTIONS).join(', ')}`)
 
 const begin = performance.now()

@@ -1,5 +1,5 @@
 //! Benchmarks of the store without Node: `cargo bench -p signalloop-benches --bench store`. `SIGNALLOOP_SIGNALS` sets the number of signals
-//! in the large log (default 1 000 000).
+//! in the large log (default 1 000 000); with `SIGNALLOOP_PRICES_ONLY`, only prices are measured.
 #![allow(clippy::unwrap_used)]
 
 use domain::config::Durability;
@@ -59,6 +59,47 @@ async fn writes(durability: Durability, each: usize) {
         let start = Instant::now();
         concurrently(&store, callers, each, callers * 1_000_000).await;
         told(&format!("{durability:?}, {callers} caller(s)"), callers * each, start);
+    }
+}
+
+/// [`signal`], of which a fifth each waits for its entry, has four targets, or a stop that trails. None ends at prices from 120 to 180.
+fn mixed(n: usize) -> Signal {
+    let entry = 100.0 + (n % 9973) as f64 / 100.0;
+    let targets: Vec<Value> = (0..4).map(|number| json!({ "price": entry * (2.0 + 0.2 * f64::from(number)) })).collect();
+    let more = match n / 10 % 5 {
+        0 => json!({ "entryType": "limit", "entryPrice": entry * 0.55, "stopLoss": entry * 0.4 }),
+        1 => json!({ "takeProfit": null, "takeProfits": targets, "stopRules": { "breakEvenAfterTarget": 1 } }),
+        2 => json!({ "stopRules": { "trail": { "percent": 40.0 + (n % 20) as f64 } } }),
+        _ => json!({}),
+    };
+    let mut value = json!({
+        "id": format!("sig-{n:08}-b7e2"), "symbol": format!("COIN{}USDT", n % 10), "signalType": "BUY", "confidence": 71.5,
+        "entryPrice": entry, "stopLoss": entry * 0.5, "takeProfit": entry * 2.0, "timestamp": T0 + n as i64 * 60_000,
+    });
+    for (key, member) in more.as_object().unwrap() {
+        value[key] = member.clone();
+    }
+    let Value::Object(map) = value else { unreachable!() };
+    Signal::from_json(map, Source::Caller, Tz::UTC).unwrap()
+}
+
+/// Prices against the [`mixed`] signals: without a hit, and each a new best price of those that trail.
+async fn managed_prices() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path(), Durability::Os);
+    store.record_all((0..100_000).map(mixed).collect()).await.unwrap();
+    let symbols: Vec<Symbol> = (0..10).map(|n| Symbol::parse(&format!("COIN{n}USDT")).unwrap()).collect();
+    let late = T0 + 100_000 * 60_000;
+    let quiet = |n: usize| 120.0 + (n % 100) as f64 / 10.0;
+    let rising = |n: usize| 130.0 + n as f64 * 5e-5;
+    let paths: [(&str, &dyn Fn(usize) -> f64); 2] = [("without a hit", &quiet), ("that rise", &rising)];
+    for (round, (what, price)) in paths.into_iter().enumerate() {
+        let tick = |n: usize| Tick { symbol: &symbols[n % 10], price: price(n), time_ms: late + (round * 1_000_000 + n) as i64 };
+        let ticks: Vec<_> = (0..1_000_000).map(tick).collect();
+        store.on_prices(&ticks[..1000]).await.unwrap();
+        let start = Instant::now();
+        assert!(store.on_prices(&ticks[1000..]).await.unwrap().is_empty());
+        told(&format!("prices {what}, 100 000 open of all kinds"), ticks.len(), start);
     }
 }
 
@@ -161,8 +202,13 @@ async fn main() {
     if std::env::var_os("SIGNALLOOP_BULK_ONLY").is_some() {
         return large(signals).await;
     }
+    if std::env::var_os("SIGNALLOOP_PRICES_ONLY").is_some() {
+        prices().await;
+        return managed_prices().await;
+    }
     writes(Durability::Fsync, 200).await;
     writes(Durability::Os, 3000).await;
     prices().await;
+    managed_prices().await;
     large(signals).await;
 }

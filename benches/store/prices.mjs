@@ -1,7 +1,7 @@
 // The tick path: prices against many open signals, with and without hits.
 import { SignalLoop } from '../../index.js'
 import { alternate, inFolder } from '../shared/measure.mjs'
-import { CHUNK, SYMBOLS, quietPrice, signals } from './signals.mjs'
+import { CHUNK, SYMBOLS, mixed, quietPrice, signals } from './signals.mjs'
 
 /** A backend without an index: for each price, it checks every open signal of its symbol. */
 class PlainLoop {
@@ -61,6 +61,38 @@ export async function quiet({ folder, rounds, open, ticks, singles, decisions })
         { what: `\`onPrices\`, ${open} open, no hit, ${CHUNK} a call`, unit: 'prices/s', ours: figures.inBulk, peer: figures.looped, peerName, target: 1_000_000, targetRatio: 50 },
         { what: `one awaited \`onPrice\`, ${open} open, no hit`, unit: 'µs', ours: figures.single, target: 30, lower: true },
         { what: '`shouldCloseSignal`', unit: 'µs', ours: figures.decision, target: 2, lower: true },
+      ]
+    } finally {
+      await loop.close()
+    }
+  })
+}
+
+/** Prices that close nothing, against signals of all kinds: in a range, and rising, so that each is a new best price of stops that trail. */
+export async function managed({ folder, rounds, open, ticks }) {
+  return inFolder(folder, async (home) => {
+    const loop = new SignalLoop({ home })
+    loop.configure({ durability: 'os' })
+    const tracker = loop.feedbackTracker
+    try {
+      const all = signals(0, open, mixed)
+      for (let i = 0; i < open; i += CHUNK) await tracker.recordSignals(all.slice(i, i + CHUNK))
+      const pairs = Array.from({ length: CHUNK }, (_, i) => SYMBOLS[i % SYMBOLS.length])
+      const quiet = Float64Array.from({ length: CHUNK }, (_, i) => quietPrice(i))
+      let top = 180
+      const perSecond = (next) => async () => {
+        const begin = performance.now()
+        for (let i = 0; i < ticks; i += CHUNK) {
+          if ((await tracker.onPrices(pairs, next())).length > 0) throw new Error('a price closed a signal that it should not')
+        }
+        return (ticks / (performance.now() - begin)) * 1000
+      }
+      const rise = () => Float64Array.from(pairs, () => (top += 1e-7))
+      const figures = await alternate(rounds, { quiet: perSecond(() => quiet), rising: perSecond(rise) })
+      const mix = 'a fifth pending, a fifth with four targets, a fifth trailing'
+      return [
+        { what: `\`onPrices\`, ${open} open, ${mix}, no hit, ${CHUNK} a call`, unit: 'prices/s', ours: figures.quiet, target: 1_000_000 },
+        { what: 'the same, each price a new high', unit: 'prices/s', ours: figures.rising, target: 1_000_000 },
       ]
     } finally {
       await loop.close()

@@ -21,6 +21,27 @@ export function signal(n) {
   }
 }
 
+/** The n-th signal of all kinds: a fifth waits for its entry, a fifth has four targets, a fifth a stop that trails. */
+export function mixed(n) {
+  const plain = signal(n)
+  const { entryPrice, signalType } = plain
+  const buy = signalType === 'BUY'
+  switch (Math.floor(n / SYMBOLS.length) % 5) {
+    case 0:
+      return buy
+        ? { ...plain, entryType: 'limit', entryPrice: entryPrice * 0.55, stopLoss: entryPrice * 0.4 }
+        : { ...plain, entryType: 'limit', entryPrice: entryPrice * 1.9, stopLoss: entryPrice * 2.5 }
+    case 1: {
+      const takeProfits = [0, 1, 2, 3].map((i) => ({ price: entryPrice * (buy ? 2 + i * 0.2 : 0.5 - i * 0.05) }))
+      return { ...plain, takeProfit: undefined, takeProfits, stopRules: { breakEvenAfterTarget: 1 } }
+    }
+    case 2:
+      return { ...plain, stopRules: { trail: { percent: buy ? 60 - (n % 20) : 90 + (n % 9) } } }
+    default:
+      return plain
+  }
+}
+
 /** A price at which no signal closes. */
 export const quietPrice = (n) => 120 + (n % 597) / 10
 
@@ -36,4 +57,4 @@ export async function recordedPerSecond(first, count, record) {
 }
 
 /** `count` signals from the `first` on. */
-export const signals = (first, count) => Array.from({ length: count }, (_, i) => signal(first + i))
+export const signals = (first, count, of = signal) => Array.from({ length: count }, (_, i) => of(first + i))

@@ -17,12 +17,12 @@ use candles::price_step;
 use domain::barrier::{Event as TradeEvent, Exit, LEAST_TRAIL_R, Levels, Outcome, Trade, Trading};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
-use domain::signal::SignalKey;
+use domain::signal::{Excursion, SignalKey};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::threads;
 use domain::time::{HOUR_MS, format_iso};
 use exchange::CandleSource;
-use feedback::{ClosedSignal, OpenSignal, Tick};
+use feedback::{Cause, ClosedSignal, Extremes, OpenSignal, Reach, Tick};
 use parking_lot::Mutex;
 use scheduler::Unfinished;
 use std::collections::{BTreeSet, HashMap};
@@ -70,6 +70,8 @@ struct WatchedSignal {
     levels: Levels,
     /// Where it stands, if it is a managed signal.
     trade: Option<Box<Trade>>,
+    /// When the managed signal was entered, UTC epoch ms, and how far the price went in its entry, if this process saw that.
+    entry: Option<(i64, Reach)>,
     /// The signal was checked against prices up to this time, UTC epoch ms.
     known_ms: i64,
 }
@@ -221,6 +223,7 @@ impl SignalWatch {
                 key: open.key,
                 levels: open.levels,
                 trade: open.trade,
+                entry: open.entry,
                 known_ms: still_open.get(&open.key).copied().unwrap_or(open.levels.since_ms),
             };
             let signals = open.into_iter().map(signal).collect();
@@ -268,12 +271,16 @@ impl SignalWatch {
             return Ok(CloseCount::default());
         }
         let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
+        let store = self.signals.store().open()?;
+        let seen = Some(store.extremes(&market.symbol)).filter(|seen| seen.covers(known_ms)).unwrap_or_default();
         let mut missed = MissedCandles {
             source,
             trading,
             open: one.signals,
             exits: Vec::new(),
             events: HashMap::new(),
+            seen,
+            met: Vec::new(),
             known_ms,
             last: None,
         };
@@ -281,6 +288,7 @@ impl SignalWatch {
         missed.tell_of_trails();
         // What was found before a failure is kept.
         let closed = self.close_missed(&market.symbol, &missed).await?;
+        store.reach(&market.symbol, &missed.met);
         self.know_last(&market, missed.last);
         let mut known = self.memory.lock();
         for waiting in &missed.open {
@@ -307,9 +315,13 @@ impl SignalWatch {
     async fn close_missed(self: &Arc<Self>, symbol: &Symbol, missed: &MissedCandles<'_>) -> Result<CloseCount> {
         let MissedCandles { exits, events, .. } = missed;
         let store = self.signals.store().open()?;
-        let happened: Vec<_> =
-            events.iter().map(|(key, (before, events))| store.happen(*key, before.clone(), events.clone())).collect();
-        let exited: Vec<_> = exits.iter().map(|(key, levels, exit)| store.exit(*key, levels, *exit)).collect();
+        let happened = events.iter().map(|(key, happened)| {
+            let Happened { before, events, entry, excursion } = happened.clone();
+            store.happen(*key, before, events, entry, excursion)
+        });
+        let happened: Vec<_> = happened.collect();
+        let exited = exits.iter().map(|(key, levels, exit, excursion)| store.exit(*key, levels, *exit, *excursion));
+        let exited: Vec<_> = exited.collect();
         let mut closed: Vec<ClosedSignal> = Vec::with_capacity(exited.len());
         // All are sent before the first is awaited, so that they share one write.
         for one in exited {
@@ -342,13 +354,36 @@ struct MissedCandles<'a> {
     source: &'a dyn CandleSource,
     trading: Trading,
     open: Vec<WatchedSignal>,
-    exits: Vec<(SignalKey, Levels, Exit)>,
-    /// What happened to managed signals, and where they stood before.
-    events: HashMap<SignalKey, (Box<Trade>, Vec<TradeEvent>)>,
+    /// With how far the price went, if all of the signal's life was seen.
+    exits: Vec<(SignalKey, Levels, Exit, Option<Excursion>)>,
+    /// What happened to managed signals.
+    events: HashMap<SignalKey, Happened>,
+    /// How far the price went before the next candle, as far as this process saw it.
+    seen: Extremes,
+    /// The candles that were checked, with their lengths in milliseconds.
+    met: Vec<(Candle, i64)>,
     /// The end of the last checked candle.
     known_ms: i64,
     /// The last candle that was checked.
     last: Option<LastCandle>,
+}
+
+/// What candles did to a managed signal.
+#[derive(Clone)]
+struct Happened {
+    /// Where it stood before.
+    before: Box<Trade>,
+    events: Vec<TradeEvent>,
+    /// When it was entered, UTC epoch ms, and how far the price went in its entry.
+    entry: Option<(i64, Reach)>,
+    /// How far the price went, if it was closed and all of its life was seen.
+    excursion: Option<Excursion>,
+}
+
+impl Happened {
+    fn after(before: Box<Trade>) -> Self {
+        Self { before, events: Vec::new(), entry: None, excursion: None }
+    }
 }
 
 impl MissedCandles<'_> {
@@ -382,7 +417,7 @@ impl MissedCandles<'_> {
             let Some(trade) = trade else { continue };
             let before = trade.clone();
             if let Some(event) = trade.tell_of_trail(self.known_ms, LEAST_TRAIL_R) {
-                self.events.entry(*key).or_insert((before, Vec::new())).1.push(event);
+                self.events.entry(*key).or_insert_with(|| Happened::after(before)).events.push(event);
             }
         }
     }
@@ -395,21 +430,28 @@ impl MissedCandles<'_> {
     }
 
     fn meet(&mut self, candle: &Candle, candle_ms: i64) {
-        let (known_ms, trading, exits, all) = (self.known_ms, &self.trading, &mut self.exits, &mut self.events);
-        self.open.retain_mut(|WatchedSignal { key, levels, trade, known_ms: own_ms }| {
-            let known_ms = known_ms.max(*own_ms);
+        let Self { known_ms, trading, exits, events: all, seen, .. } = self;
+        seen.cover(candle, candle_ms);
+        self.open.retain_mut(|WatchedSignal { key, levels, trade, entry, known_ms: own_ms }| {
+            let known_ms = (*own_ms).max(*known_ms);
+            let cause = Cause::Candle { known_ms, candle: *candle, candle_ms };
             if let Some(trade) = trade {
                 let (before, mut events) = (trade.clone(), Vec::new());
                 trade.on_candle(known_ms, candle, candle_ms, Some(trading), &mut events);
                 if !events.is_empty() {
-                    all.entry(*key).or_insert((before, Vec::new())).1.append(&mut events);
+                    let excursion = cause.passed(before.levels(), trade, &events, entry, seen);
+                    let happened = all.entry(*key).or_insert_with(|| Happened::after(before));
+                    happened.events.append(&mut events);
+                    (happened.entry, happened.excursion) = (*entry, excursion);
                 }
                 return trade.ended().is_none();
             }
             let exit = levels.on_candle_after(known_ms, candle, candle_ms, trading);
-            exits.extend(exit.map(|exit| (*key, *levels, exit)));
+            exits.extend(exit.map(|exit| (*key, *levels, exit, cause.excursion(levels, &exit, seen))));
             exit.is_none()
         });
+        self.seen.reach(candle, candle_ms);
+        self.met.push((*candle, candle_ms));
         let end_ms = candle.open_ms + candle_ms;
         if end_ms >= self.known_ms {
             self.known_ms = end_ms;

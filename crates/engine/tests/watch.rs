@@ -3,7 +3,7 @@
 
 use domain::barrier::{Exit, Outcome};
 use domain::candle::Candle;
-use domain::signal::{Record, Signal};
+use domain::signal::{Excursion, Record, Signal};
 use domain::symbol::Market;
 use domain::time::Clock;
 use engine::{Options, SignalLoop};
@@ -65,8 +65,28 @@ fn minute_by_minute(signal: &Signal, candles: &[Candle]) -> Option<Exit> {
     candles.iter().find_map(|candle| levels.on_candle(candle.open_ms, candle, MINUTE))
 }
 
-fn check(record: &Record, expected: Option<Exit>) {
+/// How far the price went until this exit, candle by candle of `step` milliseconds.
+fn furthest(signal: &Signal, candles: &[Candle], step: i64, exit: &Exit) -> Option<Excursion> {
+    exit.outcome.succeeded()?;
+    let levels = signal.levels().unwrap();
+    let (stop, target) = (levels.stop_loss.unwrap(), levels.take_profit.unwrap());
+    let (mut low, mut high) = (exit.price, exit.price);
+    let during = |candle: &&Candle| candle.open_ms + step > levels.since_ms && candle.open_ms < exit.time_ms;
+    for candle in candles.iter().filter(during) {
+        // Of the candle in which it was given, all counts in its first twelfth, and later the close.
+        let is_whole = levels.since_ms <= candle.open_ms + step / 12;
+        let reached = if is_whole { [candle.low, candle.high] } else { [candle.close; 2] };
+        let is_last = candle.open_ms + step == exit.time_ms;
+        let within = |price: f64| if is_last { price.clamp(stop.min(target), stop.max(target)) } else { price };
+        (low, high) = (low.min(within(reached[0])), high.max(within(reached[1])));
+    }
+    Some(Excursion::of(&levels, low, high))
+}
+
+fn check(record: &Record, candles: &[Candle], step: i64, expected: Option<Exit>) {
     let id = &record.signal.id;
+    let excursion = record.closing.and_then(|closing| closing.excursion);
+    assert_eq!(excursion, expected.and_then(|exit| furthest(&record.signal, candles, step, &exit)), "{id}: {expected:?}");
     match (record.closing, expected) {
         (None, None) => {}
         (Some(closing), Some(exit)) => {
@@ -110,7 +130,7 @@ async fn missed_candles_close_signals_at_the_right_time_and_price() {
         let candles = exchange.candles(&minutes(signal.symbol.as_str()), now - 6 * 24 * HOUR, now).unwrap();
         let record = store.get(&signal.id).unwrap().unwrap();
         let expected = minute_by_minute(signal, &candles);
-        check(&record, expected);
+        check(&record, &candles, MINUTE, expected);
         seen.insert(format!("{:?}", expected.map(|exit| exit.outcome)));
     }
     assert_eq!(seen.len(), 5, "every end, and none, must have been among them: {seen:?}");
@@ -130,7 +150,8 @@ async fn missed_candles_close_signals_at_the_right_time_and_price() {
     let store = core.store().open().unwrap();
     for signal in &signals {
         let candles = exchange.candles(&minutes(signal.symbol.as_str()), now - 6 * 24 * HOUR, now + 30 * HOUR).unwrap();
-        check(&store.get(&signal.id).unwrap().unwrap(), minute_by_minute(signal, &candles));
+        let record = store.get(&signal.id).unwrap().unwrap();
+        check(&record, &candles, MINUTE, minute_by_minute(signal, &candles));
     }
     core.close().await;
 }
@@ -274,7 +295,8 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
     assert_eq!(store.get("e").unwrap().unwrap().closing, None);
     for step in 0..3 {
         for signal in &signals {
-            check(&store.get(&signal.id).unwrap().unwrap(), by_quarters(signal));
+            let record = store.get(&signal.id).unwrap().unwrap();
+            check(&record, &quarters("BTCUSDT"), 15 * MINUTE, by_quarters(signal));
         }
         // No new candle can exist, so nothing is requested. A quarter of an hour later, there is one request each.
         *own.fails.lock() = None;
@@ -292,7 +314,7 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
         );
     }
     let late = store.get("e").unwrap().unwrap();
-    check(&late, by_quarters(&late.signal));
+    check(&late, &quarters("ETHUSDT"), 15 * MINUTE, by_quarters(&late.signal));
     assert_eq!(own.market.request_count(), 0);
     core.close().await;
 }

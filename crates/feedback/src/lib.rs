@@ -34,8 +34,6 @@ mod folder;
 mod ignored;
 mod import;
 mod index;
-#[cfg(test)]
-mod index_managed;
 pub mod journal;
 pub mod line;
 pub mod log;
@@ -57,6 +55,7 @@ pub use closed_feed::FeedCursor;
 pub use compact::Compaction;
 pub use ignored::{IgnoredPrices, News as IgnoredNews};
 pub use import::{ImportReport, RefusedLine};
+pub use index::{Cause, Extremes, Reach};
 pub use log::Recovery;
 pub use manual_close::CloseRequest;
 pub use open::OpenSignal;

@@ -3,7 +3,7 @@
 use super::{check_price, check_time};
 use domain::barrier::{Event, ExitCause, Levels, Outcome, Trade, What};
 use domain::error::{Error, Result};
-use domain::signal::{AT_ONCE, Cancellation, Change, Claim, Closing, ENDS, Reduction, Update};
+use domain::signal::{AT_ONCE, Cancellation, Change, Claim, Closing, ENDS, Excursion, Reduction, Update};
 use domain::time::{CLOCK_TOLERANCE_MS, format_iso};
 
 /// A caller's request to close a signal.
@@ -19,21 +19,23 @@ pub struct CloseRequest {
     pub closed_ms: Option<i64>,
     /// The current time, UTC epoch ms.
     pub now_ms: i64,
+    /// How far the price went, if that is known; otherwise the store tells what it saw.
+    pub excursion: Option<Excursion>,
 }
 
 impl CloseRequest {
     /// The request for an update received now.
     pub fn new(update: Update, now_ms: i64) -> Self {
         let Update { id, claim, share, closed_ms } = update;
-        Self { id, claim, share, closed_ms, now_ms }
+        Self { id, claim, share, closed_ms, now_ms, excursion: None }
     }
 
     /// The request for an end that came with the signal.
     pub(super) fn of(id: String, closing: &Closing) -> Self {
-        let Closing { outcome, exit_price, profit_percent, closed_ms, .. } = *closing;
+        let Closing { outcome, exit_price, profit_percent, closed_ms, excursion } = *closing;
         let profit_percent = outcome.succeeded().map(|_| profit_percent);
         let claim = Claim { outcome, exit_price, profit_percent };
-        Self { id, claim, share: None, closed_ms: Some(closed_ms), now_ms: closed_ms }
+        Self { id, claim, share: None, closed_ms: Some(closed_ms), now_ms: closed_ms, excursion }
     }
 
     /// The checks that do not need the signal.
@@ -145,7 +147,7 @@ impl CloseRequest {
         // Of a signal that was closed in parts, a profit of the whole does not say the price of the last part.
         let is_of_part = self.share.is_some() || trade.left() == 100.0;
         let of_profit = profit_percent.filter(|_| is_of_part);
-        let of_profit = of_profit.map(|profit| levels.entry * (1.0 + levels.direction.sign() * profit / 100.0));
+        let of_profit = of_profit.map(|profit| levels.exit_of(profit));
         exit_price.or(of_profit.filter(|price| *price > 0.0)).or(levels.level_of(outcome)).ok_or_else(|| {
             Error::argument("exitPrice", "must be given: without it the profit of this part is unknown", "nothing")
         })

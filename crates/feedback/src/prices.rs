@@ -1,7 +1,7 @@
 //! Prices and candles: finding the signals that they close, and closing them.
 
 use super::ignored::IgnoredPrices;
-use super::index::{Effect, Hit, When};
+use super::index::{Effect, Extremes, Hit, Reach, When};
 use super::journal::Asked;
 use super::state::State;
 use super::writer::Change;
@@ -9,7 +9,7 @@ use super::{ClosedSignal, FeedbackStore, Pending, check_price, check_time};
 use domain::barrier::{Event, Exit, Levels, Outcome, Trade};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
-use domain::signal::SignalKey;
+use domain::signal::{Excursion, SignalKey};
 use domain::symbol::Symbol;
 use domain::time::MIN_MILLIS;
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl FeedbackStore {
     }
 
     /// Stores events that candles made of a managed signal, if it still stands as it stood before them, and returns it if they
-    /// closed it. Writing begins at once, even if the future is not polled.
+    /// closed it. `entry` and `excursion` are of [`super::Cause::passed`]. Writing begins at once, even if the future is not polled.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Closed`].
@@ -139,12 +139,18 @@ impl FeedbackStore {
         key: SignalKey,
         before: Box<Trade>,
         events: Vec<Event>,
+        entry: Option<(i64, Reach)>,
+        excursion: Option<Excursion>,
     ) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
-        self.take_in(Hit { key, effect: Effect::Happens { before, events } })
+        if entry.is_some() {
+            let mut state = self.inner.journal.state_mut();
+            state.slot(key).into_iter().for_each(|slot| state.index.enter(slot, entry));
+        }
+        self.take_in(Hit { key, effect: Effect::Happens { before, events, excursion } })
     }
 
-    /// Closes a plain signal that candles closed, unless it became a managed one meanwhile, and returns it. Writing begins at once,
-    /// even if the future is not polled.
+    /// Closes a plain signal that candles closed, unless it became a managed one meanwhile, and returns it. `excursion` is of
+    /// [`super::Cause::excursion`]. Writing begins at once, even if the future is not polled.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Closed`].
@@ -153,14 +159,31 @@ impl FeedbackStore {
         key: SignalKey,
         levels: &Levels,
         exit: Exit,
+        excursion: Option<Excursion>,
     ) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
         let profit_percent = if exit.outcome == Outcome::Unknown { 0.0 } else { levels.profit_percent(exit.price) };
-        self.take_in(Hit { key, effect: Effect::Closes { exit, profit_percent, cause: None } })
+        self.take_in(Hit { key, effect: Effect::Closes { exit, profit_percent, cause: None, excursion } })
     }
 
     fn take_in(&self, hit: Hit) -> impl Future<Output = Result<Vec<ClosedSignal>>> + Send + use<> {
         let sent = self.send(vec![Change::Hit(hit)]);
         async move { sent?.closed().await }
+    }
+
+    /// How far the price of a symbol went, as far as this process saw it.
+    pub fn extremes(&self, symbol: &Symbol) -> Extremes {
+        let state = self.inner.journal.state();
+        let extremes = state.symbol_number(symbol).and_then(|number| state.index.extremes(number));
+        extremes.cloned().unwrap_or_default()
+    }
+
+    /// Takes in how far closed candles went whose hits are found elsewhere: candles with their lengths in milliseconds, sorted by
+    /// time.
+    pub fn reach(&self, symbol: &Symbol, candles: &[(Candle, i64)]) {
+        let mut state = self.inner.journal.state_mut();
+        if let Some(number) = state.symbol_number(symbol) {
+            state.index.reach(number, candles);
+        }
     }
 
     /// Finds the signals that prices hit, and queues their closings in one step. A hit signal is hidden from further prices until

@@ -3,7 +3,7 @@
 use super::ignored::IgnoredPrices;
 use super::index::PriceIndex;
 use super::line::{self, Facts, Reason};
-use super::open::{OpenSignal, Slot};
+use super::open::{Managed, OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Closed, Member, OfDay, OfPeriod, OpenTime, Period, Stats, StatsFilter};
 use domain::barrier::{CancelCause, Direction, Levels, Outcome, Trade};
@@ -347,16 +347,14 @@ impl State {
 
     /// Carries over what was seen of prices from the state that this one replaces.
     pub fn inherit_clock(&mut self, old: &Self) {
-        for open in old.index.open() {
-            if let Some(managed) = &open.managed
-                && let Some(slot) = self.slot(open.key)
-            {
-                self.index.inherit(slot, managed.trade.sight());
-            }
-        }
         for (number, symbol) in self.symbols.iter().enumerate() {
             if let Some(seen) = old.symbol_number(symbol).and_then(|number| old.index.seen(number)) {
-                self.index.set_seen(number, seen);
+                self.index.set_seen(number, seen.clone());
+            }
+        }
+        for open in old.index.open().filter(|open| open.managed.is_some()) {
+            if let (Some(slot), Some(known)) = (self.slot(open.key), old.index.managed(open.slot)) {
+                self.index.inherit(slot, &known);
             }
         }
     }
@@ -580,8 +578,10 @@ impl State {
         let mut groups: Vec<Vec<OpenSignal>> = vec![Vec::new(); self.symbols.len()];
         for open in self.index.open() {
             let timeframe = self.entry(open.slot).timeframe;
-            let trade = open.managed.as_ref().map(|managed| Box::new(managed.trade.clone()));
-            groups[open.symbol].push(OpenSignal { key: open.key, timeframe, levels: open.levels, trade });
+            let managed = open.managed.as_ref().and_then(|_| self.index.managed(open.slot));
+            let entry = managed.as_ref().and_then(Managed::seen_entry);
+            let trade = managed.map(|managed| Box::new(managed.trade));
+            groups[open.symbol].push(OpenSignal { key: open.key, timeframe, levels: open.levels, trade, entry });
         }
         let named = self.symbols.iter().cloned().zip(groups);
         named.filter(|(_, open)| !open.is_empty()).collect()

@@ -8,9 +8,9 @@ use super::line::{self, Facts};
 use super::manual_close::CloseRequest;
 use super::prefetch::Prefetched;
 use super::{ChangedSignal, ClosedSignal, Listener, StoreOptions};
-use domain::barrier::{Event, Levels, Outcome, Sight, Status, Terms, Trade, What};
+use domain::barrier::{Event, LEAST_TRAIL_R, Levels, Outcome, Sight, Status, Terms, Trade, What};
 use domain::error::{self, Error, Result};
-use domain::signal::{Closing, Costs, Record};
+use domain::signal::{Closing, Costs, Excursion, Record};
 use domain::signal::{SignalKey, SignalKeyHasher};
 use domain::time::Tz;
 use std::borrow::Cow;
@@ -130,6 +130,16 @@ impl Lines {
     pub fn into_changes(self) -> impl Iterator<Item = Change> {
         self.0.into_iter().map(Change::Record)
     }
+}
+
+/// What is added to an open signal.
+#[derive(Default)]
+struct Advance {
+    events: Vec<Event>,
+    /// How it ended, if the caller named that.
+    outcome: Option<Outcome>,
+    /// How far the price went, if that is known of a signal that ends.
+    excursion: Option<Excursion>,
 }
 
 /// The result of a change.
@@ -384,7 +394,7 @@ impl Writer {
             Change::Close(request) => self.close_by_hand(request, batch),
             Change::Alter(Alteration { id, change, now_ms }) => {
                 self.advance(SignalKey::of(id), Some(id), batch, |trade| {
-                    Ok((vec![change.event(trade, *now_ms)?], None))
+                    Ok(Advance { events: vec![change.event(trade, *now_ms)?], ..Advance::default() })
                 })
             }
         }
@@ -392,24 +402,32 @@ impl Writer {
 
     fn hit(&self, key: SignalKey, effect: &Effect, batch: &mut WriteBatch<'_>) -> Result<Verdict> {
         match effect {
-            Effect::Closes { exit, profit_percent, .. } if !self.find_managed(key, batch) => {
+            Effect::Closes { exit, profit_percent, excursion, .. } if !self.find_managed(key, batch) => {
                 let closing = Closing {
                     outcome: exit.outcome,
                     exit_price: Some(exit.price).filter(|_| exit.outcome != Outcome::Unknown),
                     profit_percent: *profit_percent,
                     closed_ms: exit.time_ms,
-                    excursion: None,
+                    excursion: *excursion,
                 };
                 self.close(key, None, batch, |_| Ok(closing))
             }
             // It was amended meanwhile, so that its new levels decide.
-            Effect::Closes { cause: Some(cause), .. } => self.touch(key, None, cause, batch),
+            Effect::Closes { cause: Some(cause), .. } => self.touch(key, None, cause, None, batch),
             Effect::Closes { cause: None, .. } => Ok(Verdict::NotOpen),
-            Effect::Touches { sight, cause } => self.touch(key, Some(*sight), cause, batch),
-            Effect::Happens { before, events } => self.advance(key, None, batch, |trade| {
-                let follow = if trade.stands_as(before) { events.clone() } else { Vec::new() };
-                Ok((follow, None))
+            Effect::Touches { sight, cause, end } => self.touch(key, Some(*sight), cause, end.as_ref(), batch),
+            Effect::Trails { sight, at_ms } => self.advance(key, None, batch, |trade| {
+                let mut trade = trade.clone();
+                trade.inherit(*sight);
+                let events = trade.tell_of_trail(*at_ms, LEAST_TRAIL_R).into_iter().collect();
+                Ok(Advance { events, ..Advance::default() })
             }),
+            Effect::Happens { before, events, excursion } => {
+                self.advance(key, None, batch, |trade| match trade.stands_as(before) {
+                    true => Ok(Advance { events: events.clone(), outcome: None, excursion: *excursion }),
+                    false => Ok(Advance::default()),
+                })
+            }
         }
     }
 
@@ -420,6 +438,7 @@ impl Writer {
         key: SignalKey,
         sight: Option<Sight>,
         cause: &Cause,
+        end: Option<&(Event, Excursion)>,
         batch: &mut WriteBatch<'_>,
     ) -> Result<Verdict> {
         self.advance(key, None, batch, |trade| {
@@ -428,7 +447,8 @@ impl Writer {
                 trade.inherit(sight);
             }
             cause.follow(&mut trade, &mut events);
-            Ok((events, None))
+            let end = end.filter(|(event, _)| events.last() == Some(event));
+            Ok(Advance { events, outcome: None, excursion: end.map(|(_, excursion)| *excursion) })
         })
     }
 
@@ -436,9 +456,23 @@ impl Writer {
         let (key, costs_percent) = (SignalKey::of(&request.id), self.costs.fee_bps / 100.0);
         let is_managed = request.is_partial() || self.find_managed(key, batch);
         if is_managed {
-            return self.advance(key, Some(&request.id), batch, |trade| request.events(trade, costs_percent));
+            return self.advance(key, Some(&request.id), batch, |trade| {
+                let (events, outcome) = request.events(trade, costs_percent)?;
+                Ok(Advance { events, outcome, excursion: request.excursion })
+            });
         }
-        self.close(key, Some(&request.id), batch, |levels| request.closing(levels, costs_percent))
+        self.close(key, Some(&request.id), batch, |levels| {
+            let closing = request.closing(levels, costs_percent)?;
+            let exit = closing.exit_price.unwrap_or_else(|| levels.exit_of(closing.profit_percent));
+            Ok(Closing { excursion: request.excursion.or_else(|| self.excursion(key, &closing, exit)), ..closing })
+        })
+    }
+
+    /// How far the price went until a closing by hand at the price `exit`, if this process saw that.
+    fn excursion(&self, key: SignalKey, closing: &Closing, exit: f64) -> Option<Excursion> {
+        closing.outcome.succeeded()?;
+        let state = self.journal.state();
+        state.index.excursion(state.slot(key)?, closing.closed_ms, exit)
     }
 
     /// Whether an open signal is a managed one.
@@ -450,14 +484,14 @@ impl Writer {
         state.slot(key).is_some_and(|slot| state.index.stored_trade(slot).is_some())
     }
 
-    /// Adds events to an open signal, and closes it if they end it. `next` gives them for where the signal stands, and the outcome
-    /// if the caller named one; none mean that nothing happens.
+    /// Adds events to an open signal, and closes it if they end it. `next` gives them for where the signal stands; none mean that
+    /// nothing happens. A caller who knows the signal's `id` closes it by hand.
     fn advance(
         &self,
         key: SignalKey,
         id: Option<&str>,
         batch: &mut WriteBatch<'_>,
-        next: impl Fn(&Trade) -> Result<(Vec<Event>, Option<Outcome>)>,
+        next: impl Fn(&Trade) -> Result<Advance>,
     ) -> Result<Verdict> {
         let Some(mut record) = self.find(key, batch)? else { return Ok(Verdict::NotOpen) };
         let other = id.is_some_and(|id| id != record.signal.id);
@@ -465,7 +499,7 @@ impl Writer {
             return Ok(Verdict::NotOpen);
         };
         let mut trade = record.trade().unwrap_or_else(|| Trade::new(levels, &Terms::default()));
-        let (events, outcome) = next(&trade)?;
+        let Advance { events, outcome, excursion } = next(&trade)?;
         if events.is_empty() {
             return Ok(Verdict::NotOpen);
         }
@@ -480,8 +514,11 @@ impl Writer {
             return Err(Error::argument("signalId", problem, format!("one with {} events", record.history.len())));
         }
         record.history.extend(events.iter().cloned());
-        record.closing =
-            trade.closing().map(|closing| Closing { outcome: outcome.unwrap_or(closing.outcome), ..closing });
+        record.closing = trade.closing().map(|closing| {
+            let by_hand = || self.excursion(key, &closing, events.last().and_then(|event| event.what.price())?);
+            let excursion = excursion.or_else(|| id.and_then(|_| by_hand()));
+            Closing { outcome: outcome.unwrap_or(closing.outcome), excursion, ..closing }
+        });
         let line = line::encode(&record)?;
         if is_by_hand && line.len() > line::MAX_OPEN_BYTES {
             let problem = "must be of a signal whose record has room for the change: it may have 1 MiB";
@@ -587,7 +624,9 @@ impl Writer {
         if before.closing.is_some() || !is_longer {
             return self.record(line, batch);
         }
-        self.advance(line.facts.key, None, batch, |_| Ok((read.history[known..].to_vec(), None)))
+        self.advance(line.facts.key, None, batch, |_| {
+            Ok(Advance { events: read.history[known..].to_vec(), ..Advance::default() })
+        })
     }
 
     fn read_back(&self, line: &NewLine) -> Result<Record> {

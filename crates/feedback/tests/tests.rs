@@ -2,6 +2,7 @@
 //! that linking happens once.
 #![allow(clippy::unwrap_used)]
 
+mod excursions;
 mod managed;
 mod managed_crash;
 mod managed_import;

@@ -86,6 +86,17 @@ pub enum What {
 }
 
 impl What {
+    /// The price at which something was bought or sold.
+    pub fn price(&self) -> Option<f64> {
+        match self {
+            Self::Filled { price }
+            | Self::Target { price, .. }
+            | Self::Reduced { price, .. }
+            | Self::Exit { price, .. } => Some(*price),
+            Self::Stop { .. } | Self::Amended { .. } | Self::Cancelled { .. } => None,
+        }
+    }
+
     /// The end of a signal that prices or the time cancelled.
     pub fn cancelled(cause: CancelCause) -> Self {
         Self::Cancelled { cause, reason: None, replaced_by: None }

@@ -111,6 +111,11 @@ impl Outcome {
 /// hour. On simulated prices (`barrier/entry.rs`) nearly all exits found this way lie after the entry.
 const ENTRY_PART: i64 = 12;
 
+/// The latest time of a signal for which high and low of a candle may count, UTC epoch ms; see [`Levels::on_candle`].
+pub fn counts_whole_until(candle: &Candle, candle_ms: i64) -> i64 {
+    candle.open_ms + candle_ms / ENTRY_PART
+}
+
 /// The largest profit or loss in percent. No real pair of prices reaches it, and sums of it stay finite.
 pub const MOST_PERCENT: f64 = 1e100;
 
@@ -186,6 +191,11 @@ impl Levels {
         (self.direction.sign() * (exit - self.entry) / self.entry * 100.0).clamp(-MOST_PERCENT, MOST_PERCENT)
     }
 
+    /// The exit with this profit, in percent of the entry price.
+    pub fn exit_of(&self, profit_percent: f64) -> f64 {
+        self.entry * (1.0 + self.direction.sign() * profit_percent / 100.0)
+    }
+
     /// The price level that an outcome stands for, if the signal has one.
     pub fn level_of(&self, outcome: Outcome) -> Option<f64> {
         match outcome {
@@ -256,7 +266,7 @@ impl Levels {
     /// Whether high and low of a candle that began before the signal count, see [`Self::on_candle`].
     fn counts_whole(&self, known_ms: i64, candle: &Candle, candle_ms: i64) -> bool {
         let is_told = known_ms > self.since_ms;
-        let is_early = self.since_ms - candle.open_ms <= candle_ms / ENTRY_PART;
+        let is_early = self.since_ms <= counts_whole_until(candle, candle_ms);
         !is_told && is_early && !self.beyond_stop(candle.open) && !self.beyond_target(candle.open)
     }
 

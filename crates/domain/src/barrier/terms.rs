@@ -68,6 +68,28 @@ pub enum TrailBy {
     Atr(f64),
 }
 
+impl TrailBy {
+    /// The stop that follows this best price; `None` if it would not be above 0. A smaller percent or distance gives a tighter
+    /// stop, and so does a better price.
+    pub fn stop(self, direction: Direction, best: f64) -> Option<f64> {
+        let distance = match self {
+            Self::Percent(percent) => best * percent / 100.0,
+            Self::Distance(distance) => distance,
+            Self::Atr(_) => return None,
+        };
+        Some(best - direction.sign() * distance).filter(|stop| *stop > 0.0)
+    }
+
+    /// The best price that has this stop.
+    pub(super) fn best(self, direction: Direction, stop: f64) -> Option<f64> {
+        match self {
+            Self::Percent(percent) => Some(stop / (1.0 - direction.sign() * percent / 100.0)),
+            Self::Distance(distance) => Some(stop + direction.sign() * distance),
+            Self::Atr(_) => None,
+        }
+    }
+}
+
 /// A trailing stop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

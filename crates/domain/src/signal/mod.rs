@@ -151,6 +151,18 @@ pub struct Excursion {
     pub worst_percent: f64,
 }
 
+impl Excursion {
+    /// Of a signal whose prices lay between `low` and `high`.
+    pub fn of(levels: &Levels, low: f64, high: f64) -> Self {
+        let (worst, best) = match levels.direction {
+            Direction::Buy => (low, high),
+            Direction::Sell => (high, low),
+        };
+        let most = |percent: f64| if percent > 0.0 { percent } else { 0.0 };
+        Self { best_percent: most(levels.profit_percent(best)), worst_percent: most(-levels.profit_percent(worst)) }
+    }
+}
+
 /// A signal and its result, if it has one: one line of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {

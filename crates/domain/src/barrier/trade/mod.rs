@@ -13,11 +13,14 @@ use crate::candle::Candle;
 use crate::signal::Closing;
 use serde::{Deserialize, Serialize};
 
-/// A trailing stop is stored again when it has moved by this part of the risk at entry.
-pub const LEAST_TRAIL_R: f64 = 0.1;
-
 /// Shares add up to 100 but for rounding.
 const NO_SHARE: f64 = 1e-9;
+
+/// A trailing stop is told of again when it has moved by this part of the risk at entry ([`Trade::tell_of_trail`]).
+pub const LEAST_TRAIL_R: f64 = 0.1;
+
+/// Rounding may make the price at which a trailing stop is to be told of this much later, as a part of it.
+const ROUNDING: f64 = 1e-12;
 
 /// Whether a signal waits for its entry, is open, or has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +179,11 @@ impl Trade {
     /// When it was entered, UTC epoch ms.
     pub fn entered_ms(&self) -> Option<i64> {
         self.entered_ms
+    }
+
+    /// Whether it was entered when it was given.
+    pub fn is_entered_at_once(&self) -> bool {
+        self.kind == EntryKind::Market && self.zone.is_none()
     }
 
     /// The part that is open or waits, in percent.
@@ -416,6 +424,26 @@ impl Trade {
         let mut events = Vec::new();
         self.happen(at.max(self.levels.since_ms), What::Stop { price: stop, cause: StopMove::Trail }, &mut events);
         events.pop()
+    }
+
+    /// The best price from which [`Self::tell_of_trail`] tells of the trailing stop, but for rounding; 0 (infinity for a SELL) if
+    /// any price does. `None` if the stop does not trail.
+    pub fn tells_from(&self, least_r: f64) -> Option<f64> {
+        let Trailing { direction, by, .. } = self.trailing()?;
+        let entry = self.levels.entry;
+        let stop = match (self.told_stop, self.first_stop) {
+            (None, _) if direction == Direction::Buy => 0.0,
+            (None, _) => f64::INFINITY,
+            (Some(told), Some(first)) => told + self.sign() * least_r * (entry - first).abs(),
+            // The unit is the distance of the new stop from the entry, on either side of it.
+            (Some(told), None) => {
+                let losing = (told + least_r * entry) / (1.0 + least_r);
+                let is_losing = self.above(losing, entry) <= 0.0;
+                if is_losing { losing } else { (told - least_r * entry) / (1.0 - least_r) }
+            }
+        };
+        let best = by.best(direction, stop)?;
+        Some((best * (1.0 - self.sign() * ROUNDING)).max(0.0))
     }
 
     /// The prices and the time at which something may happen, besides the trailing stop.
@@ -722,12 +750,7 @@ impl Trailing {
         if sign * (self.best - self.from) < 0.0 {
             return None;
         }
-        let distance = match self.by {
-            TrailBy::Percent(percent) => self.best * percent / 100.0,
-            TrailBy::Distance(distance) => distance,
-            TrailBy::Atr(_) => return None,
-        };
-        Some(self.best - sign * distance).filter(|stop| *stop > 0.0)
+        self.by.stop(self.direction, self.best)
     }
 }
 

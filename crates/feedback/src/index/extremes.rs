@@ -1,0 +1,262 @@
+//! How far the price of a symbol went since any time, and whether that is known without a break.
+
+use domain::barrier::{Levels, counts_whole_until};
+use domain::candle::Candle;
+use domain::signal::Excursion;
+
+/// Prices further apart than this are a break: nobody knows how far the price went between them.
+const BREAK_MS: i64 = 10 * 60_000;
+
+/// More points or holes than this are coarsened, or twice as many as were left the last time.
+const MANY: usize = 4096;
+
+/// The lowest and the highest of some prices.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reach {
+    /// The lowest.
+    pub low: f64,
+    /// The highest.
+    pub high: f64,
+}
+
+/// The highest and the lowest price since any time.
+///
+/// A candle's high and low count for the times up to which [`Levels::on_candle`] may count the whole candle, and its close for all
+/// times up to its end. Of a time in the middle of a long candle without other prices nothing is known: it lies in a hole.
+#[derive(Debug, Clone)]
+pub struct Extremes {
+    highs: Extreme<true>,
+    lows: Extreme<false>,
+    /// Times, without their ends, since which not all prices are known; sorted, and apart from each other.
+    holes: Vec<(i64, i64)>,
+    /// From here on prices are known without a break.
+    from_ms: i64,
+    /// The newest price.
+    until_ms: i64,
+    /// The number of points or holes that are coarsened next.
+    many: usize,
+}
+
+impl Reach {
+    /// One price.
+    pub fn of(price: f64) -> Self {
+        Self { low: price, high: price }
+    }
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+}
+
+impl Default for Extremes {
+    fn default() -> Self {
+        Self {
+            highs: Extreme::default(),
+            lows: Extreme::default(),
+            holes: Vec::new(),
+            from_ms: i64::MAX,
+            until_ms: i64::MIN,
+            many: MANY,
+        }
+    }
+}
+
+impl Extremes {
+    /// Takes in a price.
+    pub fn tick(&mut self, time_ms: i64, price: f64) {
+        if self.is_broken_before(time_ms) {
+            self.begin(time_ms);
+        }
+        self.until_ms = self.until_ms.max(time_ms);
+        self.highs.push(time_ms, price);
+        self.lows.push(time_ms, price);
+    }
+
+    /// All prices after this time will come here, although none has come yet.
+    pub fn listen(&mut self, since_ms: i64) {
+        if self.is_broken_before(since_ms) {
+            self.begin(since_ms);
+        }
+    }
+
+    /// Takes in a closed candle of `candle_ms` milliseconds. It may be older than what was seen.
+    pub fn candle(&mut self, candle: &Candle, candle_ms: i64) {
+        self.cover(candle, candle_ms);
+        self.reach(candle, candle_ms);
+    }
+
+    /// The first half of [`Self::candle`]: its times are known from now on, its prices not yet.
+    pub fn cover(&mut self, candle: &Candle, candle_ms: i64) {
+        let (open_ms, end_ms) = (candle.open_ms, candle.open_ms + candle_ms);
+        let (whole_ms, near_ms) = (counts_whole_until(candle, candle_ms), end_ms - BREAK_MS);
+        if self.is_broken_before(open_ms) {
+            self.begin(open_ms);
+            self.until_ms = end_ms;
+            return self.add_hole(whole_ms, near_ms);
+        }
+        if end_ms < self.from_ms.saturating_sub(BREAK_MS) {
+            return;
+        }
+        // Since a time in its middle only those prices are known that came besides this candle.
+        if self.until_ms < near_ms {
+            self.add_hole(whole_ms, near_ms);
+        } else if open_ms < self.from_ms {
+            // Prices before the break were forgotten.
+            self.add_hole(whole_ms, near_ms.clamp(self.from_ms - BREAK_MS, self.from_ms));
+        }
+        self.from_ms = self.from_ms.min(open_ms);
+        self.until_ms = self.until_ms.max(end_ms);
+    }
+
+    /// The second half of [`Self::candle`].
+    pub fn reach(&mut self, candle: &Candle, candle_ms: i64) {
+        // It was too old to be of use.
+        if candle.open_ms < self.from_ms {
+            return;
+        }
+        let (whole_ms, end_ms) = (counts_whole_until(candle, candle_ms), candle.open_ms + candle_ms);
+        self.highs.push(whole_ms, candle.high);
+        self.lows.push(whole_ms, candle.low);
+        self.highs.push(end_ms, candle.close);
+        self.lows.push(end_ms, candle.close);
+    }
+
+    fn is_broken_before(&self, time_ms: i64) -> bool {
+        time_ms.saturating_sub(self.until_ms) > BREAK_MS
+    }
+
+    fn begin(&mut self, at_ms: i64) {
+        self.highs.0.clear();
+        self.lows.0.clear();
+        self.holes.clear();
+        (self.from_ms, self.until_ms) = (at_ms, at_ms);
+    }
+
+    fn add_hole(&mut self, mut from_ms: i64, mut until_ms: i64) {
+        if from_ms >= until_ms {
+            return;
+        }
+        let first = self.holes.partition_point(|hole| hole.1 < from_ms);
+        let behind = self.holes.partition_point(|hole| hole.0 <= until_ms);
+        if let (Some(one), Some(other)) = (self.holes[first..behind].first(), self.holes[first..behind].last()) {
+            (from_ms, until_ms) = (from_ms.min(one.0), until_ms.max(other.1));
+        }
+        self.holes.splice(first..behind, [(from_ms, until_ms)]);
+    }
+
+    /// Whether all prices since a time are known.
+    pub fn covers(&self, since_ms: i64) -> bool {
+        let before = self.holes.partition_point(|hole| hole.0 < since_ms);
+        let in_hole = before > 0 && since_ms < self.holes[before - 1].1;
+        self.from_ms <= since_ms && !in_hole
+    }
+
+    /// How far the price went since a time; `None` without a price since then.
+    pub fn since(&self, since_ms: i64) -> Option<Reach> {
+        Some(Reach { low: self.lows.since(since_ms)?, high: self.highs.since(since_ms)? })
+    }
+
+    /// The excursion of a signal that was entered at `since_ms` and ends at `until_ms`. `other` are prices of its life besides those
+    /// between: of its entry, of its exit. `None` if not all prices of its life are known.
+    pub fn excursion(&self, levels: &Levels, since_ms: i64, until_ms: i64, other: Reach) -> Option<Excursion> {
+        if !self.covers(since_ms) {
+            return None;
+        }
+        let Reach { low, high } = match (self.since(since_ms), self.since(until_ms.saturating_add(1))) {
+            (None, _) => other,
+            (Some(since), None) => since.and(other),
+            (Some(since), Some(later)) => {
+                let both = since.and(other);
+                // What came later may hide how far the price went before.
+                let is_known = |before: f64, later: f64, other: f64| later != before || other == before;
+                let known = is_known(both.low, later.low, other.low) && is_known(both.high, later.high, other.high);
+                Some(both).filter(|_| known)?
+            }
+        };
+        Some(Excursion::of(levels, low, high))
+    }
+
+    /// Whether prices are known up to a time.
+    pub fn reaches(&self, until_ms: i64) -> bool {
+        !self.is_broken_before(until_ms)
+    }
+
+    /// Whether it is time to call [`Self::coarsen`].
+    pub fn is_long(&self) -> bool {
+        self.len() >= self.many
+    }
+
+    /// Forgets what nobody asks for: `starts` are the times, sorted, since which open signals run. For these, all answers stay the
+    /// same. For others the price went at least as far as before, or nothing is known any more.
+    pub fn coarsen(&mut self, starts: &[i64]) {
+        let is_asked = |after_ms: i64, until_ms: i64| {
+            let count = |time_ms: i64| starts.partition_point(|start| *start <= time_ms);
+            count(after_ms) < count(until_ms)
+        };
+        self.highs.coarsen(is_asked);
+        self.lows.coarsen(is_asked);
+        self.holes.dedup_by(|next, hole| {
+            let joins = !is_asked(hole.1 - 1, next.0);
+            if joins {
+                hole.1 = next.1;
+            }
+            joins
+        });
+        self.many = MANY.max(2 * self.len());
+    }
+
+    pub fn len(&self) -> usize {
+        self.highs.0.len().max(self.lows.0.len()).max(self.holes.len())
+    }
+}
+
+/// The highest price since any time, or the lowest: a time and the price that no later one reached, oldest first. The answer for a
+/// time is the first point not before it.
+#[derive(Debug, Clone, Default)]
+struct Extreme<const HIGHEST: bool>(Vec<(i64, f64)>);
+
+impl<const HIGHEST: bool> Extreme<HIGHEST> {
+    fn is_beyond(price: f64, other: f64) -> bool {
+        if HIGHEST { price > other } else { price < other }
+    }
+
+    fn push(&mut self, time_ms: i64, price: f64) {
+        while let Some(last) = self.0.last() {
+            if last.0 > time_ms {
+                return self.insert(time_ms, price);
+            }
+            if Self::is_beyond(last.1, price) {
+                break;
+            }
+            self.0.pop();
+        }
+        self.0.push((time_ms, price));
+    }
+
+    /// A price that is older than the newest one.
+    fn insert(&mut self, time_ms: i64, price: f64) {
+        let later = self.0.partition_point(|point| point.0 <= time_ms);
+        if self.0.get(later).is_some_and(|next| !Self::is_beyond(price, next.1)) {
+            return;
+        }
+        let hidden = self.0[..later].partition_point(|point| Self::is_beyond(point.1, price));
+        self.0.splice(hidden..later, [(time_ms, price)]);
+    }
+
+    fn since(&self, since_ms: i64) -> Option<f64> {
+        let first = self.0.partition_point(|point| point.0 < since_ms);
+        self.0.get(first).map(|point| point.1)
+    }
+
+    fn coarsen(&mut self, is_asked: impl Fn(i64, i64) -> bool) {
+        self.0.dedup_by(|next, point| {
+            let joins = !is_asked(point.0, next.0);
+            if joins {
+                point.0 = next.0;
+            }
+            joins
+        });
+    }
+}
