@@ -107,7 +107,8 @@ async fn a_closing_that_cannot_be_is_refused(home: Home) {
 /// A take profit at a given time.
 fn request(id: &str, closed_ms: i64) -> CloseRequest {
     let claim = Claim { outcome: Outcome::TookProfit, exit_price: Some(110.5), profit_percent: None };
-    CloseRequest { id: id.to_owned(), claim, share: None, closed_ms: Some(closed_ms), now_ms: T0 + 365 * 24 * HOUR }
+    let now_ms = T0 + 365 * 24 * HOUR;
+    CloseRequest { id: id.to_owned(), claim, share: None, closed_ms: Some(closed_ms), now_ms, excursion: None }
 }
 
 async fn a_closing_has_its_own_time(home: Home) {

@@ -2,10 +2,10 @@
 
 use super::super::ignored::Tally;
 use super::super::open::{Filing, Slot};
-use super::extremes::Extremes;
-use super::cause::Cause;
-use super::trails::Trails;
 use super::When;
+use super::cause::Cause;
+use super::extremes::Extremes;
+use super::trails::Trails;
 use domain::barrier::{Direction, Triggers};
 use std::collections::BTreeSet;
 
@@ -137,7 +137,9 @@ impl Book {
         fall.map(|price| self.falls.insert((bits(price), slot)));
         rise.map(|price| self.rises.insert((bits(price), slot)));
         due_ms.map(|at| self.expiries.insert((at, slot)));
-        filing.trail.map(|trail| self.trails[filing.direction as usize].join(slot, trail));
+        if let Some(trail) = filing.trail {
+            self.trails[filing.direction as usize].join(slot, trail);
+        }
     }
 
     /// Takes a signal out. If its stop trails, returns its best price.
@@ -211,7 +213,9 @@ impl Book {
 
     /// Puts a signal whose place is the same but for its trailing stop back to the others that trail.
     pub fn join_trails(&mut self, slot: Slot, filing: &Filing) {
-        filing.trail.map(|trail| self.trails[filing.direction as usize].join(slot, trail));
+        if let Some(trail) = filing.trail {
+            self.trails[filing.direction as usize].join(slot, trail);
+        }
     }
 
     /// The best price of a signal whose stop trails.

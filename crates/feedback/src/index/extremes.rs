@@ -185,7 +185,7 @@ impl Extremes {
 
     /// Whether it is time to call [`Self::coarsen`].
     pub fn is_long(&self) -> bool {
-        self.len() >= self.many
+        self.count() >= self.many
     }
 
     /// Forgets what nobody asks for: `starts` are the times, sorted, since which open signals run. For these, all answers stay the
@@ -204,10 +204,11 @@ impl Extremes {
             }
             joins
         });
-        self.many = MANY.max(2 * self.len());
+        self.many = MANY.max(2 * self.count());
     }
 
-    pub fn len(&self) -> usize {
+    /// The number of points and spans in memory.
+    pub fn count(&self) -> usize {
         self.highs.0.len().max(self.lows.0.len()).max(self.holes.len())
     }
 }
