@@ -65,7 +65,8 @@ async fn writes(durability: Durability, each: usize) {
 /// [`signal`], of which a fifth each waits for its entry, has four targets, or a stop that trails. None ends at prices from 120 to 180.
 fn mixed(n: usize) -> Signal {
     let entry = 100.0 + (n % 9973) as f64 / 100.0;
-    let targets: Vec<Value> = (0..4).map(|number| json!({ "price": entry * (2.0 + 0.2 * f64::from(number)) })).collect();
+    let targets: Vec<Value> =
+        (0..4).map(|number| json!({ "price": entry * (2.0 + 0.2 * f64::from(number)) })).collect();
     let more = match n / 10 % 5 {
         0 => json!({ "entryType": "limit", "entryPrice": entry * 0.55, "stopLoss": entry * 0.4 }),
         1 => json!({ "takeProfit": null, "takeProfits": targets, "stopRules": { "breakEvenAfterTarget": 1 } }),
@@ -94,7 +95,11 @@ async fn managed_prices() {
     let rising = |n: usize| 130.0 + n as f64 * 5e-5;
     let paths: [(&str, &dyn Fn(usize) -> f64); 2] = [("without a hit", &quiet), ("that rise", &rising)];
     for (round, (what, price)) in paths.into_iter().enumerate() {
-        let tick = |n: usize| Tick { symbol: &symbols[n % 10], price: price(n), time_ms: late + (round * 1_000_000 + n) as i64 };
+        let tick = |n: usize| Tick {
+            symbol: &symbols[n % 10],
+            price: price(n),
+            time_ms: late + (round * 1_000_000 + n) as i64,
+        };
         let ticks: Vec<_> = (0..1_000_000).map(tick).collect();
         store.on_prices(&ticks[..1000]).await.unwrap();
         let start = Instant::now();

@@ -86,7 +86,11 @@ fn furthest(signal: &Signal, candles: &[Candle], step: i64, exit: &Exit) -> Opti
 fn check(record: &Record, candles: &[Candle], step: i64, expected: Option<Exit>) {
     let id = &record.signal.id;
     let excursion = record.closing.and_then(|closing| closing.excursion);
-    assert_eq!(excursion, expected.and_then(|exit| furthest(&record.signal, candles, step, &exit)), "{id}: {expected:?}");
+    assert_eq!(
+        excursion,
+        expected.and_then(|exit| furthest(&record.signal, candles, step, &exit)),
+        "{id}: {expected:?}"
+    );
     match (record.closing, expected) {
         (None, None) => {}
         (Some(closing), Some(exit)) => {

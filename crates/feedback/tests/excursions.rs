@@ -126,8 +126,13 @@ async fn a_managed_signal_is_followed_from_its_entry(home: Home) {
     assert_eq!(reach(&store, "a"), Some((6.0, 3.0)), "the 104 came before the entry");
     // A candle that comes back to the entry: its low counts, its high came before.
     store.record(signal("b", 7, terms)).await.unwrap();
-    let candle = |minute, [open, high, low, close]: [f64; 4]| {
-        Candle { open_ms: T0 + minute * MINUTE, open, high, low, close, volume: 1.0 }
+    let candle = |minute, [open, high, low, close]: [f64; 4]| Candle {
+        open_ms: T0 + minute * MINUTE,
+        open,
+        high,
+        low,
+        close,
+        volume: 1.0,
     };
     for (minute, prices, closed) in
         [(7, [103.0, 104.5, 96.0, 101.0], 0), (8, [101.0, 102.0, 100.0, 102.0], 0), (9, [102.0, 102.0, 89.0, 91.0], 1)]
@@ -147,7 +152,8 @@ async fn a_closing_by_hand_knows_them_too(home: Home) {
         price(&store, minutes, at).await;
     }
     let close = |id: &str, minutes: i64, exit: f64| {
-        let closing = json!({ "signalId": id, "outcome": "SUCCESS", "exitPrice": exit, "closedAt": T0 + minutes * MINUTE });
+        let closing =
+            json!({ "signalId": id, "outcome": "SUCCESS", "exitPrice": exit, "closedAt": T0 + minutes * MINUTE });
         let update = Update::from_json(closing.as_object().unwrap().clone(), Tz::UTC).unwrap();
         store.close_by_hand(CloseRequest::new(update, T0 + 10 * MINUTE))
     };
@@ -169,10 +175,13 @@ async fn a_trailing_stop_is_stored_while_prices_run(home: Home) {
     }
     let stops = |store: &FeedbackStore| {
         let history = store.get("a").unwrap().unwrap().history;
-        history.iter().filter_map(|event| match event.what {
-            What::Stop { price, .. } => Some((price, (event.at - T0) / 1000)),
-            _ => None,
-        }).collect::<Vec<_>>()
+        history
+            .iter()
+            .filter_map(|event| match event.what {
+                What::Stop { price, .. } => Some((price, (event.at - T0) / 1000)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
     };
     assert_eq!(stops(&store), [(101.0, 2), (103.0, 62), (109.2 - 5.0, 200)]);
     store.close().await;

@@ -2,10 +2,10 @@
 
 use super::super::ignored::Tally;
 use super::super::open::{Filing, Slot};
-use super::extremes::Extremes;
-use super::cause::Cause;
-use super::trails::Trails;
 use super::When;
+use super::cause::Cause;
+use super::extremes::Extremes;
+use super::trails::Trails;
 use domain::barrier::{Direction, Triggers};
 use std::collections::BTreeSet;
 

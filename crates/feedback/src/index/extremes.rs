@@ -207,7 +207,7 @@ impl Extremes {
         self.many = MANY.max(2 * self.len());
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.highs.0.len().max(self.lows.0.len()).max(self.holes.len())
     }
 }

@@ -96,7 +96,8 @@ fn signals() -> impl Strategy<Value = (Levels, Option<Terms>)> {
 
 fn changes() -> impl Strategy<Value = What> {
     let price = || (90u32..111).prop_map(f64::from);
-    let amended = |stop_loss, take_profits, expires_at| What::Amended { stop_loss, take_profits, expires_at, reason: None };
+    let amended =
+        |stop_loss, take_profits, expires_at| What::Amended { stop_loss, take_profits, expires_at, reason: None };
     prop_oneof![
         price().prop_map(move |stop| amended(Some(stop), None, None)),
         price().prop_map(move |price| amended(None, Some(vec![Target { price, share: 50.0 }]), None)),
@@ -115,7 +116,8 @@ fn candles() -> impl Strategy<Value = (Candle, i64)> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let price = || prop_oneof![3 => (85u32..116).prop_map(f64::from), 2 => (190u32..212).prop_map(|p| f64::from(p) / 2.0)];
+    let price =
+        || prop_oneof![3 => (85u32..116).prop_map(f64::from), 2 => (190u32..212).prop_map(|p| f64::from(p) / 2.0)];
     let step = prop_oneof![
         5 => signals().prop_map(|(levels, terms)| Step::Add(levels, terms)),
         6 => (price(), 0i64..80).prop_map(|(price, at)| Step::Tick(price, When::At(T0 + at * STEP))),
@@ -127,9 +129,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0u32..30).prop_map(Step::Remove),
         1 => Just(Step::Replace),
     ];
-    let rising = (0u32..40).prop_map(|start| (0..12).map(move |n| {
-        Step::Tick(95.0 + f64::from(n) / 2.0, When::At(T0 + i64::from(start + 4 * n) * STEP))
-    }).collect::<Vec<_>>());
+    let rising = (0u32..40).prop_map(|start| {
+        (0..12)
+            .map(move |n| Step::Tick(95.0 + f64::from(n) / 2.0, When::At(T0 + i64::from(start + 4 * n) * STEP)))
+            .collect::<Vec<_>>()
+    });
     let some = proptest::collection::vec(step, 1..50);
     let parts = proptest::collection::vec(prop_oneof![3 => some, 1 => rising], 1..4);
     parts.prop_map(|parts| parts.concat())
@@ -218,7 +222,9 @@ impl Scan {
             return;
         }
         for (slot, scanned) in self.open.iter_mut().filter(|(_, scanned)| !scanned.is_hidden) {
-            let Some(trade) = scanned.trade.as_mut().filter(|trade| trade.levels().since_ms <= time_ms) else { continue };
+            let Some(trade) = scanned.trade.as_mut().filter(|trade| trade.levels().since_ms <= time_ms) else {
+                continue;
+            };
             if trade.tell_of_trail(time_ms, LEAST_TRAIL_R).is_some() {
                 self.told = Some(time_ms);
                 scanned.on_their_way += 1;
@@ -414,9 +420,8 @@ impl Both {
             let stands = known.zip(scanned.trade.as_ref()).map(|(known, trade)| known.trade.stands_as(trade));
             prop_assert_eq!(stands, scanned.trade.as_ref().map(|_| true));
         }
-        let is_counted = |slot: &Slot, scanned: &Scanned| {
-            slot.is_multiple_of(2) && scanned.levels.direction == Direction::Buy
-        };
+        let is_counted =
+            |slot: &Slot, scanned: &Scanned| slot.is_multiple_of(2) && scanned.levels.direction == Direction::Buy;
         let taken = self.scan.open.iter().filter(|(slot, scanned)| is_counted(slot, scanned));
         prop_assert_eq!(self.index.taken_of(Direction::Buy), taken.count());
         prop_assert_eq!(self.index.ignored().map(|(_, count)| count).sum::<u64>(), self.scan.ignored);
@@ -590,14 +595,17 @@ proptest! {
 
 #[test]
 fn the_memory_of_extremes_is_bounded_by_the_open_signals() {
-    let (mut index, levels) = (PriceIndex::default(), Levels {
-        direction: Direction::Buy,
-        entry: 1e6,
-        stop_loss: None,
-        take_profit: None,
-        since_ms: T0,
-        expires_ms: None,
-    });
+    let (mut index, levels) = (
+        PriceIndex::default(),
+        Levels {
+            direction: Direction::Buy,
+            entry: 1e6,
+            stop_loss: None,
+            take_profit: None,
+            since_ms: T0,
+            expires_ms: None,
+        },
+    );
     for slot in 0..3 {
         let since_ms = T0 + i64::from(slot) * 50_000_000;
         index.add(slot, SignalKey(0, slot.into()), 0, Levels { since_ms, ..levels }, true, None);

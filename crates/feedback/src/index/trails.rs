@@ -207,7 +207,8 @@ impl Trails {
         let raised = self.bests.range(..best_rank).map(|(_, group)| *group);
         for group in reached.chain(raised).map(|group| &self.groups[group as usize]) {
             let best = if self.rank(group.best) < best_rank { best } else { group.best };
-            let is_tight = |by: TrailBy| by.stop(self.direction, best).is_some_and(|stop| self.rank(stop) >= worst_rank);
+            let is_tight =
+                |by: TrailBy| by.stop(self.direction, best).is_some_and(|stop| self.rank(stop) >= worst_rank);
             found.extend(group.tight(is_tight));
         }
         if begun_ms < i64::MAX {
