@@ -48,7 +48,8 @@ fn symbol(id: &str) -> Symbol {
 }
 
 async fn step(store: &FeedbackStore, id: &str, number: usize) {
-    let at = T0 + number as i64;
+    // A stop that trails is stored once a minute.
+    let at = T0 + number as i64 * 60_000;
     let symbol = symbol(id);
     let price = |price| store.on_price(&symbol, price, at);
     let change = |change| store.change(id.to_owned(), change, at);
