@@ -514,11 +514,11 @@ impl Writer {
             return Err(Error::argument("signalId", problem, format!("one with {} events", record.history.len())));
         }
         record.history.extend(events.iter().cloned());
-        record.closing = trade.closing().map(|closing| {
+        if let Some(closing) = trade.closing() {
             let by_hand = || self.excursion(key, &closing, events.last().and_then(|event| event.what.price())?);
             let excursion = excursion.or_else(|| id.and_then(|_| by_hand()));
-            Closing { outcome: outcome.unwrap_or(closing.outcome), excursion, ..closing }
-        });
+            record.close(Closing { outcome: outcome.unwrap_or(closing.outcome), excursion, ..closing });
+        }
         let line = line::encode(&record)?;
         if is_by_hand && line.len() > line::MAX_OPEN_BYTES {
             let problem = "must be of a signal whose record has room for the change: it may have 1 MiB";
@@ -668,8 +668,7 @@ impl Writer {
         let Some(levels) = record.signal.levels().filter(|_| !other && record.closing.is_none()) else {
             return Ok(Verdict::NotOpen);
         };
-        let closing = closing(&levels)?;
-        record.closing = Some(closing);
+        record.close(closing(&levels)?);
         let Some(closed) = ClosedSignal::of(&record, &self.costs) else { return Ok(Verdict::NotOpen) };
         let line = line::encode(&record)?;
         batch.add(Facts::of(&record), &line);

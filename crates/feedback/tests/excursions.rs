@@ -106,7 +106,8 @@ async fn candles_count_up_to_the_exit(home: Home) {
     assert_eq!(reach(&store, "early"), Some((20.0, 10.0)));
     assert_eq!(reach(&store, "next"), Some((20.0, 10.0)));
     assert_eq!(reach(&store, "middle"), None, "nobody knows what came before it in its candle");
-    store.record(signal("gap", 180, json!({}))).await.unwrap();
+    // A minute after the close of the last candle, which would count for a signal of its very time.
+    store.record(signal("gap", 181, json!({}))).await.unwrap();
     assert_eq!(give(3, [100.0, 103.0, 98.0, 99.0]).await, 0);
     // It opens beyond the stop: nothing of this candle was in its life.
     assert_eq!(give(4, [85.0, 110.0, 80.0, 109.0]).await, 1);

@@ -483,7 +483,7 @@ async fn random_lives_through_two_handles_are_those_of_one_machine(home: Home) {
     let mut ends = std::collections::BTreeMap::<&str, usize>::new();
     for life in 0..60 {
         let value = random_signal().new_tree(&mut runner).unwrap().current();
-        let steps = proptest::collection::vec(random_step(), 4..16).new_tree(&mut runner).unwrap().current();
+        let steps = proptest::collection::vec(random_step(), 1..16).new_tree(&mut runner).unwrap().current();
         let mut record = managed(value.clone());
         record.signal.id = life.to_string();
         record.signal.symbol = Symbol::parse(&format!("R{life}USDT")).unwrap();

@@ -184,7 +184,7 @@ async fn a_managed_signal_is_given_out_with_what_it_earned(home: Home) {
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
     let cell = |name: &str| lines[1][lines[0].iter().position(|column| *column == name).unwrap()];
     assert_eq!((cell("signal_id"), cell("outcome"), cell("exit_price")), ("a", "TOOK_PROFIT", "102.5"));
-    assert_eq!((cell("entry_fill"), cell("holding_ms"), cell("mfe_r")), ("95", "7", ""));
+    assert_eq!((cell("entry_fill"), cell("holding_ms"), cell("mfe_r")), ("95", "7", "2"));
     let number = |name: &str| cell(name).parse::<f64>().unwrap();
     let net = 7.5 / 95.0 * 100.0 - 0.1;
     assert!((number("net_profit_percent") - net).abs() < 1e-9, "{text}");

@@ -139,6 +139,6 @@ mod tests {
     #[test]
     fn the_assets_stay_small() {
         let bytes = TEMPLATE.len() + STYLE.len() + SCRIPT.len();
-        assert!(bytes < 110_000, "{bytes} bytes of assets in every report and in the addon");
+        assert!(bytes < 120_000, "{bytes} bytes of assets in every report and in the addon");
     }
 }

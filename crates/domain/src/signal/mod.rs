@@ -194,6 +194,13 @@ impl Record {
         Some(Trade::after(levels, terms.unwrap_or(&Terms::default()), &self.history))
     }
 
+    /// Closes it. Own keys of the caller under the names of an excursion stay, and it has none then.
+    pub fn close(&mut self, closing: Closing) {
+        let own = ["mfe_percent", "mfePercent", "mae_percent", "maePercent"];
+        let is_free = own.iter().all(|key| !self.signal.extra.contains_key(*key));
+        self.closing = Some(Closing { excursion: closing.excursion.filter(|_| is_free), ..closing });
+    }
+
     /// For a line of another log that closes a stored signal: keeps what was stored and the line need not repeat.
     pub fn keep(&mut self, stored: &Self) {
         self.said = stored.said;

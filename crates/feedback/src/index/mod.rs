@@ -77,6 +77,8 @@ pub enum When {
 }
 
 /// All open signals, by price.
+///
+/// It has more than 25 methods because books, open signals and what was seen of prices must change together.
 #[derive(Default)]
 pub struct PriceIndex {
     open: OpenSignals,
