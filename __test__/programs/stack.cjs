@@ -19,6 +19,8 @@ const ARGUMENTS = {
   evaluate: [market],
   exportTrainingData: [`${HOME}/rows.csv`],
   fetchData: [none],
+  fromText: ['LONG BTC/USDT Entry: 100 Stop: 95 Target: 110', { at: 1.75e12 }],
+  fromTradingView: ['{"ticker":"BTCUSDT","action":"buy","price":"100","sl":"95"}', { at: 1.75e12 }],
   generateSignal: [market],
   getSignal: ['none'],
   importSignals: [`${HOME}/none.jsonl`],

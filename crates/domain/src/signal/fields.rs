@@ -153,6 +153,8 @@ const KEYS: [(&str, Name); 54] = [
 ];
 
 /// A JSON object: the known keys by meaning, and the others.
+///
+/// It has more than 25 methods because each reads one field, in the file of its subject.
 pub(super) struct Fields<'a> {
     /// One value for each meaning, never null, with the index of its key in [`KEYS`].
     known: Vec<(usize, Field<'a>)>,

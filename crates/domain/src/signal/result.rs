@@ -145,9 +145,8 @@ impl Record {
         let position = &self.signal.position;
         let levels = self.signal.levels()?;
         let Some(trade) = self.trade() else { return Some(Earned::of_plain(&levels, closing, position, costs)) };
-        if trade.ended().is_none() {
-            // It was recorded with its end, so its history has no closing.
-            let since_ms = trade.entered_ms().unwrap_or(levels.since_ms);
+        if let Some(since_ms) = trade.entered_ms().filter(|_| trade.ended().is_none()) {
+            // It was recorded with its end, so its history has no closing. Of one that waited, nobody knows when it was entered.
             let entered = Levels { since_ms, entry: trade.levels().entry, stop_loss: trade.first_stop(), ..levels };
             return Some(Earned::of_plain(&entered, closing, position, costs));
         }

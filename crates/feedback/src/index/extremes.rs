@@ -33,6 +33,8 @@ pub struct Extremes {
     from_ms: i64,
     /// The newest price.
     until_ms: i64,
+    /// The newest price that was forgotten at a break.
+    forgotten_ms: i64,
     /// The number of points or holes that are coarsened next.
     many: usize,
 }
@@ -58,6 +60,7 @@ impl Default for Extremes {
             holes: Vec::new(),
             from_ms: i64::MAX,
             until_ms: i64::MIN,
+            forgotten_ms: i64::MIN,
             many: MANY,
         }
     }
@@ -96,7 +99,8 @@ impl Extremes {
             self.until_ms = end_ms;
             return self.add_hole(whole_ms, near_ms);
         }
-        if end_ms < self.from_ms.saturating_sub(BREAK_MS) {
+        // Between its end and what is known, prices may have been forgotten.
+        if end_ms < self.from_ms {
             return;
         }
         // Since a time in its middle only those prices are known that came besides this candle.
@@ -104,7 +108,8 @@ impl Extremes {
             self.add_hole(whole_ms, near_ms);
         } else if open_ms < self.from_ms {
             // Prices before the break were forgotten.
-            self.add_hole(whole_ms, near_ms.clamp(self.from_ms - BREAK_MS, self.from_ms));
+            let near_ms = near_ms.clamp(self.from_ms - BREAK_MS, self.from_ms);
+            self.add_hole(whole_ms, near_ms.max(self.forgotten_ms.saturating_add(1).min(end_ms)));
         }
         self.from_ms = self.from_ms.min(open_ms);
         self.until_ms = self.until_ms.max(end_ms);
@@ -112,11 +117,11 @@ impl Extremes {
 
     /// The second half of [`Self::candle`].
     pub fn reach(&mut self, candle: &Candle, candle_ms: i64) {
-        // It was too old to be of use.
-        if candle.open_ms < self.from_ms {
+        let (whole_ms, end_ms) = (counts_whole_until(candle, candle_ms), candle.open_ms + candle_ms);
+        // It is too old to be of use, also where an older candle reaches back from what is known.
+        if end_ms < self.from_ms.saturating_sub(BREAK_MS) {
             return;
         }
-        let (whole_ms, end_ms) = (counts_whole_until(candle, candle_ms), candle.open_ms + candle_ms);
         self.highs.push(whole_ms, candle.high);
         self.lows.push(whole_ms, candle.low);
         self.highs.push(end_ms, candle.close);
@@ -131,6 +136,7 @@ impl Extremes {
         self.highs.0.clear();
         self.lows.0.clear();
         self.holes.clear();
+        self.forgotten_ms = self.forgotten_ms.max(self.until_ms);
         (self.from_ms, self.until_ms) = (at_ms, at_ms);
     }
 

@@ -364,6 +364,15 @@ impl Both {
         if matches!(what, What::Reduced { .. }) && log.entered_ms().is_none() {
             return;
         }
+        // Changes that a caller cannot make.
+        if let What::Amended { stop_loss, take_profits, .. } = &what {
+            let beyond = |price: f64| log.levels().direction.sign() * (price - log.levels().entry);
+            let is_wrong_target = take_profits.iter().flatten().any(|target| beyond(target.price) <= 0.0);
+            let is_wrong_stop = log.entered_ms().is_none() && stop_loss.is_some_and(|stop| beyond(stop) >= 0.0);
+            if is_wrong_target || is_wrong_stop {
+                return;
+            }
+        }
         log.apply(&Event { at: log.levels().since_ms.max(self.scan.newest.unwrap_or(T0)), what });
         self.log(slot, log);
     }
@@ -553,7 +562,7 @@ fn walk() -> impl Strategy<Value = Vec<Known>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn extremes_are_those_of_a_plain_list(all in walk(), starts in proptest::collection::btree_set(100i64..1200, 1..9)) {
         let starts: Vec<i64> = starts.into_iter().map(|at| T0 + at * STEP).collect();
@@ -579,7 +588,21 @@ proptest! {
                         low: lows.iter().copied().fold(f64::INFINITY, f64::min),
                         high: highs.iter().copied().fold(f64::NEG_INFINITY, f64::max),
                     };
-                    prop_assert_eq!(extremes.since(*since_ms), Some(expected));
+                    // A candle in whose first twelfth the signal began may have gone that far before it. If a later candle tells of
+                    // the same time, its answer counts.
+                    let is_sure = |one: &&Known| match one {
+                        Known::Candle(candle, candle_ms) => {
+                            let is_begun = candle.open_ms < *since_ms;
+                            !is_begun || *since_ms > counts_whole_until(candle, *candle_ms)
+                        }
+                        Known::Tick(..) | Known::Coarsen => true,
+                    };
+                    let sure: Vec<Known> = all[..=at].iter().filter(is_sure).cloned().collect();
+                    let (_, highs, lows) = known(&sure, *since_ms);
+                    let found = extremes.since(*since_ms).unwrap();
+                    prop_assert!(found.low >= expected.low && found.high <= expected.high, "{found:?} for {expected:?}");
+                    prop_assert!(highs.iter().all(|high| *high <= found.high), "{found:?} is understated");
+                    prop_assert!(lows.iter().all(|low| *low >= found.low), "{found:?} is understated");
                 } else if only_ticks && !spans.is_empty() {
                     let mut before = all[..=at].iter().filter_map(|one| match one {
                         Known::Tick(time_ms, _) if time_ms <= since_ms => Some((*time_ms, *time_ms)),
