@@ -48,6 +48,8 @@ impl Status {
 }
 
 /// Where a managed signal stands: its terms, and what has happened to it.
+///
+/// It has more than 25 methods because it is one state machine: each is one transition, or one question about where it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trade {
     /// What decides now: the entry's fill (before it, the worst price that it may have), the stop, the next target, the expiry,
