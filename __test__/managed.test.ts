@@ -289,7 +289,7 @@ describe('getSignal', () => {
     expect(market!.closed).toMatchObject({ profitLossPercent: 3, holdingMs: 24 * HOUR })
     expect(market!.closed!.netProfitPercent).toBeCloseTo(3 - 0.1 - 0.05, 9)
     expect(market!.closed!.realizedR).toBeCloseTo(2.85 / 2, 9)
-    // Nobody knows when it was entered.
+    // The time of its entry is unknown, so the costs of holding it are unknown, too.
     expect(limit!.closed).not.toHaveProperty('netProfitPercent')
     expect([limit!.status, never!.status]).toEqual(['CLOSED', 'CANCELLED'])
   })

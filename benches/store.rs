@@ -62,7 +62,8 @@ async fn writes(durability: Durability, each: usize) {
     }
 }
 
-/// [`signal`], of which a fifth each waits for its entry, has four targets, or a stop that trails. None ends at prices from 120 to 180.
+/// Open signals like [`signal`]. One fifth wait for their entry, one fifth have four targets, one fifth have a trailing stop. Prices from
+/// 120 to 180 end none of them.
 fn mixed(n: usize) -> Signal {
     let entry = 100.0 + (n % 9973) as f64 / 100.0;
     let targets: Vec<Value> =

@@ -208,13 +208,7 @@ impl Signals {
         let (this, call, store) = (self.clone(), self.lifetime.begin(), self.store.if_open());
         async move {
             let call = call?;
-            let store = match store {
-                Some(store) => store,
-                None => {
-                    let store = this.store.clone();
-                    threads::blocking(move || store.open()).await?
-                }
-            };
+            let store = this.opened(store).await?;
             let id = update.id.clone();
             let closed = store.close_by_hand(CloseRequest::new(update, this.settings.now_ms()));
             // From here on the writer has the signal, and closing the store waits for the writer.
@@ -227,6 +221,17 @@ impl Signals {
         }
     }
 
+    /// The store: `open` if it was open already, else opened on a thread that may block.
+    async fn opened(&self, open: Option<FeedbackStore>) -> Result<FeedbackStore> {
+        match open {
+            Some(store) => Ok(store),
+            None => {
+                let store = self.store.clone();
+                threads::blocking(move || store.open()).await
+            }
+        }
+    }
+
     /// Changes an open signal, see [`FeedbackStore::change`]. The future never blocks its thread. The write starts when
     /// it is first polled.
     ///
@@ -236,13 +241,7 @@ impl Signals {
         let (this, call, store) = (self.clone(), self.lifetime.begin(), self.store.if_open());
         async move {
             let _call = call?;
-            let store = match store {
-                Some(store) => store,
-                None => {
-                    let store = this.store.clone();
-                    threads::blocking(move || store.open()).await?
-                }
-            };
+            let store = this.opened(store).await?;
             store.change(id, change, this.settings.now_ms()).await
         }
     }

@@ -74,7 +74,8 @@ fn read_reason(fields: &mut Fields<'_>) -> Result<Option<String>> {
     text.map_or_else(|| wrong("reason", ALLOWED, &value), |text| Ok(Some(text.to_owned())))
 }
 
-fn read_signal_id(fields: &mut Fields<'_>) -> Result<String> {
+/// The id of the signal that a change or an update is of.
+pub(super) fn read_signal_id(fields: &mut Fields<'_>) -> Result<String> {
     const ID: &str = "must be the id of a signal";
     let read = |field: Field<'_>| {
         let shown = field.to_string();

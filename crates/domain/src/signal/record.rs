@@ -1,8 +1,9 @@
 //! Reading records: signals with their results, from callers and logs.
 
+use super::change::read_signal_id;
 use super::claim::{Claim, assumed_profit};
 use super::fields::{Fields, Name};
-use super::read::{fields_of, missing, read_id};
+use super::read::{fields_of, missing};
 use super::{Closing, Excursion, Record, Signal, Source, wrong};
 use crate::barrier::{Outcome, Terms, Trade};
 use crate::error::{Error, Result};
@@ -282,12 +283,7 @@ impl Update {
     }
 
     fn read(mut fields: Fields<'_>, zone: Tz) -> Result<Self> {
-        const ID: &str = "must be the id of a signal";
-        let id = fields.take(Name::Id, |value| {
-            let shown = value.to_string();
-            read_id(value).map_err(|_| Error::argument("signalId", ID, shown))
-        })?;
-        let id = id.ok_or_else(|| Error::argument("signalId", ID, "nothing"))?;
+        let id = read_signal_id(&mut fields)?;
         let End { outcome, exit_price, profit_percent, closed_ms, excursion: _ } = fields.end(Source::Caller, zone)?;
         const SHARE: &str = "must be a number of percent above 0, at most 100";
         let share = fields.others.remove("share").filter(|share| !share.is_null());

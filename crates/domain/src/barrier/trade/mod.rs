@@ -111,7 +111,7 @@ pub struct Trailing {
     pub by: TrailBy,
     /// The price that the best price must reach before the stop follows.
     pub from: f64,
-    /// The best price since the entry, as far as the signal was asked.
+    /// The best price since the entry that the signal was told of.
     pub best: f64,
 }
 
@@ -629,7 +629,7 @@ impl Trade {
             return;
         }
         if candle.open_ms < since_ms {
-            // Before the first price nobody knows from which side a zone is entered.
+            // Which side a zone is entered from is unknown before the first price.
             let is_begun = self.events > 0 || self.zone.is_some();
             if is_begun || !self.levels.counts_whole(known_ms, candle, candle_ms) {
                 return self.on_tick(candle.close, end_ms, events);
@@ -671,7 +671,7 @@ impl Trade {
         let cause = match (is_entered, is_stopped) {
             // The worst order: entered, then stopped.
             (true, true) => None,
-            // Nobody knows whether the entry, or the target, came in time.
+            // It is unknown whether the entry came before its expiry, or before the target.
             (true, false) if expires => Some(CancelCause::EntryExpired),
             (true, false) if order.is_back() && reached_target => Some(CancelCause::TargetBeforeEntry),
             (true, false) => None,

@@ -173,7 +173,7 @@ fn told_of(event: Option<Event>) -> Vec<String> {
 fn candles_count_in_the_worst_order() {
     // Limit entry and stop in one candle: entered, then stopped.
     assert_eq!(after_candles(levels(95.0, 90.0), &limit(), &[[100.0, 100.5, 89.0, 99.0]]).1, ["fill 95", "stop at 90"]);
-    // Limit entry and target in one candle: nobody knows whether it was entered.
+    // Limit entry and target in one candle: whether it was entered is unknown.
     assert_eq!(after_candles(levels(95.0, 90.0), &limit(), &[[100.0, 102.0, 94.0, 99.0]]).1, ["TARGET_BEFORE_ENTRY"]);
     // The high before a limit entry reaches no target, the close does.
     let near = Terms { entry: EntryKind::Limit, targets: targets(&[97.0, 105.0]), ..Terms::default() };
@@ -535,8 +535,8 @@ proptest! {
     }
 }
 
-/// In the candle of a limit entry nobody knows how far a trailing stop followed; its close decides. In the mean over many paths
-/// that flatters nobody.
+/// In the candle of a limit entry it is unknown how far a trailing stop followed, so the candle's close decides. On average over many
+/// paths, the result by candles is then no better than the result by prices.
 #[test]
 fn a_trailing_stop_in_the_candle_of_a_limit_entry_is_not_flattered_in_the_mean() {
     use rand::{RngExt, SeedableRng};
