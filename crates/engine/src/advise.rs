@@ -65,7 +65,7 @@ impl OutcomeLearner {
     }
 
     fn series(&self, market: &Market) -> Result<Option<Series>> {
-        let stored = self.candles.read_all(market)?;
-        Ok(stored.map(|(_, candles)| Series::new(candles, market.timeframe.millis())))
+        let stored = self.candles.all(market)?;
+        Ok(stored.map(|candles| Series::new(candles, market.timeframe.millis())))
     }
 }

@@ -98,8 +98,8 @@ impl OutcomeLearner {
     fn assess_at_once(&self, signal: &mut Signal) -> Result<Option<Assessment>> {
         let market = signal.market();
         let incoming = self.learning.incoming.try_lock();
-        let up_to_date =
-            self.store.if_open().zip(incoming).is_some_and(|(store, incoming)| {
+        let up_to_date = !self.settings.learns_outcomes()
+            || self.store.if_open().zip(incoming).is_some_and(|(store, incoming)| {
                 incoming.backlog.is_empty() && store.has_no_new_closings(&incoming.given)
             });
         let ready = up_to_date && self.models.has_read_candle_model(&market);

@@ -1,11 +1,10 @@
 //! Candles that a backend gives one by one as they close. They extend the stored candles in memory until a fetch has
 //! stored them.
 
-use super::recent_candles::{MAX_RECENT, RecentCandles, SETTLED};
+use super::recent_candles::{MAX_RECENT, RecentCandles, SETTLED, Seen};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
 use std::sync::Arc;
-use storage::Stamp;
 
 /// The newest given candles of a market.
 #[derive(Debug, Default)]
@@ -14,9 +13,9 @@ pub(super) struct FedCandles {
     candles: Vec<Candle>,
     /// Whether older ones were dropped.
     is_cut: bool,
-    /// A cache of the stored candles extended by these, with the stamp of the stored file. Cleared when another candle
+    /// A cache of the stored candles extended by these, and which stored ones. Cleared when another candle
     /// arrives.
-    grown: Option<(Option<Stamp>, Option<Arc<RecentCandles>>)>,
+    grown: Option<(Option<Seen>, Option<Arc<RecentCandles>>)>,
 }
 
 impl FedCandles {
@@ -35,14 +34,14 @@ impl FedCandles {
         self.grown = None;
     }
 
-    /// The stored candles, extended by the given ones that follow. The file of the stored candles has the given stamp.
-    pub fn grown(&mut self, stored: Option<(Stamp, Arc<RecentCandles>)>, step_ms: i64) -> Option<Arc<RecentCandles>> {
-        let (stamp, stored) = stored.unzip();
+    /// The stored candles, extended by the given ones that follow. `Seen` says which are stored.
+    pub fn grown(&mut self, stored: Option<(Seen, Arc<RecentCandles>)>, step_ms: i64) -> Option<Arc<RecentCandles>> {
+        let (seen, stored) = stored.unzip();
         match &self.grown {
-            Some((known, grown)) if *known == stamp => grown.clone(),
+            Some((known, grown)) if *known == seen => grown.clone(),
             _ => {
                 let grown = self.after(stored.as_deref(), step_ms).map(Arc::new).or(stored);
-                self.grown.insert((stamp, grown)).1.clone()
+                self.grown.insert((seen, grown)).1.clone()
             }
         }
     }

@@ -231,6 +231,10 @@ impl CandleFetcher {
         meter: &ProgressMeter,
         tell: &(dyn Fn(FetchProgress) + Send + Sync),
     ) -> Result<Fetched> {
+        if let Some(fetched) = self.candles.fetched_of_replay(market) {
+            meter.ended(market);
+            return fetched;
+        }
         let page = |reached: Reached| self.tell_of_page(market, reached, meter, tell);
         let fetched =
             update_telling(source, &self.settings.data_folder(), market, begin, self.settings.now_ms(), &page).await;

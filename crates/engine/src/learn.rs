@@ -11,6 +11,8 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use storage::write_atomically;
 
 /// With up to this many closed signals, callers wait for a model that is due. Training it takes a tenth of a second,
@@ -20,6 +22,8 @@ const WORTH_WAITING: usize = 300;
 /// With at least this many closed signals, what was learned is saved for the next start. With fewer, learning
 /// everything again takes only a moment.
 const WORTH_KEEPING: usize = 1_000;
+/// Closings within this time are learned from together.
+const TOGETHER: Duration = Duration::from_millis(500);
 /// A starting process skips the oldest closings in steps of this size.
 const STEP: usize = 1_000;
 
@@ -39,6 +43,8 @@ pub(super) struct LearnerState {
     pub(super) past: Mutex<Option<Arc<OutcomeModel>>>,
     /// What was saved for the next start.
     saved: Mutex<Option<SavedLearning>>,
+    /// Whether signals have just closed and will be learned from soon.
+    soon: AtomicBool,
     /// Whether this learner only prepares the file for the next start.
     aside: bool,
 }
@@ -80,27 +86,54 @@ impl LearnerState {
 impl OutcomeLearner {
     /// Learns from the signals that have closed since the last call, in this and in other processes.
     pub(super) async fn learn_closings(self: &Arc<Self>) -> Result<()> {
+        if !self.settings.learns_outcomes() {
+            return Ok(());
+        }
         self.learn_backlog(&self.learning).await?;
         // If a model is already being trained, that may be all that is needed.
         self.grow(&self.learning, LearnerState::waits).await?;
         if !self.learning.is_ready(&self.learning.learner.read()) {
             let this = self.clone();
-            tokio::spawn(async move {
-                // On failure the current model stays, and the next call tries again. This is not reported if the loop
-                // is closing.
+            self.lifetime.in_background(async move {
+                // On failure the current model stays, and the next call tries again.
                 let grown = async {
                     this.grow(&this.learning, Learner::is_overdue).await?;
                     this.learn_for_the_next_start().await
                 };
-                match grown.await {
-                    Ok(()) | Err(Error::Closed | Error::Cancelled(_)) => {}
-                    Err(error) => {
-                        this.events.emit(&Event::Warning(format!("outcomes could not be learned from: {error}")))
-                    }
+                if let Err(error) = grown.await {
+                    this.tell_of_failure(&error);
                 }
             });
         }
         Ok(())
+    }
+
+    /// Learns in the background from signals that have just closed, so that the next assessment need not wait. Closings
+    /// of the next half second are learned from together.
+    pub(super) fn learn_soon(self: &Arc<Self>) {
+        // A replay learns when it settles.
+        if self.settings.is_replay() || self.learning.soon.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = self.clone();
+        self.lifetime.in_background(async move {
+            if this.lifetime.wait(TOGETHER).await.is_err() {
+                return;
+            }
+            // Signals that close from here on are learned from later.
+            this.learning.soon.store(false, Ordering::Release);
+            let Ok(_call) = this.lifetime.begin() else { return };
+            if let Err(error) = this.learn_closings().await {
+                this.tell_of_failure(&error);
+            }
+        });
+    }
+
+    /// Reports that learning failed. Not reported if the loop is closing.
+    pub(super) fn tell_of_failure(&self, error: &Error) {
+        if !matches!(error, Error::Closed | Error::Cancelled(_)) {
+            self.events.emit(&Event::Warning(format!("outcomes could not be learned from: {error}")));
+        }
     }
 
     /// Learns from closed signals. A long backlog, as after a restart, is learned in stages, and before each stage the

@@ -51,6 +51,7 @@ mod prepare;
 mod prices;
 mod prior;
 mod recent_candles;
+mod replay;
 mod results;
 mod schedule;
 mod schedule_loop;
@@ -79,7 +80,8 @@ pub use performance_state::LivePerformance;
 pub use predict::{GeneratedSignal, Prediction, Risk};
 pub use prices::{PriceOrder, PriceTurn};
 pub use recent_candles::{CandleStore, HistoryCache};
-pub use schedule::Scheduler;
+pub use replay::{Replay, Without};
+pub use schedule::{Scheduler, SteppedScheduler};
 pub use scheduler::coordination::Leader;
 pub use scorecard::ScorecardFilter;
 pub use settings::Settings;
@@ -95,6 +97,8 @@ use domain::error::{Error, Result};
 use domain::time::Clock;
 use exchange::CandleSource;
 use pools::TrainingData;
+use replay::PastSource;
+use ::scheduler::coordination::{Coordination, MemoryCoordination};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,6 +136,9 @@ pub struct Options {
     pub clock: Clock,
     /// How long a scheduler lease in a database lasts without being renewed. Default: 10 seconds.
     pub lease: Option<Duration>,
+    /// Runs the loop in a replay: with candles of the past, a clock that the caller sets, and tasks that run when the
+    /// caller asks. Default: a live loop.
+    pub replay: Option<Replay>,
 }
 
 /// The loop of one home. Opening it is cheap: folders, threads and the store are created at first use.
@@ -171,12 +178,22 @@ impl SignalLoop {
     /// Creates the parts, each after those that it needs. Opens and reads nothing.
     fn assembled(settings: Arc<Settings>, events: Arc<Events>, location: StoreLocation, options: Options) -> Self {
         let lease = options.lease.unwrap_or(LEASE);
-        let coordination = location.coordination(settings.home().join("scheduler"), lease);
+        let coordination: Arc<dyn Coordination> = match &options.replay {
+            Some(_) => Arc::new(MemoryCoordination::default()),
+            None => location.coordination(settings.home().join("scheduler"), lease),
+        };
+        let past = options.replay.map(|replay| replay.candles);
+        let source = match &past {
+            Some(candles) => {
+                Some(Arc::new(PastSource { candles: candles.clone(), clock: options.clock }) as Arc<dyn CandleSource>)
+            }
+            None => options.source,
+        };
         let lifetime = Arc::<Lifetime>::default();
         let compute = Arc::new(ComputeThreads::new(settings.clone(), options.threads));
-        let candles = Arc::new(CandleStore::new(settings.clone()));
+        let candles = Arc::new(CandleStore::new(settings.clone(), past));
         let fetcher =
-            CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), options.source);
+            CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), source);
         let fetcher = Arc::new(fetcher);
         let store = Arc::new(SignalStore::new(settings.clone(), events.clone(), location));
         let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));
@@ -203,7 +220,7 @@ impl SignalLoop {
             models: models.clone(),
             performance: live.clone(),
         });
-        let data = TrainingData::new(settings.clone(), store.clone(), live.clone());
+        let data = TrainingData::new(settings.clone(), candles.clone(), store.clone(), live.clone());
         let trainer = Arc::new(Trainer {
             fits: Default::default(),
             settings: settings.clone(),
@@ -323,6 +340,24 @@ impl SignalLoop {
     /// Runs tasks when they are due.
     pub fn scheduler(&self) -> &Arc<Scheduler> {
         &self.scheduler
+    }
+
+    /// Waits until everything has ended that runs in the background, and learns from signals that have closed. In a replay
+    /// it also checks live results, if signals have closed since the last call. Whoever sets the clock calls this before
+    /// time goes on.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the store cannot be read; [`Error::Closed`].
+    pub async fn settle(&self) -> Result<()> {
+        loop {
+            self.outcomes.learn_closings().await?;
+            self.lifetime.quiet().await;
+            let checked = self.settings.is_replay() && self.performance.check_if_asked().await;
+            self.lifetime.quiet().await;
+            if !checked {
+                return Ok(());
+            }
+        }
     }
 
     /// Closes the loop. The scheduler, trainings and calls that wait for candles stop early. Other running calls

@@ -3,7 +3,8 @@
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use std::sync::Arc;
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use std::time::Duration;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, watch};
 
 /// A running call. Closing the loop waits until this is dropped.
 pub type Call = OwnedRwLockReadGuard<()>;
@@ -15,6 +16,17 @@ pub struct Lifetime {
     calls: Arc<RwLock<()>>,
     /// Raised when the loop closes, so that long work and waits for candles end early.
     closing: Cancel,
+    /// How much work is running in the background.
+    background: watch::Sender<usize>,
+}
+
+/// Work in the background, until it is dropped.
+struct Background(Arc<Lifetime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.background.send_modify(|running| *running -= 1);
+    }
 }
 
 impl Lifetime {
@@ -38,6 +50,34 @@ impl Lifetime {
     pub(super) async fn no_more_calls(&self) -> OwnedRwLockWriteGuard<()> {
         self.refuse_calls();
         self.calls.clone().write_owned().await
+    }
+
+    /// Runs work in the background, for [`Self::quiet`] to wait for.
+    pub(super) fn in_background(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        self.background.send_modify(|running| *running += 1);
+        let running = Background(self.clone());
+        tokio::spawn(async move {
+            work.await;
+            drop(running);
+        });
+    }
+
+    /// Waits for some time.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] at once if the loop is closing.
+    pub(super) async fn wait(&self, time: Duration) -> Result<()> {
+        let wait = async {
+            tokio::time::sleep(time).await;
+            Ok(())
+        };
+        self.closing.unless(wait).await
+    }
+
+    /// Waits until no work is running in the background.
+    pub(super) async fn quiet(&self) {
+        // The sender is part of `self`, so it cannot be gone.
+        let _ = self.background.subscribe().wait_for(|running| *running == 0).await;
     }
 
     /// Raised when the loop closes.

@@ -186,28 +186,40 @@ impl PerformanceChecks {
         if self.state.asked.swap(true, Ordering::AcqRel) {
             return;
         }
+        // A replay checks when it settles.
+        if self.settings.is_replay() {
+            return;
+        }
         let this = self.clone();
-        tokio::spawn(async move {
-            let wait = async {
-                tokio::time::sleep(DEBOUNCE).await;
-                Ok(())
-            };
+        self.lifetime.in_background(async move {
             // No check is needed once the loop is closing.
-            if this.lifetime.closing().unless(wait).await.is_err() {
-                return;
-            }
-            let Ok(_call) = this.lifetime.begin() else { return };
-            let (core, now_ms) = (this.clone(), this.settings.now_ms());
-            let checked = tokio::task::spawn_blocking(move || domain::error::guard(|| core.check(now_ms)));
-            let problem = match checked.await {
-                Ok(Ok(())) | Ok(Err(Error::Closed)) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(panic) => Some(panic.to_string()),
-            };
-            if let Some(problem) = is_new(&this.state.problem, problem) {
-                this.events.emit(&Event::Warning(format!("live results could not be checked: {problem}")));
+            if this.lifetime.wait(DEBOUNCE).await.is_ok() {
+                this.check_now().await;
             }
         });
+    }
+
+    /// Makes the check that was requested. Returns whether one was.
+    pub(super) async fn check_if_asked(self: &Arc<Self>) -> bool {
+        let asked = self.state.asked.load(Ordering::Acquire);
+        if asked {
+            self.check_now().await;
+        }
+        asked
+    }
+
+    async fn check_now(self: &Arc<Self>) {
+        let Ok(_call) = self.lifetime.begin() else { return };
+        let (core, now_ms) = (self.clone(), self.settings.now_ms());
+        let checked = tokio::task::spawn_blocking(move || domain::error::guard(|| core.check(now_ms)));
+        let problem = match checked.await {
+            Ok(Ok(())) | Ok(Err(Error::Closed)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(panic) => Some(panic.to_string()),
+        };
+        if let Some(problem) = is_new(&self.state.problem, problem) {
+            self.events.emit(&Event::Warning(format!("live results could not be checked: {problem}")));
+        }
     }
 
     /// Judges the live results up to `now_ms`: turns conservative mode on and off, starts emergency trainings in the
@@ -244,7 +256,7 @@ impl PerformanceChecks {
         }
         if let Some((markets, running)) = due {
             let this = self.clone();
-            tokio::spawn(async move {
+            self.lifetime.in_background(async move {
                 this.emergency_training(markets).await;
                 drop(running);
             });
@@ -267,7 +279,7 @@ impl PerformanceChecks {
             return;
         }
         let this = self.clone();
-        tokio::spawn(async move {
+        self.lifetime.in_background(async move {
             let Ok(_call) = this.lifetime.begin() else { return };
             let _one_at_a_time = this.state.training.lock().await;
             this.train_in_background(&markets.into_iter().collect::<Vec<_>>(), TrainMode::Incremental).await;

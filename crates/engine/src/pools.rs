@@ -3,8 +3,8 @@
 
 use super::performance_state::LivePerformance;
 use super::train::{Phase, TrainingRun};
-use super::{Settings, SignalStore, Trainer};
-use candles::{Findings, Reading, candle_file, read_candles};
+use super::{CandleStore, Settings, SignalStore, Trainer};
+use candles::Findings;
 use domain::error::{Error, Result, guard};
 use domain::signal::Record;
 use domain::symbol::{Market, Timeframe};
@@ -146,22 +146,24 @@ impl Trainer {
 /// The data that models are trained on: stored candles, and the outcomes of live signals.
 pub(super) struct TrainingData {
     pub(super) settings: Arc<Settings>,
+    pub(super) candles: Arc<CandleStore>,
     pub(super) store: Arc<SignalStore>,
     performance: Arc<LivePerformance>,
 }
 
 impl TrainingData {
-    pub fn new(settings: Arc<Settings>, store: Arc<SignalStore>, performance: Arc<LivePerformance>) -> Self {
-        Self { settings, store, performance }
+    pub fn new(
+        settings: Arc<Settings>,
+        candles: Arc<CandleStore>,
+        store: Arc<SignalStore>,
+        performance: Arc<LivePerformance>,
+    ) -> Self {
+        Self { settings, candles, store, performance }
     }
 
-    /// The rows of a market; `None` if it has no candle file.
+    /// The rows of a market; `None` if it has no candles.
     fn load(&self, market: &Market) -> Result<Option<LoadedMarket>> {
-        let path = candle_file(&self.settings.data_folder(), market);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
+        let Some((candles, findings)) = self.candles.for_training(market)? else { return Ok(None) };
         let data = Dataset::new(market, &candles, &self.live_feedback(market)?, &self.settings.config())?;
         Ok(Some(LoadedMarket { data: Arc::new(data), findings }))
     }
@@ -169,7 +171,8 @@ impl TrainingData {
     /// The newest [`MAX_LIVE_ROWS`] closed signals of a market, for its training.
     fn live_feedback(&self, market: &Market) -> Result<Feedback> {
         let mut feedback = Feedback { rows: Vec::new(), strength: self.performance.feedback_strength(market)? };
-        let Some(store) = self.store.existing()? else { return Ok(feedback) };
+        let store = if self.settings.learns_outcomes() { self.store.existing()? } else { None };
+        let Some(store) = store else { return Ok(feedback) };
         let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
         let filter = StatsFilter { symbol, timeframe, ..StatsFilter::default() };
         store.closed_records(&filter, |record| {

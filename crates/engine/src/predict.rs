@@ -6,7 +6,6 @@ use super::events::Event;
 use super::models::{LEVELS_KEY, PREDICTION_KEY};
 use super::recent_candles::{Latest, RecentCandles};
 use crate::store_location::StoreLocation;
-use candles::candle_file;
 use domain::answer::Answer;
 use domain::barrier::Direction;
 use domain::calendar::Calendar;
@@ -496,7 +495,7 @@ impl Models {
     /// As [`Self::predict`]; [`Error::Cancelled`] if the loop was closed in the meantime.
     pub async fn generate(&self, market: &Market, risk: Risk) -> Result<GeneratedSignal> {
         // Only recent candles are fetched, because the signal should not wait for older ones.
-        let stored = candle_file(&self.settings.data_folder(), market).exists();
+        let stored = self.fetcher.candles().has(market);
         let begin = if stored { Begin::Days(0) } else { Begin::Candles(FIRST_CANDLES) };
         let fetched =
             self.fetcher.update(self.fetcher.source()?.as_ref(), market, begin, &ProgressMeter::of(1), &|_| {}).await;

@@ -1,8 +1,7 @@
 //! Prepares in the background what a recording needs for its forecast: models of candles, and the earlier closed
 //! signals.
 
-use super::{Event, OutcomeLearner};
-use domain::error::Error;
+use super::OutcomeLearner;
 use domain::symbol::Market;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -66,7 +65,7 @@ impl OutcomeLearner {
         self.preparing.begin(|| self.store.if_open().is_some_and(|store| store.extent().1 > 0));
         let Some((markets, learn)) = self.preparing.take() else { return };
         let this = self.clone();
-        tokio::spawn(async move {
+        self.lifetime.in_background(async move {
             let prepared = async {
                 for market in markets {
                     let models = this.models.clone();
@@ -81,10 +80,9 @@ impl OutcomeLearner {
             };
             let prepared = prepared.await;
             this.preparing.done();
-            match prepared {
-                Ok(()) | Err(Error::Closed | Error::Cancelled(_)) => {}
+            if let Err(error) = prepared {
                 // An assessment fails with the same error.
-                Err(error) => this.events.emit(&Event::Warning(format!("outcomes could not be learned from: {error}"))),
+                this.tell_of_failure(&error);
             }
         });
     }

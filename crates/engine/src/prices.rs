@@ -157,6 +157,9 @@ impl Signals {
         store.ignored_news().into_iter().for_each(|ignored| self.events.emit(&Event::PricesIgnored(ignored)));
         let closed = closed?;
         self.checks.after_closing(&closed);
+        if !closed.is_empty() {
+            self.outcomes.learn_soon();
+        }
         self.outcomes.prepare();
         Ok(closed)
     }

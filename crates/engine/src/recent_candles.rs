@@ -2,13 +2,15 @@
 //! the backend has given since.
 
 use super::fed_candles::FedCandles;
+use super::replay;
 use super::settings::Settings;
-use candles::{Reading, candle_file, read_candles};
+use candles::{Fetched, Findings, PastCandles, Reading, candle_file, read_candles};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::signal::{EntryFeatures, Signal};
 use domain::symbol::Market;
+use domain::time::DAY_MS;
 use learning::features::{self, Missing, Row};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -42,10 +44,21 @@ pub(super) struct RecentCandles {
 /// Features and the average true range, or why there are none.
 pub(super) type Latest = std::result::Result<(Row, f64), Missing>;
 
-/// The stored candles of a home, with the newest candles of each market in memory.
+/// Which candles of a market were seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Seen {
+    /// Those of a file with this stamp.
+    File(Stamp),
+    /// The first of the candles of a replay, by their number.
+    First(usize),
+}
+
+/// The stored candles of a home, with the newest candles of each market in memory. In a replay, those of the past that
+/// have closed by the simulated time take the place of the files.
 pub struct CandleStore {
     pub(super) settings: Arc<Settings>,
-    known: RwLock<HashMap<Market, (Stamp, Arc<RecentCandles>)>>,
+    past: Option<Arc<PastCandles>>,
+    known: RwLock<HashMap<Market, (Seen, Arc<RecentCandles>)>>,
     /// Markets found to have no stored candles, and when that was.
     lacking: Mutex<HashMap<Market, Instant>>,
     /// The candles that the backend gave, by market.
@@ -106,6 +119,18 @@ impl RecentCandles {
     }
 }
 
+/// The calendar of `before`, if it is still right for the candles that have closed since: it is learned again where a
+/// market that closes has had its last candle of a day, or where candles are missing.
+fn grown_calendar(before: &RecentCandles, seen: &[Candle], closed: &[Candle]) -> Option<Arc<Calendar>> {
+    let calendar = before.calendar();
+    let step_ms = calendar.step_ms();
+    let from = seen.len().checked_sub(1)?;
+    let follows = |pair: &[Candle]| pair[1].open_ms - pair[0].open_ms == step_ms;
+    let is_same_day = |pair: &[Candle]| pair[0].open_ms.div_euclid(DAY_MS) == pair[1].open_ms.div_euclid(DAY_MS);
+    let stays = |pair: &[Candle]| follows(pair) && (!calendar.closes() || is_same_day(pair));
+    closed[from..].windows(2).all(stays).then(|| calendar.clone())
+}
+
 /// How many candles had closed by `time_ms`. A signal of that time may use only these.
 fn closed_by(candles: &[Candle], candle_ms: i64, time_ms: i64) -> usize {
     candles.partition_point(|candle| candle.open_ms + candle_ms <= time_ms)
@@ -143,7 +168,7 @@ impl HistoryCache {
         times_ms: &[i64],
     ) -> Vec<Option<EntryFeatures>> {
         let read = |market: &Market| {
-            let (_, candles) = candles.read_all(market).ok().flatten()?;
+            let candles = candles.all(market).ok().flatten()?;
             let calendar = Arc::new(Calendar::learn(&candles, market.timeframe.millis()));
             Some(Arc::new(History { candles, calendar }))
         };
@@ -171,8 +196,44 @@ fn entries(History { candles, calendar }: &History, times_ms: &[i64]) -> Vec<Opt
 }
 
 impl CandleStore {
-    pub(super) fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, known: RwLock::default(), lacking: Mutex::default(), fed: Mutex::default() }
+    /// The candles of the home's files or, in a replay, those of `past`.
+    pub(super) fn new(settings: Arc<Settings>, past: Option<Arc<PastCandles>>) -> Self {
+        Self { settings, past, known: RwLock::default(), lacking: Mutex::default(), fed: Mutex::default() }
+    }
+
+    /// The candles of a replay that have closed, or `None` if the candles are in files.
+    fn closed(&self, market: &Market) -> Option<&[Candle]> {
+        self.past.as_ref().map(|past| past.closed(market, self.settings.now_ms()))
+    }
+
+    /// What a fetch finds in a replay; `None` if this is none.
+    pub(super) fn fetched_of_replay(&self, market: &Market) -> Option<Result<Fetched>> {
+        self.past.as_ref().map(|past| replay::fetched(past, market, self.settings.now_ms()))
+    }
+
+    /// Whether there are stored candles of a market.
+    pub(super) fn has(&self, market: &Market) -> bool {
+        match self.closed(market) {
+            Some(closed) => !closed.is_empty(),
+            None => candle_file(&self.settings.data_folder(), market).exists(),
+        }
+    }
+
+    /// The stored candles of a market for a training, with what had to be corrected; `None` if there are none.
+    ///
+    /// # Errors
+    /// As [`read_candles`].
+    pub(super) fn for_training(&self, market: &Market) -> Result<Option<(Vec<Candle>, Findings)>> {
+        if !self.has(market) {
+            return Ok(None);
+        }
+        match self.closed(market) {
+            Some(closed) => Ok(Some((closed.to_vec(), Findings::default()))),
+            None => {
+                let path = candle_file(&self.settings.data_folder(), market);
+                read_candles(&path, market.timeframe, &Reading::stored()).map(Some)
+            }
+        }
     }
 
     /// [`Self::recent`] for a market that must have candles.
@@ -202,32 +263,66 @@ impl CandleStore {
         Ok(self.grown(market, self.stored(market)?))
     }
 
-    /// The last stored candles and the stamp of their file; `None` if none are stored.
+    /// The last stored candles, and which these are; `None` if none are stored.
     ///
     /// # Errors
     /// As [`Self::recent`].
-    pub(super) fn stored(&self, market: &Market) -> Result<Option<(Stamp, Arc<RecentCandles>)>> {
+    pub(super) fn stored(&self, market: &Market) -> Result<Option<(Seen, Arc<RecentCandles>)>> {
+        if let Some(closed) = self.closed(market) {
+            return Ok(self.of_replay(market, closed));
+        }
         let path = candle_file(&self.settings.data_folder(), market);
-        let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
-        if let Some(known) = self.known.read().get(market).filter(|(known, _)| *known == stamp) {
+        let Some(seen) = Stamp::of(&path)?.map(Seen::File) else { return Ok(None) };
+        if let Some(known) = self.known.read().get(market).filter(|(known, _)| *known == seen) {
             return Ok(Some(known.clone()));
         }
         let Some((stamp, candles)) = self.read_all(market)? else { return Ok(None) };
         let recent = Arc::new(RecentCandles::of(&candles, market.timeframe.millis()));
-        self.known.write().insert(market.clone(), (stamp, recent.clone()));
-        Ok(Some((stamp, recent)))
+        self.known.write().insert(market.clone(), (Seen::File(stamp), recent.clone()));
+        Ok(Some((Seen::File(stamp), recent)))
     }
 
-    /// Keeps a closed candle that the backend gave.
+    /// The last of the `closed` candles of a replay.
+    fn of_replay(&self, market: &Market, closed: &[Candle]) -> Option<(Seen, Arc<RecentCandles>)> {
+        let (seen, last) = (Seen::First(closed.len()), closed.last()?);
+        let known = self.known.read().get(market).cloned();
+        let calendar = match known {
+            Some((before, recent)) if before == seen => return Some((seen, recent)),
+            Some((Seen::First(before), recent)) => grown_calendar(&recent, &closed[..before], closed),
+            _ => None,
+        };
+        let candle_ms = market.timeframe.millis();
+        let calendar = calendar.unwrap_or_else(|| Arc::new(Calendar::learn(closed, candle_ms)));
+        debug_assert!(last.open_ms + candle_ms <= self.settings.now_ms());
+        let recent = Arc::new(RecentCandles::new(closed, calendar, false));
+        self.known.write().insert(market.clone(), (seen, recent.clone()));
+        Some((seen, recent))
+    }
+
+    /// Keeps a closed candle that the backend gave. A replay has it already.
     pub(super) fn feed(&self, market: Market, candle: Candle) {
+        if self.past.is_some() {
+            return;
+        }
         self.fed.lock().entry(market).or_default().give(candle);
     }
 
     /// The stored candles, extended by those given since.
-    fn grown(&self, market: &Market, stored: Option<(Stamp, Arc<RecentCandles>)>) -> Option<Arc<RecentCandles>> {
+    fn grown(&self, market: &Market, stored: Option<(Seen, Arc<RecentCandles>)>) -> Option<Arc<RecentCandles>> {
         match self.fed.lock().get_mut(market) {
             Some(fed) => fed.grown(stored, market.timeframe.millis()),
             None => stored.map(|(_, recent)| recent),
+        }
+    }
+
+    /// All stored candles of `market`; `None` if there are none.
+    ///
+    /// # Errors
+    /// As [`Self::recent`].
+    pub(super) fn all(&self, market: &Market) -> Result<Option<Vec<Candle>>> {
+        match self.closed(market) {
+            Some(closed) => Ok(Some(closed.to_vec()).filter(|closed| !closed.is_empty())),
+            None => Ok(self.read_all(market)?.map(|(_, candles)| candles)),
         }
     }
 
@@ -235,7 +330,7 @@ impl CandleStore {
     ///
     /// # Errors
     /// As [`Self::recent`].
-    pub(super) fn read_all(&self, market: &Market) -> Result<Option<(Stamp, Vec<Candle>)>> {
+    fn read_all(&self, market: &Market) -> Result<Option<(Stamp, Vec<Candle>)>> {
         let path = candle_file(&self.settings.data_folder(), market);
         let Some(stamp) = Stamp::of(&path)? else { return Ok(None) };
         let (candles, findings) = read_candles(&path, market.timeframe, &Reading::stored())?;
@@ -255,6 +350,9 @@ impl CandleStore {
     /// [`Self::recent`] for callers that must not wait; the outer `None` means that a file has to be read. A market
     /// that had no stored candles a moment ago is assumed to still have none.
     pub(super) fn recent_in_memory(&self, market: &Market) -> Option<Option<Arc<RecentCandles>>> {
+        if let Some(closed) = self.closed(market) {
+            return Some(self.of_replay(market, closed).map(|(_, recent)| recent));
+        }
         let mut lacking = self.lacking.lock();
         if lacking.get(market).is_some_and(|since| since.elapsed() < LOOK_AGAIN) {
             return Some(self.grown(market, None));
@@ -266,7 +364,8 @@ impl CandleStore {
             }
             Some(stamp) => {
                 lacking.remove(market);
-                let known = self.known.try_read()?.get(market).filter(|(known, _)| *known == stamp)?.clone();
+                let seen = Seen::File(stamp);
+                let known = self.known.try_read()?.get(market).filter(|(known, _)| *known == seen)?.clone();
                 Some(self.grown(market, Some(known)))
             }
         }

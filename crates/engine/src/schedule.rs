@@ -103,6 +103,21 @@ pub(super) struct SchedulerRules {
 }
 
 impl Running {
+    fn new(options: Map<String, Value>, rules: SchedulerRules, ended: watch::Receiver<bool>) -> Self {
+        Self {
+            options,
+            rules: Mutex::new(rules),
+            stop: Cancel::default(),
+            ended,
+            leader: Mutex::default(),
+            standing_by: Mutex::new(Some("it has just been started".to_owned())),
+            problems: Mutex::default(),
+            gave_way: Mutex::default(),
+            cannot_help: Mutex::default(),
+            wanted: AtomicBool::new(false),
+        }
+    }
+
     /// Whether this process is certain to be the leader.
     pub(super) fn leads(&self) -> bool {
         self.leader.lock().as_ref().is_some_and(|leader| leader.is_in_place())
@@ -116,7 +131,32 @@ impl Running {
     }
 }
 
+/// A scheduler that runs what is due when it is asked, instead of by itself. A replay asks it whenever it has moved the
+/// clock.
+pub struct SteppedScheduler(ScheduleLoop);
+
+impl SteppedScheduler {
+    /// Runs everything that is due now, one task after the other, and returns when nothing is due any more.
+    pub async fn run_due(&mut self) {
+        self.0.run_due().await;
+    }
+}
+
 impl Scheduler {
+    /// A scheduler that runs what is due when it is asked. `changes` override `scheduler_config.json`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`], [`Error::Io`].
+    pub fn stepped(self: &Arc<Self>, changes: Map<String, Value>) -> Result<SteppedScheduler> {
+        let file = WatchedFile::now(self.scheduler_file())?;
+        let (config, warnings) = self.config(changes.clone())?;
+        self.take_thresholds(changes.clone())?;
+        let (_, ended) = watch::channel(true);
+        let running = Arc::new(Running::new(changes, SchedulerRules { config, warnings, file }, ended));
+        *self.running.lock() = Some(running.clone());
+        Ok(SteppedScheduler(ScheduleLoop::new(self.clone(), running)))
+    }
+
     /// Starts the scheduler and returns at once. Must be called inside a tokio runtime. `changes` override
     /// `scheduler_config.json`. Does nothing if the scheduler is already running.
     ///
@@ -143,18 +183,7 @@ impl Scheduler {
         }
         self.take_thresholds(changes.clone())?;
         let (end, ended) = watch::channel(false);
-        let started = Arc::new(Running {
-            options: changes,
-            rules: Mutex::new(SchedulerRules { config, warnings, file }),
-            stop: Cancel::default(),
-            ended,
-            leader: Mutex::default(),
-            standing_by: Mutex::new(Some("it has just been started".to_owned())),
-            problems: Mutex::default(),
-            gave_way: Mutex::default(),
-            cannot_help: Mutex::default(),
-            wanted: AtomicBool::new(false),
-        });
+        let started = Arc::new(Running::new(changes, SchedulerRules { config, warnings, file }, ended));
         *running = Some(started.clone());
         self.settings.scheduler_runs(true);
         let this = self.clone();

@@ -51,18 +51,7 @@ impl ScheduleLoop {
             let wait = async {
                 tokio::select! {
                     () = tokio::time::sleep(TICK) => {}
-                    Some(ended) = self.runs.join_next() => match ended {
-                        Ok((task, ended)) => {
-                            self.busy.remove(&task);
-                            if let Some(state) = self.settle(task, ended) {
-                                self.states.insert(task, state);
-                            }
-                        }
-                        Err(panic) => {
-                            self.warn(format!("the scheduler hit a defect of signalloop and goes on: {panic}"));
-                            self.busy.clear();
-                        }
-                    },
+                    Some(ended) = self.runs.join_next() => self.after_run(ended),
                     Some(helped) = self.helping.join_next() => self.after_helping(helped),
                 }
                 Ok(())
@@ -76,6 +65,30 @@ impl ScheduleLoop {
         while self.runs.join_next().await.is_some() {}
         while self.helping.join_next().await.is_some() {}
         *running.leader.lock() = None;
+    }
+
+    /// Runs everything that is due now, one task after the other, and returns when nothing is due any more.
+    pub async fn run_due(&mut self) {
+        loop {
+            self.look();
+            let Some(ended) = self.runs.join_next().await else { return };
+            self.after_run(ended);
+        }
+    }
+
+    fn after_run(&mut self, ended: std::result::Result<(Task, Result<TaskRun>), JoinError>) {
+        match ended {
+            Ok((task, ended)) => {
+                self.busy.remove(&task);
+                if let Some(state) = self.settle(task, ended) {
+                    self.states.insert(task, state);
+                }
+            }
+            Err(panic) => {
+                self.warn(format!("the scheduler hit a defect of signalloop and goes on: {panic}"));
+                self.busy.clear();
+            }
+        }
     }
 
     /// Starts the due tasks, if this process leads. If there is nothing to do, it helps with trainings that another

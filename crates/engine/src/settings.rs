@@ -5,7 +5,7 @@
 //! environment or the options, and the changes of [`Settings::configure`]. A file that has changed is read again. If
 //! it cannot be used, the previous configuration stays in force.
 
-use super::{EXCHANGE_VARIABLE, Event, Events, Options};
+use super::{EXCHANGE_VARIABLE, Event, Events, Options, Without};
 use domain::config::raw::read_object;
 use domain::config::{Config, setting_name};
 use domain::error::{Error, Resource, Result};
@@ -58,6 +58,8 @@ pub struct Settings {
     /// Whether the scheduler runs. If so, it reports problems of `scheduler_config.json` itself.
     scheduler_runs: AtomicBool,
     events: Arc<Events>,
+    /// What a replay leaves out; `None` for a live loop.
+    replay: Option<Without>,
 }
 
 /// The configuration in force, and the layers it is composed of.
@@ -192,7 +194,23 @@ impl Settings {
     /// [`Error::InvalidConfig`]; [`Error::Storage`] where the home is a file; [`Error::Io`].
     pub(super) fn open(home: PathBuf, options: &Options, events: Arc<Events>) -> Result<Self> {
         let layers = RwLock::new(Layers::read(&home, options)?);
-        Ok(Self { home, clock: options.clock.clone(), layers, scheduler_runs: AtomicBool::new(false), events })
+        let (clock, replay) = (options.clock.clone(), options.replay.as_ref().map(|replay| replay.without));
+        Ok(Self { home, clock, layers, scheduler_runs: AtomicBool::new(false), events, replay })
+    }
+
+    /// Whether this loop runs in a replay.
+    pub(super) fn is_replay(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Whether outcomes are learned from; only a replay may leave that out.
+    pub(super) fn learns_outcomes(&self) -> bool {
+        self.replay.is_none_or(|without| !without.outcomes)
+    }
+
+    /// Whether new models are compared before they go into service; only a replay may leave that out.
+    pub(super) fn has_gate(&self) -> bool {
+        self.replay.is_none_or(|without| !without.gate)
     }
 
     /// The home folder.

@@ -1,7 +1,6 @@
 //! Trains pools for the shapes of recorded signals, in addition to the pool of the configured shape.
 
 use super::pools::TrainingData;
-use candles::{Reading, candle_file, read_candles};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use domain::signal::Signal;
@@ -75,8 +74,7 @@ impl TrainingData {
         let load = |data: &Arc<Dataset>| {
             cancel.check()?;
             let market = data.market();
-            let (candles, _) =
-                read_candles(&candle_file(&self.settings.data_folder(), market), market.timeframe, &Reading::stored())?;
+            let Some((candles, _)) = self.candles.for_training(market)? else { return Ok(None) };
             match Dataset::managed(market, &candles, &Feedback::default(), &config, found.management.as_ref()) {
                 Ok(data) => Ok(Some(Arc::new(data))),
                 Err(Error::NoData(_)) => Ok(None),

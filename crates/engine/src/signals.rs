@@ -183,6 +183,7 @@ impl Signals {
     fn recorded(self: &Arc<Self>, results: Vec<Result<bool>>, closed: bool) -> Result<()> {
         if closed {
             self.checks.ask_for_check();
+            self.outcomes.learn_soon();
         }
         self.outcomes.prepare();
         results.into_iter().try_for_each(|result| result.map(|_| ()))
@@ -216,6 +217,7 @@ impl Signals {
             let closed = closed.await?;
             if closed {
                 this.checks.after_closing_by_hand(&store, &id)?;
+                this.outcomes.learn_soon();
             }
             Ok(closed)
         }

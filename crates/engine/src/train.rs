@@ -12,7 +12,7 @@ use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::time::format_iso;
 use exchange::CandleSource;
-use learning::model::{Champion, Model, Trial};
+use learning::model::{Champion, GateVerdict, Model, Trial};
 use learning::{Candidate, Continued, MIN_NEW_ROWS, Step, cannot_continue};
 use parking_lot::Mutex;
 use scheduler::Task;
@@ -525,7 +525,7 @@ impl Trainer {
             Ok(_) => {}
             Err(error) => {
                 run.cancel.check()?;
-                if error.is_not_traded() || !candle_file(&self.settings.data_folder(), market).exists() {
+                if error.is_not_traded() || !self.fetcher.candles().has(market) {
                     return Err(error);
                 }
                 *warning = Some(format!("stored candles only: new ones could not be fetched: {error}"));
@@ -631,7 +631,10 @@ impl Trainer {
         loop {
             run.cancel.check()?;
             let champion = self.models.registry().champion(&record.market)?;
-            let verdict = candidate.judge(&champion, &self.settings.config())?;
+            let verdict = match self.settings.has_gate() {
+                true => candidate.judge(&champion, &self.settings.config())?,
+                false => GateVerdict::without_gate(),
+            };
             let mut model = candidate.model.clone();
             model.lineage.conceded = verdict.conceded;
             let mut trial = Trial::new(record, candidate.mode, verdict, self.settings.now_ms(), duration_ms);

@@ -85,6 +85,8 @@ pub enum Decision {
     ChampionUnusable,
     /// Promoted: stop, target or expiry are configured differently, so the champion predicts other bets.
     OtherSignalShape,
+    /// Promoted: the replay leaves the gate out.
+    WithoutGate,
     /// Promoted: it was not significantly worse than the champion.
     NotWorse,
     /// Promoted: nothing speaks against it, but there are too few rows to compare.
@@ -105,7 +107,7 @@ pub enum Decision {
 impl Decision {
     /// Whether it is based on a comparison with the champion.
     pub fn compares(self) -> bool {
-        !matches!(self, Self::FirstModel | Self::ChampionUnusable | Self::OtherSignalShape)
+        !matches!(self, Self::FirstModel | Self::ChampionUnusable | Self::OtherSignalShape | Self::WithoutGate)
     }
 
     /// Whether the challenger goes live.
@@ -178,6 +180,14 @@ pub struct GateVerdict {
     pub comparison: Option<Comparison>,
     /// See [`super::Lineage::conceded`].
     pub conceded: super::Conceded,
+}
+
+impl GateVerdict {
+    /// The verdict of a replay that leaves the gate out.
+    pub fn without_gate() -> Self {
+        let reason = "the replay leaves the gate out".to_owned();
+        Self { decision: Decision::WithoutGate, reason, comparison: None, conceded: super::Conceded::default() }
+    }
 }
 
 impl Trial {

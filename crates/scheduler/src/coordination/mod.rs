@@ -2,8 +2,10 @@
 //! processes of one machine, or a database, for those of many. The rules above it are the same, in the engine.
 
 mod folder;
+mod memory;
 
 pub use folder::FolderCoordination;
+pub use memory::MemoryCoordination;
 
 use crate::{Clocks, Ran, Record, Task};
 use domain::error::{Error, Result};
