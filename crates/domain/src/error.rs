@@ -25,6 +25,8 @@ pub enum Resource {
     PerformanceState,
     /// What trainings came to, by market.
     TrainingResults,
+    /// What past replays were tried with, and what they brought.
+    ReplayLedger,
     /// The database as a whole: its connection, its schema, its leases.
     Database,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for Resource {
             Self::Scheduler => "scheduler",
             Self::PerformanceState => "performance state",
             Self::TrainingResults => "training results",
+            Self::ReplayLedger => "ledger of replays",
             Self::Database => "database",
         })
     }

@@ -10,9 +10,9 @@ use domain::signal::{Costs, Earned, FillKind, Record};
 use domain::time::{CLOCK_TOLERANCE_MS, format_iso, now_ms};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
-use std::io::Write;
 use std::path::Path;
 use storage as files;
+use storage::csv::write_row;
 use storage::lines::Lines;
 
 /// Lines stored in one batch.
@@ -266,15 +266,4 @@ fn cells_of(record: &Record) -> impl Iterator<Item = (String, String)> + use<> {
     let indicators = &record.signal.indicators;
     let numbers = indicators.numbers().into_iter().map(|(name, number)| (name, number.to_string()));
     numbers.chain(indicators.texts())
-}
-
-/// Writes one line of CSV (RFC 4180).
-fn write_row(file: &mut dyn Write, cells: impl Iterator<Item = String>) -> std::io::Result<()> {
-    let cells: Vec<String> =
-        cells
-            .map(|cell| {
-                if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
-            })
-            .collect();
-    writeln!(file, "{}", cells.join(","))
 }

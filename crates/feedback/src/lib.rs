@@ -62,8 +62,8 @@ pub use open::OpenSignal;
 pub use paths::files_in;
 pub use prices::Tick;
 pub use stats::{
-    CALMAR_DAYS, CLOSING_DAYS, Exposure, Figures, Holding, HoldingTime, HoldingTimes, LOSING_DAYS, SHARPE_DAYS,
-    SQN_SIGNALS, Stats, StatsFilter, Totals,
+    CALMAR_DAYS, CLOSING_DAYS, Daily, Exposure, Figures, Holding, HoldingTime, HoldingTimes, LOSING_DAYS, RunningSum,
+    SHARPE_DAYS, SQN_SIGNALS, Stats, StatsFilter, Totals,
 };
 pub use writer::Lines;
 

@@ -4,22 +4,34 @@
 //! Imports `engine` and what it stands on. It writes only into a folder of its own: nothing of the user's home changes
 //! while it runs. The rules of trading and learning are those of the live loop, which runs here on another clock.
 
+pub mod csv;
 mod decision;
+mod difference;
 mod faults;
 mod folder;
 mod given;
 mod happened;
+pub mod ledger;
 mod options;
+pub mod overfitting;
 mod past;
+mod rows;
 mod run;
 mod steps;
+pub mod summary;
+#[cfg(test)]
+mod testing;
+pub mod verdict;
 mod whole;
 
 pub use decision::{Advice, Decision};
+pub use difference::Difference;
 pub use faults::{Fault, Faults};
 pub use given::{Asked, Bar, Given, Source, Strategy, StrategyFuture, signals_of};
 pub use happened::{Happened, Note};
 pub use options::{OnFault, Options, Part};
 pub use past::candles_in;
 pub use run::Progress;
+pub use summary::Summary;
+pub use verdict::Verdict;
 pub use whole::{Replayed, RunResult, replay};

@@ -13,6 +13,7 @@
 //! assert_ne!(storage::Stamp::of(&path).unwrap(), before);
 //! ```
 
+pub mod csv;
 pub mod disk;
 pub mod fence;
 pub mod lines;

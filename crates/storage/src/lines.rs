@@ -1,5 +1,7 @@
-//! Reading text files within limits, so that a device or a wrong file cannot fill the memory.
+//! Reading text files within limits, so that a device or a wrong file cannot fill the memory; and appending lines to files that
+//! survive crashes.
 
+use crate::disk::{Disk, Storage, append_all, read_full};
 use domain::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -97,6 +99,26 @@ pub fn read_text(path: &Path, most: u64, bad: impl Fn(String) -> Error) -> Resul
     })
 }
 
+/// Appends a line, given without its newline, and syncs it; the caller holds a lock. The file is created if it is missing. After a
+/// line that a crash cut short, it starts on a new line.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn append_line(path: &Path, mut line: Vec<u8>) -> Result<()> {
+    let failed = |e: std::io::Error| Error::io("write", path, e);
+    line.push(b'\n');
+    let file = Disk.open(path).map_err(failed)?;
+    let len = file.stat().map_err(failed)?.len;
+    let mut last = [b'\n'];
+    if len > 0 {
+        read_full(&*file, &mut last, len - 1).map_err(failed)?;
+    }
+    if last != *b"\n" {
+        line.insert(0, b'\n');
+    }
+    append_all(&*file, &line).and_then(|()| file.sync()).map_err(failed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +150,18 @@ mod tests {
         );
         let error = read_text(Path::new("/dev/zero"), 1 << 30, Error::NoData).unwrap_err();
         assert_eq!(error.to_string(), "line 1 is not text (UTF-8)");
+    }
+
+    #[test]
+    fn a_line_is_appended_whole_after_a_cut_one() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("x");
+        append_line(&path, b"one".to_vec()).unwrap();
+        append_line(&path, b"two".to_vec()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one\ntwo\n");
+        std::fs::write(&path, "one\ntw").unwrap();
+        append_line(&path, b"three".to_vec()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one\ntw\nthree\n");
     }
 
     #[test]

@@ -20,7 +20,8 @@ mod tests;
 pub use exposure::{Exposure, OpenTime};
 pub use groups::{Member, OfDay, OfPeriod};
 pub use holding::{Holding, HoldingTime, HoldingTimes};
-pub use ratios::{CALMAR_DAYS, CLOSING_DAYS, LOSING_DAYS, SHARPE_DAYS, SQN_SIGNALS};
+pub use ratios::{CALMAR_DAYS, CLOSING_DAYS, Daily, LOSING_DAYS, SHARPE_DAYS, SQN_SIGNALS};
+pub use running_sum::RunningSum;
 pub use summary::{Closed, Period};
 
 use domain::barrier::{CancelCause, Direction};

@@ -8,7 +8,7 @@ use domain::error::{Error, Result};
 use domain::symbol::Market;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use storage::disk::{Disk, Storage, append_all, read_full};
+use storage::lines::append_line;
 
 /// How a model was trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,17 +286,6 @@ pub fn read(path: &Path) -> Result<Ledger> {
 
 /// Appends a line and syncs it; the caller holds the lock. After a torn line it starts on a new line.
 pub fn append(path: &Path, entry: &Entry) -> Result<()> {
-    let failed = |e: std::io::Error| Error::io("write", path, e);
-    let mut line = serde_json::to_vec(entry).map_err(|e| Error::Internal(format!("cannot encode a trial: {e}")))?;
-    line.push(b'\n');
-    let file = Disk.open(path).map_err(failed)?;
-    let len = file.stat().map_err(failed)?.len;
-    let mut last = [b'\n'];
-    if len > 0 {
-        read_full(&*file, &mut last, len - 1).map_err(failed)?;
-    }
-    if last != *b"\n" {
-        line.insert(0, b'\n');
-    }
-    append_all(&*file, &line).and_then(|()| file.sync()).map_err(failed)
+    let line = serde_json::to_vec(entry).map_err(|e| Error::Internal(format!("cannot encode a trial: {e}")))?;
+    append_line(path, line)
 }

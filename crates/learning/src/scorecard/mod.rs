@@ -8,13 +8,13 @@ mod score;
 mod tests;
 mod verdict;
 
+pub use score::Clusters;
 pub use verdict::Finding;
 
 use super::harm::{Harm, Served};
 use domain::signal::{Costs, Record, Said};
 use domain::symbol::Symbol;
 use domain::time::Month;
-use score::Clusters;
 use serde::Serialize;
 
 /// A closed signal with the assessment it got in advance.
@@ -191,7 +191,7 @@ impl Scorecard {
     pub fn of(mut rows: Vec<Foretold>, harm: Option<Harm>, seed: u64) -> Self {
         // Floating-point sums depend on their order.
         rows.sort_by(|a, b| a.order().cmp(&b.order()));
-        let clusters = Clusters::of(&rows, seed);
+        let clusters = Clusters::of(rows.iter().map(|row| (row.given_ms, row.closed_ms)), seed);
         let overall = if rows.is_empty() { None } else { clusters.score(&rows.iter().collect::<Vec<_>>()) };
         let (finding, mut verdict) = verdict::verdict(overall.as_ref(), &rows);
         if let Some(harm) = &harm {

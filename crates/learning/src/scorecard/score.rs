@@ -21,26 +21,27 @@ fn loss(row: &Foretold, probability: f64) -> f64 {
     log_loss(row.succeeded, probability)
 }
 
-/// The length of a cluster, and the seed of the bootstrap.
-#[derive(Clone, Copy)]
-pub(super) struct Clusters {
+/// Means over signals: the length of a cluster of time, and the seed of the bootstrap.
+#[derive(Debug, Clone, Copy)]
+pub struct Clusters {
     length_ms: i64,
     seed: u64,
 }
 
 impl Clusters {
-    pub fn of(rows: &[Foretold], seed: u64) -> Self {
-        let mut lives: Vec<i64> = rows.iter().map(|row| (row.closed_ms - row.given_ms).max(0)).collect();
+    /// For signals by the times, UTC epoch ms, at which they were given and closed.
+    pub fn of(spans: impl Iterator<Item = (i64, i64)> + Clone, seed: u64) -> Self {
+        let mut lives: Vec<i64> = spans.clone().map(|(given, closed)| (closed - given).max(0)).collect();
         lives.sort_unstable();
         let place = (LONG_LIFE * lives.len() as f64).ceil() as usize;
         let life_ms = lives.get(place.saturating_sub(1)).copied().unwrap_or_default();
-        let times = || rows.iter().map(|row| row.given_ms);
+        let times = || spans.clone().map(|(given, _)| given);
         let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
         Self { length_ms: cluster_ms(span_ms, life_ms), seed }
     }
 
-    /// The mean of these values, each with the time of its signal; `None` without values.
-    fn mean(self, values: impl Iterator<Item = (i64, f64)> + Clone) -> Option<Mean> {
+    /// The mean of these values, each with the time at which its signal was given; `None` without values.
+    pub fn mean(self, values: impl Iterator<Item = (i64, f64)> + Clone) -> Option<Mean> {
         let signals = values.clone().count();
         if signals == 0 {
             return None;
@@ -52,14 +53,15 @@ impl Clusters {
         Some(Mean { signals: signals as u64, mean, interval })
     }
 
-    fn count<'a>(self, rows: impl Iterator<Item = &'a Foretold>) -> usize {
-        let mut numbers: Vec<i64> = rows.map(|row| row.given_ms.div_euclid(self.length_ms)).collect();
+    /// The number of clusters of signals that were given at these times.
+    pub fn count(self, given_ms: impl Iterator<Item = i64>) -> usize {
+        let mut numbers: Vec<i64> = given_ms.map(|given_ms| given_ms.div_euclid(self.length_ms)).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers.len()
     }
 
-    pub fn score(self, rows: &[&Foretold]) -> Option<Score> {
+    pub(super) fn score(self, rows: &[&Foretold]) -> Option<Score> {
         let share = |of: &dyn Fn(&Foretold) -> f64| rows.iter().map(|row| of(row)).sum::<f64>() / rows.len() as f64;
         let against = |other: fn(&Said) -> f64| {
             let difference = move |row: &Foretold| loss(row, row.said.probability) - loss(row, other(&row.said));
@@ -68,7 +70,7 @@ impl Clusters {
         Some(Score {
             signals: rows.len() as u64,
             followed: rows.iter().filter(|row| !row.taken).count() as u64,
-            clusters: self.count(rows.iter().copied()),
+            clusters: self.count(rows.iter().map(|row| row.given_ms)),
             success_share: share(&success),
             mean_probability: share(&|row| row.said.probability),
             log_loss: LogLoss {
@@ -108,7 +110,11 @@ impl Clusters {
         Some(Mean { mean: gain, interval: found.interval.filter(|_| known), ..found })
     }
 
-    pub fn parts<K: Ord + Into<String>>(self, rows: &[Foretold], of: impl Fn(&Foretold) -> Option<K>) -> Vec<Part> {
+    pub(super) fn parts<K: Ord + Into<String>>(
+        self,
+        rows: &[Foretold],
+        of: impl Fn(&Foretold) -> Option<K>,
+    ) -> Vec<Part> {
         let mut parts: BTreeMap<K, Vec<&Foretold>> = BTreeMap::new();
         for row in rows {
             if let Some(key) = of(row) {
@@ -120,7 +126,7 @@ impl Clusters {
     }
 
     /// Bins of about equal size; equal probabilities share a bin.
-    pub fn calibration(self, rows: &[Foretold]) -> Vec<Bin> {
+    pub(super) fn calibration(self, rows: &[Foretold]) -> Vec<Bin> {
         let mut sorted: Vec<&Foretold> = rows.iter().collect();
         sorted.sort_by(|a, b| a.said.probability.total_cmp(&b.said.probability));
         let least = sorted.len().div_ceil(MAX_BINS).max(MIN_BIN);

@@ -1,0 +1,132 @@
+'use strict'
+
+// How a replay asks a strategy of the user: native code calls one function for each step of time, with the candles that
+// have closed since the last one.
+
+const { inspect, types } = require('node:util')
+
+/** Numbers of a candle in the packed form: open time, open, high, low, close, volume. */
+const FIELDS = ['time', 'open', 'high', 'low', 'close', 'volume']
+const FIRST_ROOM = 1024
+
+/** A thrown value as text. It may be anything, and may throw again when it is read. */
+const reasonOf = (thrown) => {
+  try {
+    return types.isNativeError(thrown) ? `${thrown.message}` : inspect(thrown)
+  } catch {
+    return 'an exception'
+  }
+}
+
+/** The candles of a market that have closed. Later ones are not in memory here at all. */
+class PastMarket {
+  #room = 0
+  #columns = FIELDS.map(() => new Float64Array(0))
+
+  constructor(market) {
+    this.market = Object.freeze(market)
+    this.length = 0
+  }
+
+  /** Appends `count` candles, which begin at `from` in `packed`. */
+  append(packed, from, count) {
+    if (this.length + count > this.#room) this.#grow(this.length + count)
+    for (let candle = 0, at = from; candle < count; candle++) {
+      for (const column of this.#columns) column[this.length + candle] = packed[at++]
+    }
+    this.length += count
+  }
+
+  #grow(needed) {
+    this.#room = Math.max(2 * this.#room, needed, FIRST_ROOM)
+    this.#columns = this.#columns.map((column) => {
+      const grown = new Float64Array(this.#room)
+      grown.set(column)
+      return grown
+    })
+  }
+
+  /** What a strategy sees: views that end with the last closed candle. */
+  view() {
+    const [time, open, high, low, close, volume] = this.#columns.map((column) => column.subarray(0, this.length))
+    return new Candles(this.market, { time, open, high, low, close, volume })
+  }
+}
+
+/** The closed candles of a market, as a strategy gets them. */
+class Candles {
+  #market
+
+  constructor(market, columns) {
+    this.#market = market
+    Object.assign(this, columns)
+  }
+
+  get length() {
+    return this.time.length
+  }
+
+  /** The candle at `index`; from the end if it is negative. Throws for a candle that has not closed. */
+  at(index) {
+    const place = index < 0 ? this.length + index : index
+    const { symbol, timeframe } = this.#market
+    const last = new Date(this.time[this.length - 1]).toISOString()
+    if (!Number.isInteger(place) || place < 0) throw new RangeError(`there is no candle ${index} of ${symbol} ${timeframe}`)
+    if (place >= this.length) {
+      throw new RangeError(
+        `candle ${index} of ${symbol} ${timeframe} has not closed: ${this.length} have, and the last one, ${this.length - 1}, opened at ${last}`,
+      )
+    }
+    return Object.fromEntries(FIELDS.map((field) => [field, this[field][place]]))
+  }
+}
+
+/**
+ * Wraps a strategy as native code calls it. It never throws; a fault of the strategy is part of the answer.
+ *
+ * `markets` is the JSON text of all markets in the first call. `packed` has for each market whose candle has just closed its
+ * number, the number of its new candles, and these candles. `answer` takes the JSON text of what the strategy wants, or
+ * nothing.
+ */
+const asked = (strategy) => {
+  let pasts = []
+  return (packed, markets, answer) => {
+    if (markets) pasts = JSON.parse(markets).map((market) => new PastMarket(market))
+    const bars = []
+    for (let at = 0; at < packed.length; ) {
+      const [past, count] = [pasts[packed[at]], packed[at + 1]]
+      past.append(packed, at + 2, count)
+      at += 2 + FIELDS.length * count
+      bars.push(past)
+    }
+    const results = bars.map((past) => {
+      try {
+        return strategy(past.market, past.view())
+      } catch (error) {
+        return { [FAILED]: reasonOf(error) }
+      }
+    })
+    if (!results.some((result) => typeof result?.then === 'function')) return answer(told(results))
+    const settled = results.map((result) => Promise.resolve(result).catch((error) => ({ [FAILED]: reasonOf(error) })))
+    Promise.all(settled).then((results) => answer(told(results)))
+  }
+}
+
+const FAILED = Symbol('failed')
+
+/** What the strategy wants at each bar, as JSON text; `undefined` if it wants nothing. */
+const told = (results) => {
+  const wanted = []
+  results.forEach((result, bar) => {
+    if (result === undefined || result === null) return
+    if (result[FAILED] !== undefined) return wanted.push(JSON.stringify({ bar, problem: result[FAILED] }))
+    try {
+      wanted.push(JSON.stringify({ bar, signals: Array.isArray(result) ? result : [result] }))
+    } catch (error) {
+      wanted.push(JSON.stringify({ bar, problem: `its signals cannot be read: ${reasonOf(error)}` }))
+    }
+  })
+  return wanted.length > 0 ? `[${wanted.join(',')}]` : undefined
+}
+
+module.exports = { asked }
