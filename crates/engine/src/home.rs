@@ -7,7 +7,14 @@ use std::path::{Component, Path, PathBuf};
 /// The folders of a home in which every file belongs to signalloop.
 const FOLDERS: [&str; 5] = ["feedback", "models", "data", "scheduler", "cache"];
 /// The files of a home that signalloop writes or reads.
-const FILES: [&str; 4] = ["training_config.json", "scheduler_config.json", "performance.json", "performance.lock"];
+const FILES: [&str; 6] = [
+    "training_config.json",
+    "scheduler_config.json",
+    "performance.json",
+    "performance.lock",
+    "replays.jsonl",
+    "replays.lock",
+];
 
 /// Replaces a leading `~` by the user's home folder. On a command line the shell does this; in an environment file, a
 /// service's unit or an option, nothing else does.
