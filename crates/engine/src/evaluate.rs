@@ -4,8 +4,22 @@ use super::PerformanceChecks;
 use domain::cancel::Cancel;
 use domain::error::Result;
 use domain::symbol::Market;
-use feedback::StatsFilter;
+use feedback::MarketCursor;
 use learning::improvement::{Closed, Improvement, improvement};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+/// The closed signals that were compared, by market. They are kept, so that the next comparison reads only what has closed since.
+pub(super) type Evaluated = Mutex<HashMap<Market, ClosedSignals>>;
+
+/// The closed signals of a market.
+#[derive(Default)]
+pub(super) struct ClosedSignals {
+    cursor: MarketCursor,
+    /// The costs with which they were read, in basis points.
+    fee_bps: f64,
+    closed: Vec<Closed>,
+}
 
 impl PerformanceChecks {
     /// Compares the newer half of all closed signals of `market` with the older half.
@@ -15,20 +29,18 @@ impl PerformanceChecks {
     /// [`domain::error::Error::Cancelled`].
     pub fn evaluate(&self, market: &Market, cancel: &Cancel) -> Result<Improvement> {
         let fee_bps = self.settings.config().fee_bps;
-        let filter = StatsFilter {
-            symbol: Some(market.symbol.clone()),
-            timeframe: Some(market.timeframe),
-            ..StatsFilter::default()
-        };
-        let mut closed = Vec::new();
-        self.store.open()?.closed_records(&filter, |record| {
+        let mut evaluated = self.state.evaluated.lock();
+        let known = evaluated.entry(market.clone()).or_default();
+        if known.fee_bps != fee_bps {
+            *known = ClosedSignals { fee_bps, ..ClosedSignals::default() };
+        }
+        let new = self.store.open()?.newly_closed(market, &mut known.cursor, i64::MIN, |record| {
+            cancel.check()?;
             // Signals that were followed but not taken are not results of the backend.
-            if record.signal.taken {
-                closed.extend(Closed::of(&record, fee_bps));
-            }
-            cancel.check()
+            Ok(Closed::of(&record, fee_bps).filter(|_| record.signal.taken))
         })?;
+        new.add_to(&mut known.closed);
         cancel.check()?;
-        Ok(improvement(&closed, fee_bps))
+        Ok(improvement(&known.closed, fee_bps))
     }
 }

@@ -34,6 +34,7 @@ mod bet;
 mod compute;
 mod data;
 mod distributed_training;
+mod drift;
 mod evaluate;
 mod events;
 mod fed_candles;
@@ -198,6 +199,7 @@ impl SignalLoop {
         let store = Arc::new(SignalStore::new(settings.clone(), events.clone(), location));
         let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));
         let models = Arc::new(Models {
+            weighed: Default::default(),
             asking: Default::default(),
             unusable: Default::default(),
             registry: Models::registry_at(store.location(), &settings, &events),

@@ -5,9 +5,9 @@ use crate::store_location::StoreLocation;
 use domain::error::{Error, Result};
 use domain::signal::Record;
 use domain::symbol::Market;
-use feedback::StatsFilter;
+use feedback::{FeedbackStore, MarketCursor};
 use learning::model::{Entry, Rollback, Trial};
-use learning::{LiveOutcome, LiveRecord, weigh};
+use learning::{LiveOutcome, LiveRecord, Weigher, weigh};
 use parking_lot::Mutex;
 use registry::{Listed, Registry};
 use serde_json::Value;
@@ -48,6 +48,34 @@ pub struct LiveVerdict {
     pub rollback: Option<Rollback>,
 }
 
+/// The outcomes of a market's bets that were given after a time. They are kept, so that a check reads only what has closed since
+/// the last one.
+#[derive(Default)]
+pub(super) struct WeighedBets {
+    since_ms: i64,
+    cursor: MarketCursor,
+    weigher: Weigher,
+}
+
+impl WeighedBets {
+    /// Takes in what has closed since the last call; everything again if that is not in order of closing, or if bets count from
+    /// another time on.
+    fn update(&mut self, store: &FeedbackStore, market: &Market, since_ms: i64) -> Result<()> {
+        if self.since_ms != since_ms {
+            *self = Self { since_ms, ..Self::default() };
+        }
+        // A signal given after that time also closed after it.
+        let new = store.newly_closed(market, &mut self.cursor, since_ms, |record| {
+            Ok(live_outcome(&record).filter(|outcome| outcome.given_ms > since_ms))
+        })?;
+        if new.are_all {
+            self.weigher = Weigher::default();
+        }
+        self.weigher.extend(&new.closings);
+        Ok(())
+    }
+}
+
 /// The models of a home, or of the database that stores its signals: which models serve, and what they predict.
 pub struct Models {
     pub(super) settings: Arc<Settings>,
@@ -57,6 +85,8 @@ pub struct Models {
     pub(super) store: Arc<SignalStore>,
     pub(super) performance: Arc<LivePerformance>,
     pub(super) registry: Registry,
+    /// What was compared with the promises of the models, by market.
+    pub(super) weighed: Mutex<HashMap<Market, WeighedBets>>,
     /// The markets for which the database is being asked in the background.
     pub(super) asking: Mutex<HashSet<Market>>,
     /// Why models in service cannot be used, as reported before.
@@ -137,23 +167,18 @@ impl Models {
     /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::Storage`].
     pub fn check_live(&self, market: &Market) -> Result<LiveVerdict> {
         let (version, since_ms) = self.registry().weighed_since(market)?;
-        let outcomes = self.live_outcomes(market, since_ms)?;
-        let record = weigh(&outcomes);
-        let rollback = if record.is_broken { self.go_back(market, version, &outcomes, &record)? } else { None };
+        let (record, outcomes) = {
+            let mut weighed = self.weighed.lock();
+            let bets = weighed.entry(market.clone()).or_default();
+            bets.update(&self.store.open()?, market, since_ms)?;
+            let record = bets.weigher.record();
+            (record, record.is_broken.then(|| bets.weigher.outcomes().to_vec()))
+        };
+        let rollback = match outcomes {
+            Some(outcomes) => self.go_back(market, version, &outcomes, &record)?,
+            None => None,
+        };
         Ok(LiveVerdict { market: market.clone(), version, record, rollback })
-    }
-
-    /// The outcomes of the bets of a market that were given after a time, in order of closing.
-    fn live_outcomes(&self, market: &Market, since_ms: i64) -> Result<Vec<LiveOutcome>> {
-        let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
-        // A signal given after that time also closed after it.
-        let filter = StatsFilter { symbol, timeframe, since_ms: Some(since_ms), until_ms: None };
-        let mut outcomes = Vec::new();
-        self.store.open()?.closed_records(&filter, |record| {
-            outcomes.extend(live_outcome(&record).filter(|_| record.signal.timestamp_ms > since_ms));
-            Ok(())
-        })?;
-        Ok(outcomes)
     }
 
     /// Rolls back after broken promises, if there is a model to go back to.

@@ -4,21 +4,19 @@
 //! Callers never wait for a check. A closing requests one, which runs in the background half a second later and covers
 //! all closings up to then.
 
-use super::performance_state::{DriftState, LivePerformance, PerformanceState, is_new};
+use super::drift::ResultsSeen;
+use super::evaluate::Evaluated;
+use super::performance_state::{LivePerformance, PerformanceState, is_new};
 use super::{Event, Events, Lifetime, Models, Settings, SignalStore, TrainMode, TrainRequest, Trainer};
 use domain::answer::Answer;
 use domain::barrier::Outcome;
 use domain::cancel::Cancel;
 use domain::config::PoorRule;
 use domain::error::{Error, Result};
-use domain::features::{FEATURES, VERSION};
-use domain::signal::Ended;
-use domain::signal::Record;
 use domain::symbol::{Market, Timeframe};
 use domain::threads;
 use domain::time::DAY_MS;
 use feedback::{ClosedSignal, FeedbackStore, StatsFilter};
-use learning::drift::{OutcomeDrift, OutcomeMonitor, Samples, entry_drift};
 use learning::performance::{Change, LiveEvidence, Performance, Turn};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -29,11 +27,6 @@ use std::time::Duration;
 
 /// Closings within this time share one check.
 const DEBOUNCE: Duration = Duration::from_millis(500);
-/// The entry test compares this many recent signals with at most `BEFORE` earlier ones.
-const RECENT: usize = 50;
-const BEFORE: usize = 200;
-/// The probability that one entry test raises a false alarm. It is small because there are many tests.
-const ALPHA: f64 = 0.001;
 
 /// Judges live results in the background: conservative mode, emergency training, drift.
 pub struct PerformanceChecks {
@@ -58,6 +51,10 @@ pub(super) struct CheckState {
     training: Arc<tokio::sync::Mutex<()>>,
     /// Why the last check in the background failed.
     problem: Mutex<Option<String>>,
+    /// What the tests for drift have seen.
+    pub(super) seen: ResultsSeen,
+    /// The closed signals that were compared.
+    pub(super) evaluated: Evaluated,
 }
 
 /// Conservative mode, as the statistics report it.
@@ -358,81 +355,6 @@ impl PerformanceChecks {
         }
         trained
     }
-
-    /// Finds drift that was not reported yet, in markets with closings in the window.
-    fn look_for_drift(&self, known: &mut Vec<DriftState>, recent: &[Ended]) -> Result<Vec<Event>> {
-        let mut found = Vec::new();
-        let mut markets: Vec<(&Market, i64)> = recent.iter().map(|one| (&one.market, one.closed_ms)).collect();
-        markets.sort();
-        // Keeps the first closing in the window of each market.
-        markets.dedup_by_key(|(market, _)| *market);
-        for (market, first_ms) in markets {
-            let place = known.iter().position(|state| state.market == *market).unwrap_or_else(|| {
-                let (outcomes_ms, entries_ms) = (first_ms - 1, first_ms - 1);
-                known.push(DriftState { market: market.clone(), outcomes_ms, alarm_ms: None, entries_ms });
-                known.len() - 1
-            });
-            let ended = self.store.open()?.ended(&of_market(market))?;
-            found.extend(outcome_drift(&mut known[place], &ended));
-            found.extend(self.entry_drift(&mut known[place], &ended)?);
-        }
-        Ok(found)
-    }
-
-    /// Tests for drift once [`RECENT`] signals have closed since the last test, so each signal is tested as recent only
-    /// once.
-    fn entry_drift(&self, state: &mut DriftState, ended: &[Ended]) -> Result<Option<Event>> {
-        let split = ended.partition_point(|one| one.closed_ms <= state.entries_ms);
-        let Some(last) = ended.last().filter(|_| ended.len() - split >= RECENT) else { return Ok(None) };
-        let filter =
-            StatsFilter { since_ms: Some(ended[split.saturating_sub(BEFORE)].closed_ms), ..of_market(&state.market) };
-        let mut quantities = BTreeMap::<String, Samples>::new();
-        let seen_ms = state.entries_ms;
-        self.store.open()?.closed_records(&filter, |record| {
-            if !record.signal.taken {
-                return Ok(());
-            }
-            let is_recent = record.closing.is_some_and(|closing| closing.closed_ms > seen_ms);
-            for (name, value) in known_at_entry(&record) {
-                let (before, recent) = quantities.entry(name).or_default();
-                if is_recent { recent.push(value) } else { before.push(value) }
-            }
-            Ok(())
-        })?;
-        quantities.retain(|_, (before, recent)| before.len() >= RECENT && recent.len() >= RECENT);
-        state.entries_ms = last.closed_ms;
-        let found = entry_drift(&quantities, ALPHA);
-        let (market, since_ms) = (state.market.clone(), ended[split].closed_ms);
-        Ok((!found.is_empty()).then_some(Event::EntryDrift { market, since_ms, quantities: found }))
-    }
-}
-
-fn of_market(market: &Market) -> StatsFilter {
-    StatsFilter { symbol: Some(market.symbol.clone()), timeframe: Some(market.timeframe), ..StatsFilter::default() }
-}
-
-/// The drift alarms of a market that were not reported yet. The monitor processes all outcomes of the market each time,
-/// so a restart loses nothing.
-fn outcome_drift(state: &mut DriftState, ended: &[Ended]) -> Vec<Event> {
-    let mut monitor = OutcomeMonitor::default();
-    let alarms = ended.iter().filter_map(|one| monitor.next(one.succeeded, one.given_ms, one.closed_ms));
-    // All closings of one candle have the same time, and some of them may become known later.
-    let is_new = |drift: &OutcomeDrift| drift.at_ms >= state.outcomes_ms && Some(drift.at_ms) != state.alarm_ms;
-    let found: Vec<OutcomeDrift> = alarms.filter(is_new).collect();
-    state.alarm_ms = found.last().map(|drift| drift.at_ms).or(state.alarm_ms);
-    state.outcomes_ms = ended.last().map_or(state.outcomes_ms, |one| one.closed_ms.max(state.outcomes_ms));
-    found.into_iter().map(|drift| Event::OutcomeDrift(state.market.clone(), drift)).collect()
-}
-
-/// The numbers known when a signal was given, with their names.
-fn known_at_entry(record: &Record) -> Vec<(String, f64)> {
-    let mut known = record.signal.indicators.numbers();
-    known.iter_mut().for_each(|(name, _)| name.insert_str(0, "indicators."));
-    if let Some(features) = record.signal.features.as_ref().filter(|features| features.version == VERSION) {
-        let named = FEATURES.iter().zip(&features.values);
-        known.extend(named.map(|(feature, value)| (format!("features.{}", feature.name), *value)));
-    }
-    known
 }
 
 fn conservative(change: Change, rule: PoorRule) -> Event {

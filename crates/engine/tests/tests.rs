@@ -3,6 +3,8 @@
 
 mod assess_open;
 mod assess_start;
+mod check_cost;
+mod checks_over_time;
 mod full_disk;
 mod live;
 mod live_results;

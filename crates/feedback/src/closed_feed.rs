@@ -1,9 +1,11 @@
-//! Closed signals for a reader that needs each of them once, such as a learner.
+//! Closed signals for a reader that needs each of them once: of all markets, such as a learner, or of one market in order of closing.
 
 use super::FeedbackStore;
 use super::open::Slot;
+use super::state::{Entry, Origin, State};
 use domain::error::Result;
-use domain::signal::Record;
+use domain::signal::{Ended, Record};
+use domain::symbol::Market;
 
 /// The set of closed signals that a reader has received.
 #[derive(Debug, Default)]
@@ -27,7 +29,102 @@ impl FeedCursor {
     }
 }
 
+/// How many closed signals of a market a reader has received, and the last of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MarketCursor(Option<(Origin, usize, Slot)>);
+
+impl MarketCursor {
+    /// The closed signals that follow those received, and whether they are all there are: the first time, and where another one
+    /// was put between those received, as an import does.
+    fn follow<'a>(&self, state: &State, all: &'a [Slot]) -> (bool, &'a [Slot]) {
+        let is_known = |(origin, count, last): (Origin, usize, Slot)| {
+            // Closed signals are never removed from a state, so the last one is in its place only if none came before it.
+            let kept = origin == state.origin() && count.checked_sub(1).and_then(|at| all.get(at)) == Some(&last);
+            kept.then_some(count)
+        };
+        match self.0.and_then(is_known) {
+            Some(count) => (false, &all[count..]),
+            None => (true, all),
+        }
+    }
+
+    /// The cursor of a reader that has received all of these.
+    fn behind(state: &State, all: &[Slot]) -> Self {
+        Self(all.last().map(|last| (state.origin(), all.len(), *last)))
+    }
+}
+
+/// What a reader of a market's closed signals receives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewClosings<T> {
+    /// Whether these are all there are, so that the reader starts over. Otherwise they follow those it received before.
+    pub are_all: bool,
+    /// In order of closing.
+    pub closings: Vec<T>,
+}
+
+impl<T> NewClosings<T> {
+    /// Adds them to those that were received before.
+    pub fn add_to(self, known: &mut Vec<T>) {
+        if self.are_all {
+            known.clear();
+        }
+        known.extend(self.closings);
+    }
+}
+
 impl FeedbackStore {
+    /// What `read` makes of the closed signals of a market that this reader has not received, from memory; without those of which
+    /// it makes `None`, and without unknown outcomes. Its second argument is whether the signal was taken.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`]; then nothing counts as received.
+    pub fn newly_ended<T>(
+        &self,
+        market: &Market,
+        given: &mut MarketCursor,
+        read: impl Fn(Ended, bool) -> Option<T>,
+    ) -> Result<NewClosings<T>> {
+        self.refresh()?;
+        let (state, _source) = self.ordered();
+        let all = state.closed_in_market(market);
+        let (are_all, new) = given.follow(&state, all);
+        *given = MarketCursor::behind(&state, all);
+        let entries = new.iter().map(|slot| state.entry(*slot));
+        let closings = entries.filter_map(|entry| read(state.as_ended(entry)?, entry.taken)).collect();
+        Ok(NewClosings { are_all, closings })
+    }
+
+    /// What `read` makes of the closed records of a market that this reader has not received, read from the log one by one;
+    /// without those that closed before `since_ms`, those of which it makes `None`, and those with unknown outcomes.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`], and those of `read`; then nothing counts as received.
+    pub fn newly_closed<T>(
+        &self,
+        market: &Market,
+        given: &mut MarketCursor,
+        since_ms: i64,
+        mut read: impl FnMut(Record) -> Result<Option<T>>,
+    ) -> Result<NewClosings<T>> {
+        self.refresh()?;
+        let (source, are_all, places, next) = {
+            let (state, source) = self.ordered();
+            let all = state.closed_in_market(market);
+            let (are_all, new) = given.follow(&state, all);
+            let is_wanted = |entry: &&Entry| entry.closed_ms >= since_ms && entry.outcome.succeeded().is_some();
+            let entries = new.iter().map(|slot| state.entry(*slot)).filter(is_wanted);
+            (source, are_all, entries.map(Entry::place).collect::<Vec<_>>(), MarketCursor::behind(&state, all))
+        };
+        let mut closings = Vec::new();
+        source.records(&places, &mut |record| {
+            closings.extend(read(record)?);
+            Ok(())
+        })?;
+        *given = next;
+        Ok(NewClosings { are_all, closings })
+    }
+
     /// Whether this reader has received everything that has closed, as far as known. `false` also if finding out would block.
     pub fn has_no_new_closings(&self, given: &FeedCursor) -> bool {
         self.inner.journal.current_state().is_some_and(|state| state.closed_slots().len() == given.count)

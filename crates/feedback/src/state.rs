@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Position of a line in the log, without its newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,13 +143,32 @@ pub struct State {
     holds: Vec<Slot>,
     /// The closed signals; in order of closing unless `disordered`.
     closed: Vec<Slot>,
+    /// The same for each market, by the number of its symbol.
+    closed_of: Vec<Vec<(Timeframe, Vec<Slot>)>>,
     disordered: bool,
+    /// Tells this state from others that were read from the same log.
+    origin: Origin,
     /// Sums of whole days, by day, and by filter and costs. A day is dropped when another signal closes on it.
     days: Mutex<HashMap<i64, Vec<Summed>>>,
     /// Length of a log with only the lines that the entries refer to.
     needed_bytes: u64,
     /// The open signals by price.
     pub index: PriceIndex,
+}
+
+/// How far behind the last one a closed signal is put into its place at once. Signals that close on one candle arrive in any
+/// order, but together.
+const NEAR: usize = 256;
+
+/// A number that no other state of this process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin(u64);
+
+impl Default for Origin {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// The part of a filter that is not a time.
@@ -287,15 +307,37 @@ impl State {
     }
 
     fn close(&mut self, slot: Slot, closing: &Closing, place: Place) {
-        let last = self.closed.last().map(|last| (self.entry(*last).closed_ms, *last));
-        self.disordered |= last.is_some_and(|last| last > (closing.closed_ms, slot));
-        self.closed.push(slot);
         self.move_to(slot, place);
         let entry = &mut self.entries[slot as usize];
         entry.outcome = closing.outcome;
         entry.profit_percent = closing.profit_percent;
         entry.closed_ms = closing.closed_ms;
         self.days.get_mut().remove(&closing.closed_ms.div_euclid(DAY_MS));
+        self.add_closed(slot);
+    }
+
+    /// Adds a closed signal to the lists in its place, or at the end if it belongs far from there.
+    fn add_closed(&mut self, slot: Slot) {
+        let entry = &self.entries[slot as usize];
+        let (symbol, timeframe) = (entry.symbol as usize, entry.timeframe);
+        if self.closed_of.len() <= symbol {
+            self.closed_of.resize_with(symbol + 1, Vec::new);
+        }
+        let of_symbol = &mut self.closed_of[symbol];
+        let known = of_symbol.iter().position(|(of, _)| *of == timeframe).unwrap_or_else(|| {
+            of_symbol.push((timeframe, Vec::new()));
+            of_symbol.len() - 1
+        });
+        let key = |slot: Slot| (self.entries[slot as usize].closed_ms, slot);
+        for list in [&mut self.closed, &mut of_symbol[known].1] {
+            let later = list.iter().rev().take(NEAR + 1).take_while(|other| key(**other) > key(slot)).count();
+            if self.disordered || later > NEAR {
+                self.disordered = true;
+                list.push(slot);
+            } else {
+                list.insert(list.len() - later, slot);
+            }
+        }
     }
 
     /// The line at `place` now has the whole record.
@@ -341,8 +383,27 @@ impl State {
     /// Sorts the closed signals by time of closing; those of the same time in order of recording.
     pub fn put_in_order(&mut self) {
         let entries = &self.entries;
-        self.closed.sort_by_key(|slot| (entries[*slot as usize].closed_ms, *slot));
+        let of_markets = self.closed_of.iter_mut().flatten().map(|(_, list)| list);
+        for list in of_markets.chain([&mut self.closed]) {
+            list.sort_by_key(|slot| (entries[*slot as usize].closed_ms, *slot));
+        }
         self.disordered = false;
+    }
+
+    /// Tells this state from others that were read from the same log.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The closed signals of a market, in order of closing unless [`Self::is_disordered`].
+    pub fn closed_in_market(&self, market: &Market) -> &[Slot] {
+        let number = self.symbol_number(&market.symbol);
+        number.map(|number| self.closed_of_number(number, market.timeframe)).unwrap_or_default()
+    }
+
+    fn closed_of_number(&self, symbol: usize, timeframe: Timeframe) -> &[Slot] {
+        let of_symbol = self.closed_of.get(symbol).into_iter().flatten();
+        of_symbol.into_iter().find(|(of, _)| *of == timeframe).map(|(_, list)| &**list).unwrap_or_default()
     }
 
     /// Carries over what was seen of prices from the state that this one replaces.
@@ -501,7 +562,7 @@ impl State {
             match (row.direction, row.outcome) {
                 (None, _) => state.holds.push(slot as Slot),
                 (Some(_), Outcome::Active) => {}
-                (Some(_), _) => state.closed.push(slot as Slot),
+                (Some(_), _) => state.add_closed(slot as Slot),
             }
         }
         state.put_in_order();
@@ -534,17 +595,31 @@ impl State {
     }
 
     fn closed_in(&self, filter: &StatsFilter) -> &[Slot] {
+        self.within(&self.closed, filter)
+    }
+
+    /// The part of a list in order of closing that lies in the period of a filter.
+    fn within<'a>(&self, list: &'a [Slot], filter: &StatsFilter) -> &'a [Slot] {
         debug_assert!(!self.disordered);
-        let before = |time: i64| self.closed.partition_point(|slot| self.entry(*slot).closed_ms < time);
+        let before = |time: i64| list.partition_point(|slot| self.entry(*slot).closed_ms < time);
         let start = filter.since_ms.map_or(0, before);
-        let end = filter.until_ms.map_or(self.closed.len(), before);
-        self.closed.get(start..end).unwrap_or_default()
+        let end = filter.until_ms.map_or(list.len(), before);
+        list.get(start..end).unwrap_or_default()
+    }
+
+    /// The closed signals among which those that match a filter are: those of its market, if it names one.
+    fn candidates(&self, filter: &StatsFilter, group: Group) -> impl Iterator<Item = &Entry> {
+        let list = match group {
+            (Some(symbol), Some(timeframe)) => self.closed_of_number(symbol as usize, timeframe),
+            _ => &self.closed,
+        };
+        self.within(list, filter).iter().map(|slot| self.entry(*slot))
     }
 
     /// Positions of the records that match a filter, in order of closing; without unknown outcomes, as in [`Self::ended`].
     pub fn closed_places(&self, filter: &StatsFilter) -> Vec<Place> {
         let Some(group) = self.group(filter) else { return Vec::new() };
-        let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
+        let slots = self.candidates(filter, group);
         slots.filter(|entry| belongs(entry, group) && entry.outcome.succeeded().is_some()).map(Entry::place).collect()
     }
 
@@ -552,20 +627,22 @@ impl State {
     /// backend's results.
     pub fn ended(&self, filter: &StatsFilter) -> Vec<Ended> {
         let Some(group) = self.group(filter) else { return Vec::new() };
-        let slots = self.closed_in(filter).iter().map(|slot| self.entry(*slot));
-        let ended = |entry: &Entry| {
-            Some(Ended {
-                market: Market { symbol: self.symbols[entry.symbol as usize].clone(), timeframe: entry.timeframe },
-                direction: entry.direction?,
-                outcome: entry.outcome,
-                succeeded: entry.outcome.succeeded()?,
-                confidence: entry.confidence(),
-                profit_percent: entry.profit_percent,
-                given_ms: entry.timestamp_ms,
-                closed_ms: entry.closed_ms,
-            })
-        };
-        slots.filter(|entry| entry.taken && belongs(entry, group)).filter_map(ended).collect()
+        let slots = self.candidates(filter, group).filter(|entry| entry.taken && belongs(entry, group));
+        slots.filter_map(|entry| self.as_ended(entry)).collect()
+    }
+
+    /// The result of a closed signal; `None` if its outcome is unknown.
+    pub fn as_ended(&self, entry: &Entry) -> Option<Ended> {
+        Some(Ended {
+            market: Market { symbol: self.symbols[entry.symbol as usize].clone(), timeframe: entry.timeframe },
+            direction: entry.direction?,
+            outcome: entry.outcome,
+            succeeded: entry.outcome.succeeded()?,
+            confidence: entry.confidence(),
+            profit_percent: entry.profit_percent,
+            given_ms: entry.timestamp_ms,
+            closed_ms: entry.closed_ms,
+        })
     }
 
     /// The number of open signals of a direction that were taken.

@@ -63,7 +63,7 @@ pub use feedback::{Feedback, LiveRow};
 pub use folds::{Fold, walk_forward};
 pub use incremental::{Continued, MIN_NEW_ROWS, cannot_continue, continue_pool};
 pub use labels::{BetEntry, Ending, Label, label, levels_at, managed_label};
-pub use live::{LEVEL, LiveOutcome, LiveRecord, MIN_CLOSED, weigh};
+pub use live::{LEVEL, LiveOutcome, LiveRecord, MIN_CLOSED, Weigher, weigh};
 pub use management::{Driftless, Kind, Management};
 pub use shapes::{FoundShape, Place, SignalLevels, find_shapes};
 pub use shrinkage::{believe, stack};

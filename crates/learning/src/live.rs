@@ -1,6 +1,7 @@
 //! Do live results keep what the held-out figures of a market's models promised?
 
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// With fewer closed signals nothing is decided.
 pub const MIN_CLOSED: usize = 30;
@@ -101,22 +102,6 @@ impl Chain {
     }
 }
 
-/// Assigns each outcome to a chain: the first one whose signals had all closed when it was given.
-fn chains(outcomes: &[LiveOutcome]) -> Vec<usize> {
-    let mut given: Vec<usize> = (0..outcomes.len()).collect();
-    given.sort_by_key(|&at| (outcomes[at].given_ms, outcomes[at].closed_ms));
-    let mut free_from: Vec<i64> = Vec::new();
-    let mut chain = vec![0; outcomes.len()];
-    for at in given {
-        let LiveOutcome { given_ms, closed_ms, .. } = outcomes[at];
-        let free = free_from.iter().position(|&free| free <= given_ms).unwrap_or(free_from.len());
-        free_from.resize(free_from.len().max(free + 1), i64::MIN);
-        free_from[free] = closed_ms.max(given_ms);
-        chain[at] = free;
-    }
-    chain
-}
-
 /// Tests outcomes, in order of time, against the promised probabilities. Outcomes may come from several versions; each
 /// brings the promise of its own version.
 ///
@@ -134,37 +119,150 @@ fn chains(outcomes: &[LiveOutcome]) -> Vec<usize> {
 /// combination and applications*, Annals of Statistics 49, 2021; for forecasts of several steps Henzi and Ziegel,
 /// *Valid sequential inference on probability forecast performance*, Biometrika 109, 2022).
 pub fn weigh(outcomes: &[LiveOutcome]) -> LiveRecord {
-    let of = chains(outcomes);
-    let mut chains: Vec<Chain> = Vec::new();
-    let (mut succeeded, mut expected) = (0, 0.0);
-    let (mut highest, mut kept, mut sum) = (0.0f64, 0, 0.0);
-    for (before, (outcome, &at)) in outcomes.iter().zip(&of).enumerate() {
-        expected += outcome.promised;
-        succeeded += usize::from(outcome.succeeded);
+    let mut weigher = Weigher::default();
+    weigher.extend(outcomes);
+    weigher.record()
+}
+
+/// [`weigh`] for outcomes that arrive over time. It costs as much as there are outcomes that closed after the newest ones
+/// were given, however many there were before.
+#[derive(Debug, Clone, Default)]
+pub struct Weigher {
+    outcomes: Vec<LiveOutcome>,
+    /// The chain of each outcome.
+    chain: Vec<usize>,
+    /// The latest end of the outcomes up to each.
+    ends_ms: Vec<i64>,
+    evidence: Evidence,
+    /// The evidence of the outcomes before one in [`MARK`], oldest first; not more than [`MARKS`].
+    marks: VecDeque<Evidence>,
+}
+
+/// Evidence is kept once in this many outcomes, to return to when an outcome moves to another chain.
+const MARK: usize = 32;
+/// How often at most. Signals that closed earlier than the last `MARK · MARKS` outcomes seldom were open all the while.
+const MARKS: usize = 32;
+
+/// The evidence of outcomes in order of closing.
+#[derive(Debug, Clone, Default)]
+struct Evidence {
+    outcomes: usize,
+    chains: Vec<Chain>,
+    succeeded: usize,
+    expected: f64,
+    /// The sum of the chains' evidence.
+    sum: f64,
+    highest: f64,
+    kept: usize,
+}
+
+impl Evidence {
+    /// Adds the next outcome, of chain `at`.
+    fn next(&mut self, outcome: &LiveOutcome, at: usize) {
+        let before = self.outcomes;
+        self.outcomes += 1;
+        self.expected += outcome.promised;
+        self.succeeded += usize::from(outcome.succeeded);
         // In order of closing, a later chain may have the first outcome; chains without outcomes count with their
         // initial value of 1.
-        while chains.len() <= at {
-            chains.push(Chain::default());
-            sum += 1.0;
+        while self.chains.len() <= at {
+            self.chains.push(Chain::default());
+            self.sum += 1.0;
         }
-        let chain = &mut chains[at];
-        sum -= chain.against();
+        let chain = &mut self.chains[at];
+        self.sum -= chain.against();
         chain.next(before, outcome);
-        sum += chain.against();
-        let mean = sum / chains.len() as f64;
-        if before + 1 >= MIN_CLOSED && mean > highest {
-            highest = mean;
-            kept =
-                chains.iter().map(Chain::best).max_by(|a, b| a.best.total_cmp(&b.best)).map_or(0, |course| course.kept);
+        self.sum += chain.against();
+        let mean = self.sum / self.chains.len() as f64;
+        if before + 1 >= MIN_CLOSED && mean > self.highest {
+            self.highest = mean;
+            let best = self.chains.iter().map(Chain::best).max_by(|a, b| a.best.total_cmp(&b.best));
+            self.kept = best.map_or(0, |course| course.kept);
         }
     }
-    let is_broken = highest >= 1.0 / LEVEL;
-    LiveRecord { closed: outcomes.len(), succeeded, expected, against: highest, is_broken, kept }
+}
+
+impl Weigher {
+    /// Adds outcomes, in order of closing, that closed after those before.
+    pub fn extend(&mut self, new: &[LiveOutcome]) {
+        let Some(from_ms) = new.iter().map(|outcome| outcome.given_ms).min() else { return };
+        let known = self.outcomes.len();
+        for outcome in new {
+            let before_ms = self.ends_ms.last().copied().unwrap_or(i64::MIN);
+            self.ends_ms.push(before_ms.max(outcome.closed_ms).max(outcome.given_ms));
+            self.outcomes.push(*outcome);
+            self.chain.push(0);
+        }
+        let begin = self.ends_ms[..known].partition_point(|&end_ms| end_ms <= from_ms);
+        let first = self.assign(begin, known);
+        if first < known {
+            self.return_to(first);
+        }
+        while self.evidence.outcomes < self.outcomes.len() {
+            if self.evidence.outcomes.is_multiple_of(MARK) {
+                self.marks.push_back(self.evidence.clone());
+                if self.marks.len() > MARKS {
+                    self.marks.pop_front();
+                }
+            }
+            let at = self.evidence.outcomes;
+            self.evidence.next(&self.outcomes[at], self.chain[at]);
+        }
+    }
+
+    /// Assigns outcomes from `known` on to chains: each to the first chain whose signals had all closed when it was given,
+    /// in order of being given. Those from `begin` on may move, because an outcome that was given before them took their
+    /// chain; those before `begin` had ended when the first new one was given. Returns the first outcome whose chain is new.
+    fn assign(&mut self, begin: usize, known: usize) -> usize {
+        let key = |at: &usize| (self.outcomes[*at].given_ms, self.outcomes[*at].closed_ms);
+        let first_new = (known..self.outcomes.len()).map(|at| key(&at)).min();
+        let mut given: Vec<usize> = (begin..self.outcomes.len()).collect();
+        given.sort_by_key(key);
+        let (mut free_from, mut first): (Vec<i64>, usize) = (Vec::new(), known);
+        for at in given {
+            let LiveOutcome { given_ms, closed_ms, .. } = self.outcomes[at];
+            let stays = at < known && Some(key(&at)) <= first_new;
+            let free = match stays {
+                true => self.chain[at],
+                false => free_from.iter().position(|&free| free <= given_ms).unwrap_or(free_from.len()),
+            };
+            free_from.resize(free_from.len().max(free + 1), i64::MIN);
+            free_from[free] = closed_ms.max(given_ms);
+            if at >= known || self.chain[at] != free {
+                first = first.min(at);
+                self.chain[at] = free;
+            }
+        }
+        first
+    }
+
+    /// Takes back the evidence of the outcomes from `first` on, and of some before it.
+    fn return_to(&mut self, first: usize) {
+        while let Some(mark) = self.marks.pop_back() {
+            if mark.outcomes <= first {
+                self.evidence = mark;
+                return;
+            }
+        }
+        self.evidence = Evidence::default();
+    }
+
+    /// All outcomes, in order of closing.
+    pub fn outcomes(&self) -> &[LiveOutcome] {
+        &self.outcomes
+    }
+
+    /// How they compare with the promises.
+    pub fn record(&self) -> LiveRecord {
+        let Evidence { succeeded, expected, highest: against, kept, .. } = self.evidence;
+        LiveRecord { closed: self.outcomes.len(), succeeded, expected, against, is_broken: against >= 1.0 / LEVEL, kept }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -238,5 +336,58 @@ mod tests {
         begun.sort_unstable();
         let [early, middle, late] = [1, 10, 19].map(|part| begun[begun.len() * part / 20]);
         assert!(early > -60 && middle.abs() <= 12 && late < 60, "{early} {middle} {late}");
+    }
+
+    /// The chain of each outcome, assigned to all of them at once.
+    fn chains(outcomes: &[LiveOutcome]) -> Vec<usize> {
+        let mut given: Vec<usize> = (0..outcomes.len()).collect();
+        given.sort_by_key(|&at| (outcomes[at].given_ms, outcomes[at].closed_ms));
+        let mut free_from: Vec<i64> = Vec::new();
+        let mut chain = vec![0; outcomes.len()];
+        for at in given {
+            let LiveOutcome { given_ms, closed_ms, .. } = outcomes[at];
+            let free = free_from.iter().position(|&free| free <= given_ms).unwrap_or(free_from.len());
+            free_from.resize(free_from.len().max(free + 1), i64::MIN);
+            free_from[free] = closed_ms.max(given_ms);
+            chain[at] = free;
+        }
+        chain
+    }
+
+    /// The record by chains that were assigned at once.
+    fn weighed_at_once(outcomes: &[LiveOutcome]) -> LiveRecord {
+        let mut evidence = Evidence::default();
+        outcomes.iter().zip(chains(outcomes)).for_each(|(outcome, at)| evidence.next(outcome, at));
+        let Evidence { succeeded, expected, highest: against, kept, .. } = evidence;
+        LiveRecord { closed: outcomes.len(), succeeded, expected, against, is_broken: against >= 1.0 / LEVEL, kept }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn outcomes_that_arrive_over_time_are_weighed_as_at_once(
+            signals in prop::collection::vec((0i64..3, 0i64..12, prop::bool::weighted(0.02), 0.1..0.9f64, any::<bool>()), 1..400),
+            steps in prop::collection::vec(1usize..9, 400),
+        ) {
+            let mut given_ms = 0;
+            let mut outcomes: Vec<LiveOutcome> = signals.into_iter().map(|(pause, life, is_long, promised, succeeded)| {
+                given_ms += pause;
+                // Some stay open so long that many others are given and closed meanwhile, and many kept steps are too new.
+                let closed_ms = given_ms + if is_long { 150 * life } else { life };
+                LiveOutcome { version: 1, promised, succeeded, given_ms, closed_ms }
+            }).collect();
+            outcomes.sort_by_key(|outcome| outcome.closed_ms);
+            let (mut weigher, mut rest, mut until) = (Weigher::default(), &*outcomes, 0);
+            for step in steps {
+                let (new, later) = rest.split_at(step.min(rest.len()));
+                (rest, until) = (later, until + new.len());
+                weigher.extend(new);
+                prop_assert_eq!(weigher.record(), weighed_at_once(&outcomes[..until]));
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            prop_assert_eq!(weigh(&outcomes[..until]), weigher.record());
+        }
     }
 }

@@ -25,7 +25,7 @@ pub use running_sum::RunningSum;
 pub use summary::{Closed, Period};
 
 use domain::barrier::{CancelCause, Direction};
-use domain::symbol::{Symbol, Timeframe};
+use domain::symbol::{Market, Symbol, Timeframe};
 use domain::time::Month;
 
 /// Which signals to count. The default counts all.
@@ -42,6 +42,11 @@ pub struct StatsFilter {
 }
 
 impl StatsFilter {
+    /// All signals of a market.
+    pub fn of_market(market: &Market) -> Self {
+        Self { symbol: Some(market.symbol.clone()), timeframe: Some(market.timeframe), ..Self::default() }
+    }
+
     /// Whether the period contains this time.
     pub fn covers(&self, time_ms: i64) -> bool {
         self.since_ms.is_none_or(|since| time_ms >= since) && self.until_ms.is_none_or(|until| time_ms < until)
