@@ -1469,3 +1469,6 @@ export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */
 export declare const close: SignalLoop['close']
 
+
+export interface ReplayOptions {}
+export interface ReplayResult {}
