@@ -1,0 +1,8 @@
+//! Replays on the simulated market: what they may know, what they must decide, and what they refuse.
+
+mod adopted;
+mod faults;
+mod future;
+mod live;
+mod market;
+mod threads;
