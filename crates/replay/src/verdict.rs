@@ -88,7 +88,7 @@ impl Verdict {
             Sure::Less => told(Finding::Harmed, format!("it clearly harmed: {brought}")),
             unsure => told(
                 Finding::NotEnough,
-                format!("not enough to tell whether it helps: {brought}; {}", unsure.wanted(difference.signals)),
+                format!("not enough to tell whether it helps: {brought}; {}", unsure.wanted(&lie(mean.signals))),
             ),
         }
     }
@@ -128,13 +128,13 @@ impl Sure {
         if more <= SOON * have { Self::Wait(two_digits(more.max(FEWEST_MORE))) } else { Self::Never }
     }
 
-    /// What it takes, of signals of which there are so many.
-    fn wanted(&self, signals: u64) -> String {
+    /// What it takes; `these` names the signals, and a verb.
+    fn wanted(&self, these: &str) -> String {
         match self {
             Self::Wait(more) => format!("some {more} more signals would"),
             Self::Never => "the difference is so small that no number of signals would be soon enough".to_owned(),
             Self::TooShort | Self::More | Self::Less => {
-                format!("{} in too few stretches of time, and it takes {MIN_CLUSTERS}", counted(signals, "signal"))
+                format!("{these} in fewer than {MIN_CLUSTERS} stretches of time")
             }
         }
     }
@@ -147,34 +147,35 @@ fn two_digits(number: f64) -> u64 {
 }
 
 fn of_advice(summary: &Summary) -> Told {
-    let Summary { taken, left, .. } = summary;
     let r = summary.scorecard.overall.as_ref().and_then(|score| score.realised_r);
     let Some(r) = r else {
         return told(Finding::Nothing, "nothing to compare: no signal with a stop closed that was assessed before");
     };
-    let Some(gain) = r.gain else {
+    let (Some(take), Some(left), Some(gain)) = (r.take, r.left, r.gain) else {
         let all = if r.take.is_some() { "take" } else { "leave" };
         let words =
             format!("its advice made no difference: it would {all} all of {}", counted(r.all.signals, "signal"));
         return told(Finding::NoDifference, words);
     };
-    let take = r.take.map_or(0.0, |take| take.mean);
     let compared = format!(
-        "the {} that it would take brought {take:+.2} R each, all brought {:+.2} R: {}",
-        counted(taken.figures.closed, "signal"),
+        "the {} that it would take brought {:+.2} R each, all brought {:+.2} R: {}",
+        counted(take.signals, "signal"),
+        take.mean,
         r.all.mean,
         a_signal(&gain)
     );
-    let rest = format!("the {} that it would leave {}", counted(left.figures.closed, "signal"), together(left));
+    let rest = format!("the {} that it would leave {}", counted(left.signals, "signal"), together(&left));
     match Sure::of(&gain) {
+        // What it left is missed, though what it took is better.
+        Sure::More if left.mean > 0.0 => {
+            told(Finding::Helped, format!("its advice clearly helped: {compared}; but {rest}"))
+        }
         Sure::More => told(Finding::Helped, format!("its advice clearly helped: {compared}; {rest}")),
         Sure::Less => told(Finding::Harmed, format!("its advice clearly harmed: {compared}; {rest}")),
         unsure => {
-            let wanted = unsure.wanted(gain.signals);
-            told(
-                Finding::NotEnough,
-                format!("not enough to tell whether its advice helps: {wanted}; {compared}; {rest}"),
-            )
+            let wanted = unsure.wanted("those to take, or those to leave, lie");
+            let words = format!("not enough to tell whether its advice helps: {wanted}; {compared}; {rest}");
+            told(Finding::NotEnough, words)
         }
     }
 }
@@ -189,7 +190,7 @@ fn of_signals(all: &Set) -> Told {
         Sure::More => told(Finding::Earn, format!("the signals themselves earn after costs: {brought}")),
         Sure::Less => told(Finding::Lose, format!("the signals themselves lose after costs: {brought}")),
         unsure => {
-            let wanted = unsure.wanted(mean.signals);
+            let wanted = unsure.wanted(&lie(mean.signals));
             told(
                 Finding::NotEnough,
                 format!("not enough to tell whether the signals themselves earn: {wanted}; {brought}"),
@@ -253,8 +254,13 @@ fn a_signal(mean: &Mean) -> String {
     format!("{:+.2} R a signal{ends}", mean.mean)
 }
 
-fn together(set: &Set) -> String {
-    let total = set.figures.total_r;
+/// `9 signals lie`
+fn lie(signals: u64) -> String {
+    format!("{} {}", counted(signals, "signal"), if signals == 1 { "lies" } else { "lie" })
+}
+
+fn together(left: &Mean) -> String {
+    let total = left.mean * left.signals as f64;
     let verb = if total < 0.0 { "lost" } else { "earned" };
     format!("{verb} {:.1} R together", total.abs())
 }
@@ -310,6 +316,17 @@ mod tests {
         assert!(helped.advice.words.ends_with("the 200 signals that it would leave lost 200.0 R together"));
         let harmed = verdict(&days(300, |n| r(n) - 0.5, |n| !wins(n)));
         assert_eq!((harmed.advice.finding, harmed.signals.finding), (Finding::Harmed, Finding::Lose));
+        let missed = verdict(&days(300, |n| r(n) + 1.2, wins)).advice;
+        assert_eq!(missed.finding, Finding::Helped);
+        assert!(
+            missed.words.ends_with("; but the 200 signals that it would leave earned 40.0 R together"),
+            "{}",
+            missed.words
+        );
+        let few = verdict(&days(300, r, |n| n == 150)).advice;
+        assert_eq!(few.finding, Finding::NotEnough);
+        let words = "not enough to tell whether its advice helps: those to take, or those to leave, lie in fewer than 8 stretches of time; ";
+        assert!(few.words.starts_with(words), "{}", few.words);
         assert!(harmed.advice.words.ends_with("the 100 signals that it would leave earned 200.0 R together"));
     }
 
@@ -322,7 +339,7 @@ mod tests {
         let silent: Vec<Decision> = (0..9).map(|n| closed(&n.to_string(), n, 1.0)).collect();
         let silent = verdict(&silent);
         assert_eq!((silent.advice.finding, silent.signals.finding), (Finding::Nothing, Finding::NotEnough));
-        assert!(silent.signals.words.contains("9 signals in too few stretches of time, and it takes 8"));
+        assert!(silent.signals.words.contains("9 signals lie in fewer than 8 stretches of time"));
     }
 
     fn mean(signals: u64, mean: f64, low: f64, high: f64) -> Mean {
@@ -332,7 +349,7 @@ mod tests {
     #[test]
     fn it_says_how_many_signals_are_missing() {
         // 100 · ((0.3 / 0.1)² − 1) = 800; 123 · ((0.2 / 0.05)² − 1) = 1 845.
-        let wanted = |of: Mean| Sure::of(&of).wanted(of.signals);
+        let wanted = |of: Mean| Sure::of(&of).wanted("they lie");
         assert_eq!(wanted(mean(100, 0.1, -0.2, 0.4)), "some 800 more signals would");
         assert_eq!(wanted(mean(1230, -0.1, -0.4, 0.2)), "some 9800 more signals would");
         assert_eq!(wanted(mean(100, 0.2, 0.0, 0.3)), "some 10 more signals would");

@@ -104,7 +104,7 @@ fn what_is_appended_is_read_and_damage_is_counted() {
 }
 
 #[test]
-fn many_processes_append_whole_lines() {
+fn several_writers_append_whole_lines() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join(FILE);
     let decisions = run(0, |_| true);
