@@ -1585,7 +1585,7 @@ export declare class FeedbackTracker {
   onCandle(pair: string, candle: CandleInput, timeframe?: Timeframe): Promise<ClosedSignal[]>
   /**
    * Writes all closed signals to a CSV file at `path`, one row each with its features at entry, for training other models.
-   * Resolves with the number of rows.
+   * A text that a spreadsheet would run as a formula gets an apostrophe before it. Resolves with the number of rows.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, also if `path` is one of signalloop's own files, `ERR_IO`, `ERR_STORE`,
    * `ERR_STORE_BUSY`, `ERR_CLOSED`.

@@ -150,7 +150,7 @@ impl FeedbackStore {
     /// - `mfe_r`, `mae_r`: how far the price went for and against the signal, in those units;
     /// - `holding_ms`: from the entry to the end.
     ///
-    /// Returns the number of rows.
+    /// A text that a spreadsheet would run as a formula gets an apostrophe before it ([`write_row`]). Returns the number of rows.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be written; [`Error::Storage`] if the log cannot be read; [`Error::Closed`].

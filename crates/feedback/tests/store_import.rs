@@ -140,7 +140,7 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
         .record(signal(json!({ "id": "a,\"1\"", "indicators": { "rsi": 71.5, "macd": { "line": -1 } }, "strategy": "rsi", "taken": false })))
         .await
         .unwrap();
-    store.record(signal(json!({ "id": "b", "indicators": { "adx": "20", "regime": "bull" } }))).await.unwrap();
+    store.record(signal(json!({ "id": "b", "indicators": { "adx": "20", "regime": "=bull()" } }))).await.unwrap();
     store.record(buy("open")).await.unwrap();
     store.close_signal("b", Outcome::Failure, Some(99.0), None, T0 + 2).await.unwrap();
     store.close_signal("a,\"1\"", Outcome::Success, None, Some(2.5), T0 + 3).await.unwrap();
@@ -164,7 +164,7 @@ async fn closed_signals_are_given_out_as_csv(home: Home) {
         })
         .collect();
     assert!(rows[0].starts_with("b,BTCUSDT,1h,BUY,80"), "{text}");
-    assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,,true,20,,bull,"), "{text}");
+    assert!(rows[0].ends_with("FAILURE,99.0,-1.0,2023-11-14T22:13:20.002Z,,true,20,,'=bull(),"), "{text}");
     assert!(rows[1].starts_with("\"a,\"\"1\"\"\",BTCUSDT"), "{text}");
     assert!(rows[1].ends_with("SUCCESS,,2.5,2023-11-14T22:13:20.003Z,rsi,false,,-1,,71.5"), "{text}");
 }

@@ -87,14 +87,15 @@ mod tests {
     #[test]
     fn worked_by_hand() {
         let (mut whole, mut other) = runs();
-        // One signal that only one run has, a HOLD, and an open one: no result.
+        // One signal that only one run has, a HOLD, and two that stay open: no result.
         whole.push(said(closed("alone", 5, 7.0), 0.5, true));
         for run in [&mut whole, &mut other] {
             run.push(open("hold", 6, json!({ "signalType": "HOLD" })));
             run.push(said(open("open", 7, json!({})), 0.5, true));
+            run.push(said(open("left", 8, json!({})), 0.5, false));
         }
         let difference = Difference::of(&whole, &other, &Costs::default(), 1);
-        assert_eq!((difference.signals, difference.unpaired), (21, 1));
+        assert_eq!((difference.signals, difference.unpaired), (22, 1));
         assert_eq!((difference.only_whole, difference.only_other), (0, 10));
         // The other lost 1 R with each of ten signals that the whole loop left.
         assert!(close(difference.total_r, 10.0), "{difference:?}");

@@ -57,7 +57,7 @@ fn a_fingerprint_is_that_of_the_signals_alone() {
     assert!(same.len() == 64 && same.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let [a, b] = signals.clone();
     assert_eq!(of(&[said(b.clone(), 0.5, true), a.clone()]), same, "in any order, whatever was said");
-    let mut seen = vec![same, of(&[a.clone()]), of(&[])];
+    let mut seen = vec![same, of(std::slice::from_ref(&a)), of(&[])];
     for change in [
         json!({ "pair": "ETHUSDT" }),
         json!({ "timeframe": "4h" }),
@@ -72,7 +72,9 @@ fn a_fingerprint_is_that_of_the_signals_alone() {
     ] {
         seen.push(of(&[open("a", 0, change), b.clone()]));
     }
-    seen.push(of(&[open("ab", 0, json!({})), b]));
+    seen.push(of(&[open("ab", 0, json!({})), b.clone()]));
+    // The same letters, cut differently.
+    seen.push(of(&[open("aB", 0, json!({ "pair": "TCUSDT" })), b]));
     let count = seen.len();
     seen.sort_unstable();
     seen.dedup();
@@ -104,7 +106,7 @@ fn what_is_appended_is_read_and_damage_is_counted() {
 }
 
 #[test]
-fn many_processes_append_whole_lines() {
+fn several_writers_append_whole_lines() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join(FILE);
     let decisions = run(0, |_| true);
@@ -134,6 +136,10 @@ fn the_same_settings_again_are_a_look_and_no_trial() {
     assert_eq!(Looks::of(&ledger(&[&first]), &first), alone, "counted once, whether it was appended before or not");
     let again = look_at(2, json!({ "b": 0.1, "a": 1 }), &[("whole", &third)]);
     let of = Looks::of(&ledger(&[&first]), &again);
+    assert_eq!((of.looks, of.trials), (2, 1));
+    // Even if the same settings brought something else, such as in another version.
+    let changed = look_at(2, json!({ "a": 1, "b": 0.1 }), &[("whole", &half)]);
+    let of = Looks::of(&ledger(&[&first]), &changed);
     assert_eq!((of.looks, of.trials), (2, 1));
     // Other settings that take the same signals leave nothing to choose from.
     let alike = look_at(3, json!({ "a": 2 }), &[("whole", &third)]);
@@ -169,12 +175,13 @@ fn trials_are_of_the_same_markets_at_the_same_time() {
         decision
     }));
     let wider = look_at(4, json!({}), &[("whole", &wider)]);
+    let before = look_at(5, json!({}), &[("whole", &run(-400, |n| n % 5 == 0))]);
     let trials = |others: &[&Look]| {
         let looks = Looks::of(&ledger(others), &this);
         (looks.looks, looks.trials, looks.overfitting.map(|found| found.trials))
     };
     let few = Err(Missing::TooFewTrials { have: 1, need: 2 });
-    assert_eq!(trials(&[&eth, &later]), (1, 1, few));
+    assert_eq!(trials(&[&eth, &later, &before]), (1, 1, few));
     // It overlaps, and does not cover all months.
     assert_eq!(trials(&[&overlapping]), (1, 2, few));
     assert_eq!(trials(&[&eth, &later, &overlapping, &wider]), (1, 3, Ok(2)));

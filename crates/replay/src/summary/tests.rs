@@ -124,7 +124,7 @@ fn the_oracle_takes_what_is_worth_its_costs() {
         -2.0,
     );
     // 0.5 · 2.2 − 0.5 · 2 − 0.2 < 0 < the same without costs.
-    let taken = |costs: &Costs| Summary::of(&[short.clone()], costs, 1).oracle.unwrap().set.figures.signals;
+    let taken = |costs: &Costs| Summary::of(std::slice::from_ref(&short), costs, 1).oracle.unwrap().set.figures.signals;
     assert_eq!((taken(&costs), taken(&FREE)), (0, 1));
 }
 
