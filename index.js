@@ -9,6 +9,8 @@ const { inspect, types } = require('node:util')
 
 const dashboardOf = require('./dashboard.js')
 const native = require('./loading.js').load()
+const { reasonOf } = require('./reason.js')
+const { asked } = require('./strategy.js')
 
 const defaultLoop = () =>
   Object.setPrototypeOf(
@@ -54,15 +56,6 @@ const answering = (fetchCandles) => async (request, answer) => {
     return answer(undefined, reasonOf(error))
   }
   answer(candles, undefined)
-}
-
-/** A thrown value as text. It may be anything, and may throw again when it is read. */
-const reasonOf = (thrown) => {
-  try {
-    return types.isNativeError(thrown) ? `${thrown.message}` : inspect(thrown)
-  } catch {
-    return 'an exception'
-  }
 }
 
 /** `complete(options)`. Options with getters or proxies that throw are an invalid argument. */
@@ -200,6 +193,9 @@ native.Predictor.prototype.predict = function predict(candles) {
 const listening = (name) => (options) =>
   typeof options?.[name] === 'function' ? { ...options, [name]: harmless(name, options[name]) } : options
 
+/** Wraps the strategy in the options of a replay, for native code to call. */
+const asking = (options) => (typeof options?.strategy === 'function' ? { ...options, strategy: asked(options.strategy) } : options)
+
 class SignalLoop extends native.SignalLoop {
   constructor(options) {
     super(read((given) => listening('onEvent')(completed(given)), options))
@@ -207,6 +203,10 @@ class SignalLoop extends native.SignalLoop {
 
   train(options) {
     return promised(() => super.train(read(listening('onProgress'), options)))
+  }
+
+  replay(options) {
+    return promised(() => super.replay(read((given) => asking(listening('onProgress')(given)), options)))
   }
 
   predict(options) {
@@ -279,6 +279,7 @@ module.exports.MLPredictor = MLPredictor
 module.exports.feedbackTracker = new FeedbackTracker()
 module.exports.mlPredictor = new MLPredictor()
 module.exports.train = ofDefaultLoop('train')
+module.exports.replay = ofDefaultLoop('replay')
 module.exports.predict = ofDefaultLoop('predict')
 module.exports.generateSignal = ofDefaultLoop('generateSignal')
 module.exports.fetchData = ofDefaultLoop('fetchData')

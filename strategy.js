@@ -3,20 +3,11 @@
 // How a replay asks a strategy of the user: native code calls one function for each step of time, with the candles that
 // have closed since the last one.
 
-const { inspect, types } = require('node:util')
+const { reasonOf } = require('./reason.js')
 
 /** Numbers of a candle in the packed form: open time, open, high, low, close, volume. */
 const FIELDS = ['time', 'open', 'high', 'low', 'close', 'volume']
 const FIRST_ROOM = 1024
-
-/** A thrown value as text. It may be anything, and may throw again when it is read. */
-const reasonOf = (thrown) => {
-  try {
-    return types.isNativeError(thrown) ? `${thrown.message}` : inspect(thrown)
-  } catch {
-    return 'an exception'
-  }
-}
 
 /** The candles of a market that have closed. Later ones are not in memory here at all. */
 class PastMarket {
@@ -84,14 +75,14 @@ class Candles {
 /**
  * Wraps a strategy as native code calls it. It never throws; a fault of the strategy is part of the answer.
  *
- * `markets` is the JSON text of all markets in the first call. `packed` has for each market whose candle has just closed its
- * number, the number of its new candles, and these candles. `answer` takes the JSON text of what the strategy wants, or
- * nothing.
+ * `packed` has for each market whose candle has just closed its number, the number of its new candles, and these candles.
+ * Markets are numbered in the order in which they appear; `markets` is the JSON text of those that are new. `answer` takes the
+ * JSON text of what the strategy wants, or nothing.
  */
 const asked = (strategy) => {
-  let pasts = []
+  const pasts = []
   return (packed, markets, answer) => {
-    if (markets) pasts = JSON.parse(markets).map((market) => new PastMarket(market))
+    if (markets) pasts.push(...JSON.parse(markets).map((market) => new PastMarket(market)))
     const bars = []
     for (let at = 0; at < packed.length; ) {
       const [past, count] = [pasts[packed[at]], packed[at + 1]]

@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 'use strict'
 
+const { resolve } = require('node:path')
+const { pathToFileURL } = require('node:url')
 const { host, load } = require('../loading.js')
+const { reasonOf } = require('../reason.js')
+const { asked } = require('../strategy.js')
 
 const OLDEST_NODE = 20
 
@@ -29,7 +33,33 @@ function run({ endCli, runCli }) {
     process.once(signal, () => endCli() || process.kill(process.pid, signal))
   }
 
-  runCli(process.argv.slice(2), host()).then((code) => {
-    process.exitCode = code
-  })
+  const args = process.argv.slice(2)
+  strategyIn(args).then(
+    (strategy) => runCli(args, host(), strategy).then((code) => {
+      process.exitCode = code
+    }),
+    ({ message }) => {
+      console.error(`error: ${message} [ERR_INVALID_ARGUMENT]`)
+      if (args.includes('--json')) console.log(JSON.stringify({ error: { code: 'ERR_INVALID_ARGUMENT', message } }, null, 2))
+      process.exitCode = 1
+    },
+  )
+}
+
+/** The strategy that `replay --strategy FILE` names, as native code calls it; `undefined` if none is named. */
+async function strategyIn(args) {
+  if (!args.includes('replay')) return undefined
+  const at = args.findIndex((arg) => arg === '--strategy' || arg.startsWith('--strategy='))
+  const file = args[at]?.includes('=') ? args[at].slice('--strategy='.length) : args[at + 1]
+  if (at < 0 || !file) return undefined
+  let module
+  try {
+    module = await import(pathToFileURL(resolve(file)).href)
+  } catch (error) {
+    throw new Error(`the strategy ${file} cannot be loaded: ${reasonOf(error)}`)
+  }
+  // A CommonJS module is the default export of itself.
+  const strategy = module.default?.default ?? module.default
+  if (typeof strategy !== 'function') throw new Error(`the strategy ${file} must export a function as its default`)
+  return asked(strategy)
 }

@@ -1,17 +1,31 @@
 //! Entry point of the command line: `bin/signalloop.js` passes its arguments and receives the exit code.
 
+use super::promises::{elsewhere, promise};
+use super::replay::{JsStrategy, Question};
 use cli::Ending;
+use domain::time::Tz;
+use napi::bindgen_prelude::{Env, Function, PromiseRaw};
 use napi_derive::napi;
+use replay::Strategy;
 use std::sync::LazyLock;
 
 /// A process runs one command.
 static ENDING: LazyLock<Ending> = LazyLock::new(Ending::default);
 
 /// Runs the command line with `args` (without `node` and the script) and resolves with the exit code. `host` describes the
-/// platform, for `doctor`.
+/// platform, for `doctor`. `strategy` is what `strategy.js` has made of the module of `replay --strategy`.
 #[napi(skip_typescript)]
-pub async fn run_cli(args: Vec<String>, host: String) -> i32 {
-    cli::run(args, &host, &ENDING).await
+pub fn run_cli<'env>(
+    env: &'env Env,
+    args: Vec<String>,
+    host: String,
+    strategy: Option<Function<'_, Question, ()>>,
+) -> napi::Result<PromiseRaw<'env, i32>> {
+    promise(env, || {
+        let strategy = strategy.map(|strategy| JsStrategy::new(strategy, Tz::UTC)).transpose()?;
+        let strategy = strategy.map(|strategy| Box::new(strategy) as Box<dyn Strategy>);
+        Ok(elsewhere(async move { Ok(cli::run(args, &host, strategy, &ENDING).await) }))
+    })
 }
 
 /// Asks the command to end; `false` if it does not handle that.

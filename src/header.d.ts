@@ -1913,3 +1913,6 @@ export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */
 export declare const close: SignalLoop['close']
 
+
+export interface ReplayOptions {}
+export interface ReplayResult {}

@@ -9,6 +9,7 @@ mod errors;
 mod predictor;
 mod promises;
 mod readers;
+mod replay;
 mod scheduler;
 mod shared;
 mod signal_loop;

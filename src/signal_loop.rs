@@ -5,6 +5,7 @@ use super::environment;
 use super::errors::{Code, sync};
 use super::predictor::Predictor;
 use super::promises::{call, done, elsewhere, promise, spawned};
+use super::replay::{self, JsStrategy};
 use super::scheduler::Scheduler;
 use super::shared::User;
 use super::tracker::FeedbackTracker;
@@ -15,7 +16,7 @@ use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol, Timeframe};
-use engine::home::expanded;
+use engine::home::{check_output, expanded};
 use engine::{self, Options, Risk, TrainMode, TrainRequest};
 use exchange::CandleSource;
 use napi::ValueType;
@@ -228,6 +229,57 @@ impl SignalLoop {
                 results.map(Into::into)
             };
             Ok(Box::pin(results))
+        })
+    }
+
+    /// Runs the loop over past candles and past signals with a simulated clock, and tells what it would have said, taken, earned and
+    /// learned, with everything known only when it was known. The signals are those of the home, of a file, given ones, those of a
+    /// strategy, or the loop's own. Nothing of the home changes but its ledger of replays, `replays.jsonl`.
+    ///
+    /// Rejects with `ERR_NO_DATA` without signals or candles, `ERR_INVALID_ARGUMENT` (also for a fault of the strategy, with the
+    /// candle), `ERR_INVALID_CONFIG`, `ERR_INVALID_SIGNAL`, `ERR_BAD_CANDLE`, `ERR_IO`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal`
+    /// aborts or the loop is closed meanwhile.
+    #[napi(ts_args_type = "options?: ReplayOptions", ts_return_type = "Promise<ReplayResult>")]
+    pub fn replay<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
+        promise(env, || {
+            let call = self.core.begin()?;
+            let listener =
+                member(&options, "onProgress")?.map(|function| listener("onProgress", function)).transpose()?;
+            let zone = self.core.settings().config().timezone;
+            let strategy = member(&options, "strategy")?
+                .map(|strategy| JsStrategy::new(function("strategy", strategy)?, zone))
+                .transpose()?;
+            let signal = member(&options, "signal")?;
+            let mut map = values::to_map("options", options, &["onProgress", "strategy"])?;
+            map.shift_remove("signal");
+            let (request, page) = replay::request(&mut map, strategy, zone)?;
+            page.iter().try_for_each(|page| check_output(self.core.settings().home(), "report", page))?;
+            // Listened to last: nothing after it can fail and leave the listener behind.
+            let cancel = Cancel::default();
+            let abort = signal.map(|signal| abort(env, signal, &cancel)).transpose()?;
+            let (core, env) = (self.core.clone(), *env);
+            let studied = spawned(async move {
+                let _under_way = call;
+                let progress = move |news| {
+                    if let Some(listener) = &listener {
+                        listener.tell(replay::progress(&news));
+                    }
+                };
+                let study = ::replay::study(&core, request, cancel.clone(), progress);
+                let study = core.telling(&cancel, study).await?;
+                if let Some(page) = page {
+                    report::write_replay(&study, &page)?;
+                }
+                Ok(json!(study))
+            });
+            let result = async move {
+                let result = studied.await;
+                if let Some(abort) = abort {
+                    abort.detach(&env);
+                }
+                result
+            };
+            Ok(Box::pin(result))
         })
     }
 

@@ -18,13 +18,20 @@ use engine::store_location::StoreLocation;
 use engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainResult, TrainingResults};
 use feedback::{ImportReport, StatsFilter, StoreOptions};
 use registry::{CopiedModels, RefusedModels};
+use replay::Strategy;
 use serde_json::{Value, json};
 use simulator::{Fault, Simulator, SimulatorOptions};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Runs a command that works on a home.
-pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Ending) -> Result<i32> {
+pub async fn run(
+    command: &Command,
+    args: &Args,
+    strategy: Option<Box<dyn Strategy>>,
+    output: &Output,
+    ending: &Ending,
+) -> Result<i32> {
     // All cores are used: the command line has no event loop that needs one.
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let (home, store) = (args.home.clone(), args.store.clone());
@@ -50,6 +57,8 @@ pub async fn run(command: &Command, args: &Args, output: &Output, ending: &Endin
         Command::Stats(stats) => shown::stats(&core, stats, output),
         Command::Scorecard(asked) => super::scorecard::scorecard(&core, asked, output),
         Command::Advise(asked) => super::advise::advise(&core, asked, output),
+        Command::Replay(asked) => super::replay::replay(&core, asked, strategy, output, ending).await,
+        Command::Adopt(asked) => super::replay::adopt(&core, &asked.folder, output),
         Command::Learn(learn) => self::learn(&core, learn, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),

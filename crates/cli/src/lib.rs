@@ -12,7 +12,7 @@
 //!
 //! let run = |argument: &str| {
 //!     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-//!     runtime.block_on(cli::run(vec![argument.to_owned()], "Rust", &Ending::default()))
+//!     runtime.block_on(cli::run(vec![argument.to_owned()], "Rust", None, &Ending::default()))
 //! };
 //! assert_eq!(run("--version"), SUCCESS);
 //! assert_eq!(run("no-such-command"), USAGE);
@@ -29,6 +29,7 @@ mod import;
 mod output;
 mod planted;
 mod progress;
+mod replay;
 mod report;
 mod scheduler;
 mod scorecard;
@@ -39,6 +40,7 @@ use args::{Args, Command};
 use clap::Parser;
 use domain::cancel::Cancel;
 use domain::error::Result;
+use ::replay::Strategy;
 use output::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,15 +70,20 @@ impl Ending {
     }
 
     async fn asked(&self) {
-        self.awaited.store(true, Ordering::SeqCst);
         // The error means that `ask` was called, which is what it waits for.
-        let _ = self.asked.unless(std::future::pending::<Result<()>>()).await;
+        let _ = self.unless(std::future::pending::<Result<()>>()).await;
+    }
+
+    /// Waits for `work`, but no longer than until the command is asked to stop.
+    async fn unless<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.awaited.store(true, Ordering::SeqCst);
+        self.asked.unless(work).await
     }
 }
 
 /// Runs the command line with `args`, without the program's name, and returns the exit code. `host` describes the
-/// runtime in words.
-pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
+/// runtime in words. `strategy` is what the host has loaded for `replay --strategy`.
+pub async fn run(args: Vec<String>, host: &str, strategy: Option<Box<dyn Strategy>>, ending: &Ending) -> i32 {
     // The arguments may be unreadable as a whole, but a script that passed `--json` gets JSON.
     let wants_json = args.iter().any(|arg| arg == "--json");
     let parsed = Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args));
@@ -101,7 +108,7 @@ pub async fn run(args: Vec<String>, host: &str, ending: &Ending) -> i32 {
         Command::Demo(ref demo) => demo::run(demo, &output).await,
         Command::Doctor => Ok(doctor::doctor(args.home, args.store, host, &output).await),
         Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
-        ref other => commands::run(other, &args, &output, ending).await,
+        ref other => commands::run(other, &args, strategy, &output, ending).await,
     };
     let code = outcome.unwrap_or_else(|error| {
         output.error(&error);

@@ -97,7 +97,7 @@ impl Given {
     }
 
     /// A past signal as if it were new: without what the live loop added to it.
-    fn of(record: Record) -> Self {
+    pub fn of(record: Record) -> Self {
         let Record { mut signal, closing, .. } = record;
         signal.features = None;
         OWN_PREDICTION.iter().for_each(|key| drop(signal.extra.shift_remove(*key)));

@@ -4,6 +4,7 @@
 //! Imports `engine` and what it stands on. It writes only into a folder of its own: nothing of the user's home changes
 //! while it runs. The rules of trading and learning are those of the live loop, which runs here on another clock.
 
+mod adopt;
 pub mod csv;
 mod decision;
 mod difference;
@@ -26,6 +27,7 @@ mod testing;
 pub mod verdict;
 mod whole;
 
+pub use adopt::{Adopted, adopt};
 pub use decision::{Advice, Decision};
 pub use difference::Difference;
 pub use faults::{Fault, Faults};
