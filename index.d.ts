@@ -1886,6 +1886,8 @@ export declare const feedbackTracker: FeedbackTracker
 export declare const mlPredictor: MLPredictor
 /** See {@link SignalLoop.train}; of the default loop. */
 export declare const train: SignalLoop['train']
+/** See {@link SignalLoop.replay}; of the default loop. */
+export declare const replay: SignalLoop['replay']
 /** See {@link SignalLoop.predict}; of the default loop. */
 export declare const predict: SignalLoop['predict']
 /** See {@link SignalLoop.generateSignal}; of the default loop. */
@@ -2205,6 +2207,16 @@ export declare class SignalLoop {
    * models finished before that stay.
    */
   train(options?: TrainOptions): Promise<TrainingResults>
+  /**
+   * Runs the loop over past candles and past signals with a simulated clock, and tells what it would have said, taken, earned and
+   * learned, with everything known only when it was known. The signals are those of the home, of a file, given ones, those of a
+   * strategy, or the loop's own. Nothing of the home changes but its ledger of replays, `replays.jsonl`.
+   *
+   * Rejects with `ERR_NO_DATA` without signals or candles, `ERR_INVALID_ARGUMENT` (also for a fault of the strategy, with the
+   * candle), `ERR_INVALID_CONFIG`, `ERR_INVALID_SIGNAL`, `ERR_INVALID_CANDLE`, `ERR_IO`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal`
+   * aborts or the loop is closed meanwhile.
+   */
+  replay(options?: ReplayOptions): Promise<ReplayResult>
   /**
    * Predicts the time after the last candle, from `candles` (closed, oldest first, at least 100) or from the stored ones.
    * Makes no network request; see `stale`.

@@ -11,6 +11,7 @@ import {
   mlPredictor,
   onEvent,
   predict,
+  replay,
   report,
   train,
 } from 'signalloop'
@@ -266,9 +267,6 @@ export async function wrong(signal: BackendSignal, loop: SignalLoop): Promise<vo
   use(reason)
 }
 
-/** A replay, as a backend asks for it. */
-declare function replayed(options?: signalloop.ReplayOptions): Promise<signalloop.ReplayResult>
-
 /** A strategy with a type of its own. */
 const crossing: signalloop.Strategy = (market, candles) => {
   const last = candles.at(-1)
@@ -277,16 +275,16 @@ const crossing: signalloop.Strategy = (market, candles) => {
 }
 
 export async function replays(signal: BackendSignal): Promise<void> {
-  await replayed()
-  await replayed({ signals: 'trades.jsonl', from: '2024-01-01', until: new Date(), without: ['gate'], compare: ['models', 'outcomes'] as const })
-  await replayed({ signals: [{ ...signal, outcome: 'SUCCESS', exitPrice: 104, closedAt: 1 }], strategy: undefined, own: false })
-  await replayed({ strategy: crossing, onFault: 'continue', timeLimitMs: 500, candles: 'past', configuration: { feeBps: 4 }, scheduler: { retrain: { interval: '7d' } } })
-  await replayed({ own: 'low', symbols: ['BTCUSDT'] as const, timeframes: ['1h'], threads: 2, keep: 'kept', csv: 'all.csv', report: 'replay.html' })
+  await replay()
+  await replay({ signals: 'trades.jsonl', from: '2024-01-01', until: new Date(), without: ['gate'], compare: ['models', 'outcomes'] as const })
+  await replay({ signals: [{ ...signal, outcome: 'SUCCESS', exitPrice: 104, closedAt: 1 }], strategy: undefined, own: false })
+  await replay({ strategy: crossing, onFault: 'continue', timeLimitMs: 500, candles: 'past', configuration: { feeBps: 4 }, scheduler: { retrain: { interval: '7d' } } })
+  await replay({ own: 'low', symbols: ['BTCUSDT'] as const, timeframes: ['1h'], threads: 2, keep: 'kept', csv: 'all.csv', report: 'replay.html' })
   // Without a type of its own, its arguments are known, whatever it returns.
-  await replayed({ strategy: ({ timeframe }, { close, time }) => use(timeframe satisfies signalloop.Timeframe, close.subarray(-5), time[0]) })
-  await replayed({ strategy: async () => [{ signal_type: 'SELL', entry_price: 1, stop_loss: 2, id: 'mine', confidence: 70, indicators: { rsi: 70 } }] })
-  await replayed({ strategy: () => null, signal: AbortSignal.timeout(1000), onProgress: ({ at, run, without }) => use(at.length, run, without === 'models') })
-  const { verdict, summary, parts, looks, happened, faults, markets, kept } = await replayed()
+  await replay({ strategy: ({ timeframe }, { close, time }) => use(timeframe satisfies signalloop.Timeframe, close.subarray(-5), time[0]) })
+  await replay({ strategy: async () => [{ signal_type: 'SELL', entry_price: 1, stop_loss: 2, id: 'mine', confidence: 70, indicators: { rsi: 70 } }] })
+  await replay({ strategy: () => null, signal: AbortSignal.timeout(1000), onProgress: ({ at, run, without }) => use(at.length, run, without === 'models') })
+  const { verdict, summary, parts, looks, happened, faults, markets, kept } = await replay()
   use(verdict.advice.finding === 'helped', verdict.looks?.words, summary.taken.meanRInterval?.low, summary.oracle?.judged, summary.all.byMonth[0]?.maxDrawdownR)
   use(summary.scorecard.overall?.logLoss.againstBaseRate.mean, parts[0]?.difference.r?.interval?.high, parts[0]?.without === 'gate', kept?.length)
   use(happened.notes[0]?.market?.symbol, faults.first[0]?.problem, markets[0]?.timeframe)
@@ -295,23 +293,23 @@ export async function replays(signal: BackendSignal): Promise<void> {
   else if (looks.deflatedSharpe.reason !== 'noSpread') use(looks.deflatedSharpe.need - looks.deflatedSharpe.have)
 
   // @ts-expect-error a strategy beside signals
-  await replayed({ signals: 'trades.jsonl', strategy: crossing })
+  await replay({ signals: 'trades.jsonl', strategy: crossing })
   // @ts-expect-error own signals beside a strategy
-  await replayed({ own: true, strategy: crossing })
+  await replay({ own: true, strategy: crossing })
   // @ts-expect-error a misspelt option
-  await replayed({ strategies: crossing })
+  await replay({ strategies: crossing })
   // @ts-expect-error no such part
-  await replayed({ compare: ['learning'] })
+  await replay({ compare: ['learning'] })
   // @ts-expect-error no such risk
-  await replayed({ own: 'wild' })
+  await replay({ own: 'wild' })
   // @ts-expect-error a text is no signal
-  await replayed({ strategy: () => 'BUY' })
+  await replay({ strategy: () => 'BUY' })
   // @ts-expect-error a price as text
-  await replayed({ strategy: () => ({ signalType: 'BUY', entryPrice: '1' }) })
+  await replay({ strategy: () => ({ signalType: 'BUY', entryPrice: '1' }) })
   // @ts-expect-error no such type of signal
-  await replayed({ strategy: () => ({ signalType: 'LONG', entryPrice: 1 }) })
+  await replay({ strategy: () => ({ signalType: 'LONG', entryPrice: 1 }) })
   // @ts-expect-error candles have no such field
-  await replayed({ strategy: (_market, { closes }) => use(closes) })
+  await replay({ strategy: (_market, { closes }) => use(closes) })
   // @ts-expect-error no such finding
   use(verdict.advice.finding === 'earn')
   // @ts-expect-error an interval may be missing

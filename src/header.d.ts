@@ -1886,6 +1886,8 @@ export declare const feedbackTracker: FeedbackTracker
 export declare const mlPredictor: MLPredictor
 /** See {@link SignalLoop.train}; of the default loop. */
 export declare const train: SignalLoop['train']
+/** See {@link SignalLoop.replay}; of the default loop. */
+export declare const replay: SignalLoop['replay']
 /** See {@link SignalLoop.predict}; of the default loop. */
 export declare const predict: SignalLoop['predict']
 /** See {@link SignalLoop.generateSignal}; of the default loop. */
@@ -1913,6 +1915,3 @@ export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */
 export declare const close: SignalLoop['close']
 
-
-export interface ReplayOptions {}
-export interface ReplayResult {}

@@ -89,8 +89,3 @@ pub async fn write(core: &Arc<SignalLoop>, out: Option<&Path>) -> Result<Written
             .collect(),
     })
 }
-
-/// Temporary.
-pub fn write_replay(_study: &replay::Study, _path: &Path) -> Result<()> {
-    Ok(())
-}

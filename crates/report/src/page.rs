@@ -28,8 +28,7 @@ static REPORT: LazyLock<Page> = LazyLock::new(|| {
     Page::new("signalloop report", &parts)
 });
 
-static REPLAY: LazyLock<Page> =
-    LazyLock::new(|| Page::new("signalloop replay", &[include_str!("assets/replay.js")]));
+static REPLAY: LazyLock<Page> = LazyLock::new(|| Page::new("signalloop replay", &[include_str!("assets/replay.js")]));
 
 /// Where a page is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +179,9 @@ mod tests {
                 }
                 assert!(text.contains(&format!("content=\"{}\"", page.policy(place))));
                 assert!(text.contains(&format!("<title>{}</title>", page.title)));
-                assert!(!text.contains("http-equiv=\"refresh\"") && !text.contains(" src=") && !text.contains("@import"));
+                assert!(
+                    !text.contains("http-equiv=\"refresh\"") && !text.contains(" src=") && !text.contains("@import")
+                );
             }
             assert_ne!(page.policy(Place::File), page.policy(Place::Served));
         }

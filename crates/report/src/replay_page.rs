@@ -323,7 +323,9 @@ mod tests {
         for (at, name) in ["all", "taken", "left", "oracle"].iter().enumerate() {
             let (set, of) = (&data["sets"][at], &whole["summary"][name]);
             assert_eq!(set["name"], *name);
-            for figure in ["signals", "closed", "successShare", "meanR", "totalR", "maxDrawdownR", "sharpeRatio", "meanRInterval"] {
+            for figure in
+                ["signals", "closed", "successShare", "meanR", "totalR", "maxDrawdownR", "sharpeRatio", "meanRInterval"]
+            {
                 assert!(!of[figure].is_null() && set[figure] == of[figure], "{name}.{figure}: {}", set[figure]);
             }
         }
@@ -333,10 +335,17 @@ mod tests {
         assert_eq!(data["score"]["logLoss"], whole["summary"]["scorecard"]["overall"]["logLoss"]);
         let bins = data["calibration"].as_array().unwrap();
         assert_eq!(bins.iter().map(|bin| bin["count"].as_u64().unwrap()).sum::<u64>(), 400);
-        let names = |table: &str| data[table].as_array().unwrap().iter().map(|row| row["name"].clone()).collect::<Vec<_>>();
-        assert_eq!((names("bySymbol"), names("byStrategy")), (vec![json!("BTCUSDT"), json!("ETHUSDT")], vec![json!("rsi")]));
+        let names =
+            |table: &str| data[table].as_array().unwrap().iter().map(|row| row["name"].clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (names("bySymbol"), names("byStrategy")),
+            (vec![json!("BTCUSDT"), json!("ETHUSDT")], vec![json!("rsi")])
+        );
         assert_eq!((names("byMonth").first(), names("byMonth").len()), (Some(&json!("2025-01")), 7));
-        assert_eq!((&data["bySymbol"][1]["all"]["signals"], &data["bySymbol"][1]["taken"]["signals"]), (&json!(80), &json!(40)));
+        assert_eq!(
+            (&data["bySymbol"][1]["all"]["signals"], &data["bySymbol"][1]["taken"]["signals"]),
+            (&json!(80), &json!(40))
+        );
     }
 
     #[test]
@@ -376,7 +385,10 @@ mod tests {
     #[test]
     fn without_stops_the_sums_are_in_percent_and_nothing_closed_draws_nothing() {
         let free = Costs::default();
-        let decisions = [closed(1, 0, 1.5, true, json!({ "stopLoss": null })), closed(2, 5, -1.0, false, json!({ "stopLoss": null }))];
+        let decisions = [
+            closed(1, 0, 1.5, true, json!({ "stopLoss": null })),
+            closed(2, 5, -1.0, false, json!({ "stopLoss": null })),
+        ];
         let sums = Sums::of(&Row::all(&decisions, &free), &free, false);
         assert_eq!((sums.in_r, sums.lines[0].values.clone()), (false, vec![0.0, 3.0, 1.0]));
         assert_eq!(Sums::of(&[], &free, true), Sums::default());
@@ -408,9 +420,11 @@ mod tests {
 
     #[test]
     fn a_large_replay_is_a_small_page() {
-        let strategy = |n: i64| json!({ "strategy": format!("strategy {}", n % 70), "pair": format!("COIN{}USDT", n % 60) });
-        let whole: Vec<Decision> =
-            (0..20_000).map(|n| closed(n, n * 2, if n % 3 == 0 { 2.0 } else { -1.0 }, n % 2 == 0, strategy(n))).collect();
+        let strategy =
+            |n: i64| json!({ "strategy": format!("strategy {}", n % 70), "pair": format!("COIN{}USDT", n % 60) });
+        let whole: Vec<Decision> = (0..20_000)
+            .map(|n| closed(n, n * 2, if n % 3 == 0 { 2.0 } else { -1.0 }, n % 2 == 0, strategy(n)))
+            .collect();
         let mut study = study(whole, &run(20, true));
         let note = Note { at: format_iso(T0), kind: "warning", market: None, text: "a warning".to_owned() };
         study.happened.notes = vec![note; 1000];
