@@ -39,8 +39,8 @@ pub enum Place {
     Served,
 }
 
-/// The content security policy of the report's page, as that of each page: it may run its own script, apply its own style and, where it
-/// is served, query its own server. Script and style are allowed by their hashes, so injected code never runs.
+/// The content security policy of the report's page. A page may run its own script, apply its own style and, where it is served,
+/// query its own server. Script and style are allowed by their hashes, so injected code never runs.
 pub fn policy(place: Place) -> &'static str {
     REPORT.policy(place)
 }
