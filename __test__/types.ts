@@ -11,6 +11,7 @@ import {
   mlPredictor,
   onEvent,
   predict,
+  replay,
   report,
   train,
 } from 'signalloop'
@@ -47,6 +48,8 @@ export type NoAny = [
   IsFalse<HasAny<signalloop.TrainOptions>>,
   IsFalse<HasAny<signalloop.TrainingResults>>,
   IsFalse<HasAny<signalloop.Signal>>,
+  IsFalse<HasAny<signalloop.ReplayOptions>>,
+  IsFalse<HasAny<signalloop.ReplayResult>>,
   // @ts-expect-error the check itself finds an any
   IsFalse<HasAny<{ deep: { down: () => Promise<{ value: any }[]> } }>>,
 ]
@@ -262,6 +265,57 @@ export async function wrong(signal: BackendSignal, loop: SignalLoop): Promise<vo
   // @ts-expect-error a prediction may have no reason
   const reason: string = (await predict({ symbol: 'BTCUSDT' })).reason
   use(reason)
+}
+
+/** A strategy with a type of its own. */
+const crossing: signalloop.Strategy = (market, candles) => {
+  const last = candles.at(-1)
+  if (candles.length < 50 || last.close <= candles.high[candles.length - 2]!) return
+  return { signalType: 'BUY', entryPrice: last.close, stopLoss: last.low, takeProfit: last.close * 1.02, strategy: `break of ${market.symbol}` }
+}
+
+export async function replays(signal: BackendSignal): Promise<void> {
+  await replay()
+  await replay({ signals: 'trades.jsonl', from: '2024-01-01', until: new Date(), without: ['gate'], compare: ['models', 'outcomes'] as const })
+  await replay({ signals: [{ ...signal, outcome: 'SUCCESS', exitPrice: 104, closedAt: 1 }], strategy: undefined, own: false })
+  await replay({ strategy: crossing, onFault: 'continue', timeLimitMs: 500, candles: 'past', configuration: { feeBps: 4 }, scheduler: { retrain: { interval: '7d' } } })
+  await replay({ own: 'low', symbols: ['BTCUSDT'] as const, timeframes: ['1h'], threads: 2, keep: 'kept', csv: 'all.csv', report: 'replay.html' })
+  // Without a type of its own, its arguments are known, whatever it returns.
+  await replay({ strategy: ({ timeframe }, { close, time }) => use(timeframe satisfies signalloop.Timeframe, close.subarray(-5), time[0]) })
+  await replay({ strategy: async () => [{ signal_type: 'SELL', entry_price: 1, stop_loss: 2, id: 'mine', confidence: 70, indicators: { rsi: 70 } }] })
+  await replay({ strategy: () => null, signal: AbortSignal.timeout(1000), onProgress: ({ at, run, without }) => use(at.length, run, without === 'models') })
+  const { verdict, summary, parts, looks, happened, faults, markets, kept } = await replay()
+  use(verdict.advice.finding === 'helped', verdict.looks?.words, summary.taken.meanRInterval?.low, summary.oracle?.judged, summary.all.byMonth[0]?.maxDrawdownR)
+  use(summary.scorecard.overall?.logLoss.againstBaseRate.mean, parts[0]?.difference.r?.interval?.high, parts[0]?.without === 'gate', kept?.length)
+  use(happened.notes[0]?.market?.symbol, faults.first[0]?.problem, markets[0]?.timeframe)
+  // A figure that may be missing is there where it gives no reason.
+  if (looks.deflatedSharpe.reason === undefined) use(looks.deflatedSharpe.probability - 0.95)
+  else if (looks.deflatedSharpe.reason !== 'noSpread') use(looks.deflatedSharpe.need - looks.deflatedSharpe.have)
+
+  // @ts-expect-error a strategy beside signals
+  await replay({ signals: 'trades.jsonl', strategy: crossing })
+  // @ts-expect-error own signals beside a strategy
+  await replay({ own: true, strategy: crossing })
+  // @ts-expect-error a misspelt option
+  await replay({ strategies: crossing })
+  // @ts-expect-error no such part
+  await replay({ compare: ['learning'] })
+  // @ts-expect-error no such risk
+  await replay({ own: 'wild' })
+  // @ts-expect-error a text is no signal
+  await replay({ strategy: () => 'BUY' })
+  // @ts-expect-error a price as text
+  await replay({ strategy: () => ({ signalType: 'BUY', entryPrice: '1' }) })
+  // @ts-expect-error no such type of signal
+  await replay({ strategy: () => ({ signalType: 'LONG', entryPrice: 1 }) })
+  // @ts-expect-error candles have no such field
+  await replay({ strategy: (_market, { closes }) => use(closes) })
+  // @ts-expect-error no such finding
+  use(verdict.advice.finding === 'earn')
+  // @ts-expect-error an interval may be missing
+  use(summary.taken.sharpeInterval.low)
+  // @ts-expect-error a figure may be missing
+  use(looks.overfitting.probability)
 }
 
 /** A signal of a backend that knows nothing of signalloop: any text as timeframe. */

@@ -18,8 +18,8 @@ const SETTINGS = {
   'bundler': { type: 'module', module: 'ESNext', moduleResolution: 'Bundler' },
 }
 const PROGRAM = `
-import { feedbackTracker, mlPredictor, startScheduler, train, SignalLoop, FeedbackTracker, MLPredictor } from 'signalloop'
-import type { ErrorCode, LoopEvent, Outcome, Signal, SignalInput, TaskName, Timeframe } from 'signalloop'
+import { feedbackTracker, mlPredictor, replay, startScheduler, train, SignalLoop, FeedbackTracker, MLPredictor } from 'signalloop'
+import type { ErrorCode, LoopEvent, Outcome, ReplayOptions, ReplayResult, Signal, SignalInput, Strategy, TaskName, Timeframe } from 'signalloop'
 export { feedbackTracker as tracker } from 'signalloop'
 export type { PerformanceStats } from 'signalloop'
 
@@ -45,6 +45,17 @@ export function inWords(event: LoopEvent): string {
     default: return event satisfies never
   }
 }
+
+export const breakout: Strategy = ({ symbol }, candles) => {
+  const { close, low } = candles.at(-1)
+  if (candles.length < 20 || close < Math.max(...candles.high.subarray(-20, -1))) return
+  return { signalType: 'BUY', entryPrice: close, stopLoss: low, strategy: symbol }
+}
+export const again = async (): Promise<string> => told(await replay(asked))
+export const asked: ReplayOptions = { strategy: breakout, compare: ['models'], scheduler: { retrain: { interval: '7d' } } }
+export const told = ({ verdict, summary }: ReplayResult): string => verdict.advice.words + (summary.taken.meanR ?? 0)
+// @ts-expect-error a strategy beside signals
+export const both: ReplayOptions = { strategy: breakout, signals: 'trades.jsonl' }
 
 const outcome: Exclude<Outcome, 'ACTIVE'> = 'SUCCESS'
 const code: ErrorCode = 'ERR_NO_MODEL'

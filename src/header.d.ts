@@ -1149,6 +1149,450 @@ export interface ScoredMean {
   interval?: { low: number; high: number }
 }
 
+/** What a replay may leave out: models of candles, learning from outcomes, the gate for new models, or conservative mode. */
+export type ReplayPart = 'models' | 'outcomes' | 'gate' | 'conservative'
+
+/** What to replay, and how. At most one of `signals`, `strategy` and `own` is given; with none, the signals of the home are replayed. */
+export type ReplayOptions = ReplaySettings & (ReplaySignals | ReplayStrategy | ReplayOwn)
+
+interface ReplaySignals {
+  /**
+   * Past signals: the path of a file that `importSignals` reads, or signals. One that says how it ended ends so, unless candles end
+   * it earlier. Default: the signals of the home.
+   */
+  signals?: string | readonly SignalInput[] | undefined
+  /** Give one of `signals`, `strategy` and `own`. */
+  strategy?: undefined
+  /** Give one of `signals`, `strategy` and `own`. */
+  own?: false | undefined
+}
+
+interface ReplayStrategy {
+  /** A strategy, asked at the close of each candle of the markets. */
+  strategy: Strategy
+  /** Give one of `signals`, `strategy` and `own`. */
+  signals?: undefined
+  /** Give one of `signals`, `strategy` and `own`. */
+  own?: false | undefined
+}
+
+interface ReplayOwn {
+  /**
+   * The loop's own signals, made at the close of each candle of the markets: `true` for `medium`, or the `riskTolerance` of
+   * `generateSignal`.
+   */
+  own: boolean | 'low' | 'medium' | 'high'
+  /** Give one of `signals`, `strategy` and `own`. */
+  signals?: undefined
+  /** Give one of `signals`, `strategy` and `own`. */
+  strategy?: undefined
+}
+
+interface ReplaySettings {
+  /**
+   * Signals from this time on are replayed; earlier candles are known. Default: the first signal; for `strategy` and `own`, the first
+   * candle.
+   */
+  from?: Time
+  /** The replay ends here. Default: the close of the last candle. */
+  until?: Time
+  /** Only these symbols. Default: those of the signals; for `strategy` and `own`, the configured ones. */
+  symbols?: readonly string[]
+  /** Only these timeframes. Default: as for `symbols`. */
+  timeframes?: readonly Timeframe[]
+  /** The folder of the candle files. Default: `data` in the home. */
+  candles?: string
+  /** These parts are left out in every run. */
+  without?: readonly ReplayPart[]
+  /** Each of these parts is left out in one more run over the same signals; `parts` of the result says what each brought. */
+  compare?: readonly ReplayPart[]
+  /** Configuration for this replay. It overrides that of the home. */
+  configuration?: Configuration
+  /** Scheduler settings for this replay. They override `scheduler_config.json`. */
+  scheduler?: SchedulerConfiguration
+  /**
+   * What follows a fault: the replay rejects with an error that names the candle (`stop`, default), or the signals of that candle
+   * are left out and `faults` of the result lists it (`continue`).
+   */
+  onFault?: 'stop' | 'continue'
+  /** How long the strategy may take for one step of time, milliseconds. Longer ends the replay. Default 10 000. */
+  timeLimitMs?: number
+  /** Threads that train. Default: as for the live loop. */
+  threads?: number
+  /** A folder in which the home of the first run stays, missing or empty before. Default: a temporary folder that is deleted. */
+  keep?: string
+  /** The path of a CSV file to write: each signal, what was said of it, and what became of it. */
+  csv?: string
+  /** The path of an HTML page to write: figures, curves and tables of the replay in one file. */
+  report?: string
+  /**
+   * Receives progress, at most five times a second; some reports may be skipped while JavaScript is busy. An exception in it becomes
+   * a process warning.
+   */
+  onProgress?: (progress: ReplayProgress) => void
+  /** Cancels the replay. */
+  signal?: AbortSignal
+}
+
+/** How far a replay is. Times are ISO 8601, UTC. */
+export interface ReplayProgress {
+  /** The number of the run, from 0: the first one, then one for each part of `compare`. */
+  run: number
+  /** The part that this run leaves out to compare; missing in the first run. */
+  without?: ReplayPart
+  /** The simulated time. */
+  at: string
+  /** When the replay begins. */
+  from: string
+  /** When the replay ends. */
+  until: string
+  /** Signals so far in this run. */
+  signals: number
+}
+
+/**
+ * A trading strategy. It is called for each market at the close of each of its candles, with the candles that have closed by then, and
+ * returns its signals: at most 100, or nothing. What it throws, and a promise that rejects, is a fault of that candle.
+ */
+export type Strategy = (
+  market: StrategyMarket,
+  candles: StrategyCandles,
+) => StrategyAnswer | Promise<StrategyAnswer>
+
+type StrategyAnswer = StrategySignal | readonly StrategySignal[] | undefined | null | void
+
+/** The market that a strategy is asked about. */
+export interface StrategyMarket {
+  /** `BTCUSDT` */
+  readonly symbol: string
+  /** The interval of its candles. */
+  readonly timeframe: Timeframe
+}
+
+/**
+ * The candles of a market that have closed, oldest first; the last one has just closed. Later candles are not there. The arrays are
+ * views of memory that later calls share: do not write into them, and copy what is to be kept.
+ */
+export interface StrategyCandles {
+  /** Number of candles. */
+  readonly length: number
+  /** When each opened, epoch milliseconds. */
+  readonly time: Float64Array
+  /** Prices at the open. */
+  readonly open: Float64Array
+  /** Highest prices. */
+  readonly high: Float64Array
+  /** Lowest prices. */
+  readonly low: Float64Array
+  /** Prices at the close. */
+  readonly close: Float64Array
+  /** Volumes in the base currency. */
+  readonly volume: Float64Array
+  /**
+   * One candle: the oldest is 0, and the last one is -1 or `length - 1`.
+   *
+   * @throws `RangeError` for a candle that has not closed, or that there is none of
+   */
+  at(index: number): StrategyCandle
+}
+
+/** A candle that has closed. */
+export interface StrategyCandle {
+  /** When it opened, epoch milliseconds. */
+  time: number
+  /** The price at the open. */
+  open: number
+  /** The highest price. */
+  high: number
+  /** The lowest price. */
+  low: number
+  /** The price at the close. */
+  close: number
+  /** The volume in the base currency. */
+  volume: number
+}
+
+/**
+ * A signal of a strategy: as for `recordSignal`, but `id` and `confidence` are optional, and it is given in the market and at the time
+ * of the candle that has just closed. Another market or `timestamp` is a fault. A HOLD is no signal.
+ */
+export type StrategySignal = Open<ColumnLevels & ColumnCosts & StrategyFacts> | Open<PropertyLevels & PropertyCosts & StrategyFacts>
+
+type StrategyFacts = Omit<SignalFacts, Assumed | keyof SignalEnd> & Partial<Pick<SignalFacts, Assumed>>
+
+/** What a replay found. Times are ISO 8601, UTC. */
+export interface ReplayResult {
+  /** Where the signals came from: past `signals`, a `strategy`, or the loop's `own`. */
+  source: 'signals' | 'strategy' | 'own'
+  /** When the replay begins. */
+  from: string
+  /** When it ends. */
+  until: string
+  /** The markets of the loop. */
+  markets: { symbol: string; timeframe: Timeframe }[]
+  /** The conclusion, as sentences. */
+  verdict: ReplayVerdict
+  /** The figures of the first run. */
+  summary: ReplaySummary
+  /** What each part of `compare` brought, in that order. */
+  parts: ReplayPartResult[]
+  /** How often these signals were looked at, and how much of the result may be luck. */
+  looks: ReplayLooks
+  /** What happened to the loop in the first run. */
+  happened: ReplayHappened
+  /** What went wrong with signals in the first run. */
+  faults: ReplayFaults
+  /** Signals that were not replayed: given outside the replay's time, or for a market without candles. */
+  leftOut: number
+  /** What the file of signals has that is no signal; empty for other sources. */
+  refused: { place: string; reason: string }[]
+  /** The folder in which the home of the first run stays; missing without `keep`. */
+  kept?: string
+  /** Costs of a round trip in basis points of the entry price, for signals that state none. */
+  feeBps: number
+}
+
+/** A finding, and the same in words. */
+export interface ReplayTold<Finding extends string> {
+  /** What the evidence shows. */
+  finding: Finding
+  /** In words. */
+  words: string
+}
+
+/** The conclusion of a replay. What is certain is so at 95 %. */
+export interface ReplayVerdict {
+  /**
+   * Whether following the advice helped: the mean R of the signals to take minus that of all. `helped`, `harmed`: certainly more, or
+   * less. `noDifference`: it would take all of them, or none. `notEnough`: there are too few signals to tell; the words say how many
+   * more it takes. `nothing`: no signal with a stop closed that was assessed.
+   */
+  advice: ReplayTold<'helped' | 'harmed' | 'noDifference' | 'notEnough' | 'nothing'>
+  /**
+   * Whether the signals themselves earn if all are taken. `earn`, `lose`: certainly, after costs. `notEnough`: there are too few to
+   * tell. `nothing`: no signal with a stop closed.
+   */
+  signals: ReplayTold<'earn' | 'lose' | 'notEnough' | 'nothing'>
+  /**
+   * What many looks leave of the result. `firstLook`: there was nothing to choose from. `moreThanLuck`: it is better than the best of
+   * so many trials would be by luck. `perhapsLuck`: the best of them could be as good by luck. `luckUnknown`: that cannot be told.
+   */
+  looks?: ReplayTold<'firstLook' | 'moreThanLuck' | 'perhapsLuck' | 'luckUnknown'>
+}
+
+/** The figures of a run. */
+export interface ReplaySummary {
+  /** Signals without a direction; in no other figure. */
+  holds: number
+  /** Signals that could not be assessed: in `all`, and neither in `taken` nor in `left`. */
+  unassessed: number
+  /** All signals, as if each had been traded. */
+  all: ReplaySet
+  /** The signals that it advised to take. */
+  taken: ReplaySet
+  /** The signals that it advised to leave. */
+  left: ReplaySet
+  /**
+   * The signals that someone would have taken who knew the true probabilities; nothing can be expected to do better. Missing where no
+   * signal states a `trueProbability`, as those of a simulated market do.
+   */
+  oracle?: ReplayOracle
+  /** What was said in advance compared with the outcomes. The mean of those to take minus that of all is `overall.realisedR.gain`. */
+  scorecard: Scorecard
+}
+
+/**
+ * The figures of signals, as if each had been traded with the same stake. Profits are after costs; R is profit in units of the risk at
+ * entry, of the signals with a stop.
+ */
+export interface ReplayFigures {
+  /** All of them: `closed + open + unknown + cancelled`. */
+  signals: number
+  /** Closed as a success or as a failure. All figures below are of these. */
+  closed: number
+  /** Open, or waiting for their entry, when the candles ended. */
+  open: number
+  /** Ended where no prices are known. */
+  unknown: number
+  /** Ended before they were entered. */
+  cancelled: number
+  /** The share that succeeded, 0–1; missing while nothing is closed. */
+  successShare?: number
+  /** Those with a stop, which have a result in R. */
+  withStop: number
+  /** Mean R; missing without a closed signal that has a stop. */
+  meanR?: number
+  /** Sum of R. */
+  totalR: number
+  /** The deepest fall of the running sum of R below its highest point so far, in order of closing; 0 or more. */
+  maxDrawdownR: number
+  /** Sum of the profits, each in percent of its entry price. */
+  totalNetProfitPercent: number
+  /** The deepest fall of the running sum of these profits, percentage points; 0 or more. */
+  maxDrawdownPercent: number
+  /**
+   * Sharpe ratio of a year, of these profits by calendar day (UTC) of closing. Missing below 90 days from the first closing to the
+   * last, and below 30 days with a closing.
+   */
+  sharpeRatio?: number
+  /** Its 95 % interval, if days do not depend on each other; missing where `sharpeRatio` is. */
+  sharpeInterval?: { low: number; high: number }
+}
+
+/** The figures of a set of signals, and of its parts. */
+export interface ReplaySet extends ReplayFigures {
+  /** The 95 % interval of `meanR`, clustered by time; missing below eight clusters. */
+  meanRInterval?: { low: number; high: number }
+  /** Number of clusters of time, of the signals with a result in R. */
+  clusters: number
+  /** By the month (UTC) in which signals were given, such as `2026-03`, oldest first. */
+  byMonth: ReplayGroup[]
+  /** By strategy, in alphabetical order; signals without one are left out. */
+  byStrategy: ReplayGroup[]
+  /** By symbol, in alphabetical order. */
+  bySymbol: ReplayGroup[]
+}
+
+/** A part of a set, and its figures. */
+export interface ReplayGroup extends ReplayFigures {
+  /** A month, a strategy, or a symbol. */
+  name: string
+}
+
+/** The signals that are worth taking by their true probabilities. */
+export interface ReplayOracle extends ReplaySet {
+  /** Signals with a true probability, a stop and a target: those that it judged. */
+  judged: number
+  /** Signals whose `trueProbability` is not a number from 0 to 1, or that have no stop or no target. It does not take them. */
+  ignored: number
+}
+
+/** A run without a part, compared with the first run. */
+export interface ReplayPartResult {
+  /** The part that was left out. */
+  without: ReplayPart
+  /**
+   * What the part brought. `helped`, `harmed`: certainly more, or less, R. `noDifference`: the same signals would have been taken.
+   * `notEnough`: there are too few signals to tell. `nothing`: no signal with a stop closed.
+   */
+  verdict: ReplayTold<'helped' | 'harmed' | 'noDifference' | 'notEnough' | 'nothing'>
+  /** The first run minus this one. */
+  difference: ReplayDifference
+  /** The figures of this run. */
+  summary: ReplaySummary
+  /** What happened to the loop in this run. */
+  happened: ReplayHappened
+}
+
+/** The first run minus a run without a part, signal by signal. */
+export interface ReplayDifference {
+  /** Signals that both runs have, without HOLDs. */
+  signals: number
+  /** Signals that only one of them has; in no figure. */
+  unpaired: number
+  /** Signals that only the first run would have taken. */
+  onlyWhole: number
+  /** Signals that only the other run would have taken. */
+  onlyOther: number
+  /** What the first run earned minus what the other earned, in R after costs. */
+  totalR: number
+  /** The same for each signal with a result in R; one that was left earns 0. Missing without one. */
+  r?: ScoredMean
+  /**
+   * Log loss of the first run minus that of the other, in nats for each closed signal that both assessed: below 0, the first run's
+   * probabilities were better. Missing without one.
+   */
+  logLoss?: ScoredMean
+}
+
+/**
+ * What the ledger of replays says. A trial is a run with settings of its own, of at least one of the same markets, over a period that
+ * overlaps; runs that brought exactly the same are one trial.
+ */
+export interface ReplayLooks {
+  /** Replays of the very same signals, this one included. */
+  looks: number
+  /** Trials, those of this replay included. */
+  trials: number
+  /** Lines of the ledger that cannot be read, so that looks may be missing. */
+  damaged: number
+  /** The deflated Sharpe ratio of the first run, by all trials; or why it cannot be told. */
+  deflatedSharpe: DeflatedSharpe | MissingFigure
+  /** The probability of backtest overfitting, by the trials that cover all months of this replay; or why it cannot be told. */
+  overfitting: BacktestOverfitting | MissingFigure
+}
+
+/** A Sharpe ratio, judged by the number of trials that it was chosen from (Bailey and López de Prado, 2014). */
+export interface DeflatedSharpe {
+  /** The deflated Sharpe ratio, 0–1: the probability that the true ratio is above `luck`. */
+  probability: number
+  /** The Sharpe ratio of a day, of the R of the signals taken. */
+  sharpe: number
+  /** The highest Sharpe ratio of a day that so many trials without skill are expected to show. */
+  luck: number
+  /** Number of trials. */
+  trials: number
+  /** Number of days. */
+  days: number
+  /** Missing: the figure is known. */
+  reason?: undefined
+}
+
+/** How often the choice of the best trial does not last (Bailey, Borwein, López de Prado and Zhu, 2017). */
+export interface BacktestOverfitting {
+  /**
+   * The share of splits, 0–1, in which the trial that was the best in one half of the months was below the median in the other half.
+   * Luck gives 0.5; near 0, the choice lasts.
+   */
+  probability: number
+  /** Number of splits. */
+  splits: number
+  /** Number of trials. */
+  trials: number
+  /** Number of months. */
+  months: number
+  /** Missing: the figure is known. */
+  reason?: undefined
+}
+
+/**
+ * Why a figure cannot be told: there are `have` trials, calendar months that all trials cover, or days on which a signal closed that was
+ * taken, and it takes `need`; or every day brought the same.
+ */
+export type MissingFigure =
+  | { reason: 'tooFewTrials' | 'tooFewMonths' | 'tooFewDays'; have: number; need: number }
+  | { reason: 'noSpread' }
+
+/** What happened to the loop in a run. */
+export interface ReplayHappened {
+  /** Models that went into service. */
+  promoted: number
+  /** Models that the gate refused. */
+  refused: number
+  /** What else happened, oldest first, at most a thousand; the same warning once. */
+  notes: ReplayNote[]
+}
+
+/** Something that happened in a run. */
+export interface ReplayNote {
+  /** When by the simulated clock, ISO 8601, UTC. */
+  at: string
+  /** What. */
+  kind: 'conservativeMode' | 'emergencyTraining' | 'outcomeDrift' | 'entryDrift' | 'rollback' | 'taskFailed' | 'warning'
+  /** The market; missing for the whole home. */
+  market?: { symbol: string; timeframe: Timeframe }
+  /** In words. */
+  text: string
+}
+
+/** What went wrong with signals. */
+export interface ReplayFaults {
+  /** How many faults there were. */
+  count: number
+  /** The first hundred. `at` is the close of the candle, or the time of the signal, ISO 8601, UTC. */
+  first: { at: string; market: { symbol: string; timeframe: Timeframe }; problem: string }[]
+}
+
 /** What to train. */
 export interface TrainOptions {
   /**
@@ -1442,6 +1886,8 @@ export declare const feedbackTracker: FeedbackTracker
 export declare const mlPredictor: MLPredictor
 /** See {@link SignalLoop.train}; of the default loop. */
 export declare const train: SignalLoop['train']
+/** See {@link SignalLoop.replay}; of the default loop. */
+export declare const replay: SignalLoop['replay']
 /** See {@link SignalLoop.predict}; of the default loop. */
 export declare const predict: SignalLoop['predict']
 /** See {@link SignalLoop.generateSignal}; of the default loop. */
@@ -1469,6 +1915,3 @@ export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */
 export declare const close: SignalLoop['close']
 
-
-export interface ReplayOptions {}
-export interface ReplayResult {}

@@ -237,7 +237,7 @@ impl SignalLoop {
     /// strategy, or the loop's own. Nothing of the home changes but its ledger of replays, `replays.jsonl`.
     ///
     /// Rejects with `ERR_NO_DATA` without signals or candles, `ERR_INVALID_ARGUMENT` (also for a fault of the strategy, with the
-    /// candle), `ERR_INVALID_CONFIG`, `ERR_INVALID_SIGNAL`, `ERR_BAD_CANDLE`, `ERR_IO`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal`
+    /// candle), `ERR_INVALID_CONFIG`, `ERR_INVALID_SIGNAL`, `ERR_INVALID_CANDLE`, `ERR_IO`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal`
     /// aborts or the loop is closed meanwhile.
     #[napi(ts_args_type = "options?: ReplayOptions", ts_return_type = "Promise<ReplayResult>")]
     pub fn replay<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {

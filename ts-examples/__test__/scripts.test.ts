@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { newHome } from './helpers/home'
 import { run, startSimulator } from './helpers/program'
@@ -34,6 +34,17 @@ test('custom-exchange trains on its own candles, page by page', async () => {
   expect(stdout.match(/asked for BTCUSD from/g)!.length).toBeGreaterThanOrEqual(2)
   expect(stdout).toMatch(/BTCUSD 1h: trained on [56]\d\d rows/)
   expect(stdout).toMatch(/^(BUY|SELL|HOLD): .+/m)
+})
+
+test('replay tells what the strategy would have brought, and what each part did', async () => {
+  const page = join(newHome(), 'replay.html')
+  const { code, stdout, stderr } = await run('replay/main.ts', { REPLAY_REPORT: page })
+  expect([code, stderr]).toEqual([0, ''])
+  const closed = (set: string) => Number(new RegExp(`^${set}: \\d+ signals, (\\d+) closed, -?\\d\\.\\d+ R each$`, 'm').exec(stdout)![1])
+  expect(closed('all')).toBeGreaterThan(200)
+  expect(closed('taken') + closed('left')).toBe(closed('all'))
+  for (const part of ['models', 'outcomes']) expect(stdout).toMatch(new RegExp(`^${part}: (it|not enough|nothing) .+`, 'm'))
+  expect(readFileSync(page, 'utf8')).toContain('<title>signalloop replay</title>')
 })
 
 test('ccxt fetches the candles that models are trained on, from the test exchange', async () => {

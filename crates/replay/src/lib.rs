@@ -36,6 +36,7 @@ pub use given::{Asked, Bar, Given, Source, Strategy, StrategyFuture, signals_of}
 pub use happened::{Happened, Note};
 pub use options::{OnFault, Options, Part};
 pub use past::candles_in;
+pub use rows::{End, Row};
 pub use run::Progress;
 pub use study::{Request, Study, Wanted, WithoutPart, study};
 pub use summary::Summary;

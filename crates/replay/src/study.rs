@@ -101,6 +101,9 @@ pub struct Study {
     pub kept: Option<PathBuf>,
     /// Costs of a round trip in basis points, for signals that state none.
     pub fee_bps: f64,
+    /// All costs of signals that state none. Not serialised.
+    #[serde(skip)]
+    pub costs: Costs,
     /// The decisions of the first run. Not serialised: `csv` writes them.
     #[serde(skip)]
     pub decisions: Vec<super::Decision>,
@@ -237,6 +240,7 @@ fn summed_up(replayed: Replayed, looks: Looks, refused: Vec<Refused>, costs: &Co
         refused,
         kept,
         fee_bps: costs.fee_bps,
+        costs: *costs,
         decisions,
     }
 }

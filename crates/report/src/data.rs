@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Largest number of symbols, and of strategies, in a table: those with the most closed signals.
-const MAX_ROWS: usize = 50;
+pub(super) const MAX_ROWS: usize = 50;
 /// Largest number of listed months: the newest.
 const MAX_MONTHS: usize = 24;
 /// Largest number of listed task runs.
@@ -252,8 +252,9 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
     let exposure = stats.exposure(core.settings().now_ms());
     let (results, calibration) = over_time(&store)?;
     let row = |name: String, figures| Row { name, figures };
-    let (by_symbol, more_symbols) = most(stats.by_symbol.into_iter().map(|(symbol, f)| row(symbol.into(), f)));
-    let (by_strategy, more_strategies) = most(stats.by_strategy.into_iter().map(|(name, f)| row(name, f)));
+    let closed = |row: &Row| row.figures.closed;
+    let (by_symbol, more_symbols) = most(stats.by_symbol.into_iter().map(|(symbol, f)| row(symbol.into(), f)), closed);
+    let (by_strategy, more_strategies) = most(stats.by_strategy.into_iter().map(|(name, f)| row(name, f)), closed);
     let by_month = stats.by_month.iter().rev().map(|(month, f)| row(month.to_string(), *f));
     let mode = core.performance().live().conservative_mode(&all)?;
     Ok(Some(SignalsPart {
@@ -295,10 +296,10 @@ fn advice(core: &SignalLoop) -> Result<Option<LevelsAdvice>> {
     Ok((!advice.strategies.is_empty()).then_some(advice))
 }
 
-/// The rows with the most closed signals, sorted, and the number of rows left out.
-fn most(rows: impl Iterator<Item = Row>) -> (Vec<Row>, usize) {
-    let mut rows: Vec<Row> = rows.collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.figures.closed));
+/// The rows with the most closed signals, as `closed` counts them, sorted, and the number of rows left out.
+pub(super) fn most<T>(rows: impl Iterator<Item = T>, closed: impl Fn(&T) -> u64) -> (Vec<T>, usize) {
+    let mut rows: Vec<T> = rows.collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(closed(row)));
     let more = rows.len().saturating_sub(MAX_ROWS);
     rows.truncate(MAX_ROWS);
     (rows, more)

@@ -1,7 +1,7 @@
 //! The report: results of the signals, models and what they learned, and the stored candles, for people to look at.
 //!
 //! [`Gatherer`] collects plain data from a loop, [`render`] turns it into one HTML document, and [`Dashboard`] serves
-//! the same page live.
+//! the same page live. [`replay_page`] is the page of a replay.
 //!
 //! Reads a home through `engine`, and writes only the report file. Of the product's crates, only this one listens for
 //! connections (`simulator` does too, for tests and the demonstration); it opens none.
@@ -23,14 +23,17 @@ mod data;
 mod hosts;
 mod models;
 mod page;
+mod replay_page;
 mod results;
 mod revision;
 mod server;
+mod sums;
 
 pub use dashboard::{Answer, Dashboard, Request, failure};
 pub use data::{Gatherer, Report};
 pub use hosts::Hosts;
 pub use page::{Place, policy, render, to_json};
+pub use replay_page::{replay_page, write_replay};
 pub use revision::Revision;
 pub use server::Server;
 
@@ -85,9 +88,4 @@ pub async fn write(core: &Arc<SignalLoop>, out: Option<&Path>) -> Result<Written
             .map(|problem| format!("{} [{}]", problem.message, problem.code))
             .collect(),
     })
-}
-
-/// Temporary.
-pub fn write_replay(_study: &replay::Study, _path: &Path) -> Result<()> {
-    Ok(())
 }

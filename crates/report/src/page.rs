@@ -1,4 +1,4 @@
-//! The page: one HTML document that contains its script, style and data, and needs no network.
+//! The pages: each is one HTML document that contains its script, style and data, and needs no network.
 
 use super::data::Report;
 use base64::Engine;
@@ -11,7 +11,8 @@ const TEMPLATE: &str = include_str!("assets/page.html");
 /// Includes uPlot 1.6.32, MIT, Leon Sorokin: <https://github.com/leeoniya/uPlot>. Its licence is in the same folder and
 /// in the page.
 const STYLE: &str = concat!(include_str!("assets/uplot/uPlot.min.css"), include_str!("assets/page.css"));
-const SCRIPT: &str = concat!(
+/// What the scripts of all pages begin with.
+const COMMON: &str = concat!(
     "'use strict'\n/* uPlot 1.6.32\n",
     include_str!("assets/uplot/LICENSE"),
     "*/\n",
@@ -19,10 +20,15 @@ const SCRIPT: &str = concat!(
     "\n",
     include_str!("assets/format.js"),
     include_str!("assets/charts.js"),
-    include_str!("assets/signals.js"),
-    include_str!("assets/home.js"),
-    include_str!("assets/page.js"),
+    include_str!("assets/layout.js"),
 );
+
+static REPORT: LazyLock<Page> = LazyLock::new(|| {
+    let parts = [include_str!("assets/signals.js"), include_str!("assets/home.js"), include_str!("assets/page.js")];
+    Page::new("signalloop report", &parts)
+});
+
+static REPLAY: LazyLock<Page> = LazyLock::new(|| Page::new("signalloop replay", &[include_str!("assets/replay.js")]));
 
 /// Where a page is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,41 +39,79 @@ pub enum Place {
     Served,
 }
 
-/// The page's content security policy: it may run its own script, apply its own style and, where it is served, query
-/// its own server. Script and style are allowed by their hashes, so injected code never runs.
+/// The content security policy of the report's page. A page may run its own script, apply its own style and, where it is served,
+/// query its own server. Script and style are allowed by their hashes, so injected code never runs.
 pub fn policy(place: Place) -> &'static str {
-    static POLICIES: LazyLock<[String; 2]> = LazyLock::new(|| {
+    REPORT.policy(place)
+}
+
+/// The page of a report. `json` is the result of [`to_json`].
+pub fn render(json: &str, place: Place) -> String {
+    REPORT.render(json, place)
+}
+
+/// The page of a replay, as a file.
+pub(super) fn render_replay(json: &str) -> String {
+    REPLAY.render(json, Place::File)
+}
+
+/// A page without its data.
+struct Page {
+    title: &'static str,
+    script: String,
+    /// In a file, and from a server.
+    policies: [String; 2],
+}
+
+impl Page {
+    /// Of a script that begins with [`COMMON`] and ends with these parts.
+    fn new(title: &'static str, parts: &[&str]) -> Self {
+        let script = format!("{COMMON}{}", parts.concat());
         let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes())));
         let policy = |connect: &str| {
             format!(
                 "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src {connect}; base-uri 'none'; \
                  form-action 'none'",
-                hash(SCRIPT),
+                hash(&script),
                 hash(STYLE)
             )
         };
-        [policy("'none'"), policy("'self'")]
-    });
-    &POLICIES[usize::from(place == Place::Served)]
-}
-
-/// The page of a report. `json` is the result of [`to_json`].
-pub fn render(json: &str, place: Place) -> String {
-    let data = embedded(json);
-    let live = if place == Place::Served { "served" } else { "file" };
-    let parts: [(&str, &str); 5] =
-        [("policy", policy(place)), ("style", STYLE), ("place", live), ("data", &data), ("script", SCRIPT)];
-    let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + data.len());
-    let mut rest = TEMPLATE;
-    // In one pass, so that inserted parts are not searched for placeholders.
-    while let Some((before, after)) = rest.split_once("{{") {
-        page.push_str(before);
-        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
-        page.push_str(parts.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| *text));
-        rest = after;
+        let policies = [policy("'none'"), policy("'self'")];
+        Self { title, script, policies }
     }
-    page.push_str(rest);
-    page
+
+    fn policy(&self, place: Place) -> &str {
+        &self.policies[usize::from(place == Place::Served)]
+    }
+
+    fn render(&self, json: &str, place: Place) -> String {
+        let data = embedded(json);
+        let live = if place == Place::Served { "served" } else { "file" };
+        let parts: [(&str, &str); 6] = [
+            ("title", self.title),
+            ("policy", self.policy(place)),
+            ("style", STYLE),
+            ("place", live),
+            ("data", &data),
+            ("script", &self.script),
+        ];
+        let mut page = String::with_capacity(self.assets() + data.len());
+        let mut rest = TEMPLATE;
+        // In one pass, so that inserted parts are not searched for placeholders.
+        while let Some((before, after)) = rest.split_once("{{") {
+            page.push_str(before);
+            let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+            page.push_str(parts.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| *text));
+            rest = after;
+        }
+        page.push_str(rest);
+        page
+    }
+
+    /// How long the page is without its data, in bytes.
+    fn assets(&self) -> usize {
+        TEMPLATE.len() + STYLE.len() + self.script.len()
+    }
 }
 
 /// A report as JSON.
@@ -121,24 +165,34 @@ mod tests {
 
     #[test]
     fn the_template_is_complete_and_the_policy_has_its_hashes() {
-        for place in [Place::File, Place::Served] {
-            let page = render("{}", place);
-            assert!(!page.contains("{{") || SCRIPT.contains("{{"), "a place without a part");
-            for (open, close, kind) in [("<style>", "</style>", "style-src"), ("<script>", "</script>", "script-src")] {
-                let (_, after) = page.split_once(open).unwrap();
-                let text = after.split_once(close).unwrap().0;
-                let hash = BASE64_STANDARD.encode(digest(&SHA256, text.as_bytes()));
-                assert!(policy(place).contains(&format!("{kind} 'sha256-{hash}'")), "{kind}");
+        for page in [&*REPORT, &*REPLAY] {
+            for place in [Place::File, Place::Served] {
+                let text = page.render("{}", place);
+                assert!(!text.contains("{{") || page.script.contains("{{"), "a place without a part");
+                for (open, close, kind) in
+                    [("<style>", "</style>", "style-src"), ("<script>", "</script>", "script-src")]
+                {
+                    let (_, after) = text.split_once(open).unwrap();
+                    let own = after.split_once(close).unwrap().0;
+                    let hash = BASE64_STANDARD.encode(digest(&SHA256, own.as_bytes()));
+                    assert!(page.policy(place).contains(&format!("{kind} 'sha256-{hash}'")), "{kind}");
+                }
+                assert!(text.contains(&format!("content=\"{}\"", page.policy(place))));
+                assert!(text.contains(&format!("<title>{}</title>", page.title)));
+                assert!(
+                    !text.contains("http-equiv=\"refresh\"") && !text.contains(" src=") && !text.contains("@import")
+                );
             }
-            assert!(page.contains(&format!("content=\"{}\"", policy(place))));
-            assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains(" src=") && !page.contains("@import"));
+            assert_ne!(page.policy(Place::File), page.policy(Place::Served));
         }
-        assert_ne!(policy(Place::File), policy(Place::Served));
+        assert_ne!(REPLAY.policy(Place::File), policy(Place::File));
     }
 
     #[test]
     fn the_assets_stay_small() {
-        let bytes = TEMPLATE.len() + STYLE.len() + SCRIPT.len();
-        assert!(bytes < 120_000, "{bytes} bytes of assets in every report and in the addon");
+        for page in [&*REPORT, &*REPLAY] {
+            let bytes = page.assets();
+            assert!(bytes < 120_000, "{bytes} bytes of assets in each {}, and in the addon", page.title);
+        }
     }
 }

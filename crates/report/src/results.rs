@@ -205,7 +205,7 @@ fn most_traded(ended: &[Ended]) -> (Vec<&Symbol>, bool) {
 }
 
 /// The shortest of the usual steps for which a history of this length has at most [`MAX_POINTS`].
-fn step(span_ms: i64) -> i64 {
+pub(super) fn step(span_ms: i64) -> i64 {
     let usual = [1, 4, 12, 24].map(|hours| hours * HOUR_MS);
     let enough = |step: &i64| span_ms / step < MAX_POINTS;
     usual.into_iter().find(enough).unwrap_or_else(|| power_of_two(span_ms / (DAY_MS * MAX_POINTS) + 1) * DAY_MS)

@@ -28,12 +28,13 @@ impl Oracle {
         let (mut set, mut judged, mut ignored) = (Gathering::default(), 0, 0);
         for row in rows {
             let signal = &row.decision.record.signal;
-            let Some(stated) = signal.extra.get(TRUE_PROBABILITY) else { continue };
-            let probability = stated.as_f64().filter(|stated| (0.0..=1.0).contains(stated));
-            match probability.and_then(|probability| expected_r(signal, probability, costs)) {
-                Some(expected) => {
+            if !signal.extra.contains_key(TRUE_PROBABILITY) {
+                continue;
+            }
+            match Self::takes(signal, costs) {
+                Some(takes) => {
                     judged += 1;
-                    if expected > 0.0 {
+                    if takes {
                         set.add(row);
                     }
                 }
@@ -41,6 +42,13 @@ impl Oracle {
             }
         }
         (judged + ignored > 0).then(|| Self { set: set.set(clusters), judged, ignored })
+    }
+
+    /// Whether it takes a signal: whether that is expected to earn more than it costs. `None` if it cannot judge it, for want of a
+    /// [`TRUE_PROBABILITY`] from 0 to 1, a stop or a target. `costs` count for a signal that states none.
+    pub fn takes(signal: &Signal, costs: &Costs) -> Option<bool> {
+        let probability = signal.extra.get(TRUE_PROBABILITY)?.as_f64().filter(|stated| (0.0..=1.0).contains(stated))?;
+        Some(expected_r(signal, probability, costs)? > 0.0)
     }
 }
 

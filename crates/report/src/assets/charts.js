@@ -136,14 +136,28 @@ const timeAxis = () =>
       }),
   })
 
-const onAxis = (number) => `${number.toLocaleString('en')} %`
+/** How the numbers of a chart are written: on its axis, as a result with its sign, and as a size. */
+const PERCENT = {
+  onAxis: (number) => `${number.toLocaleString('en')} %`,
+  signed: (number) => signed(number),
+  size: (number) => percent(number, 2),
+}
+
+/** The same for results in R. */
+const IN_R = {
+  onAxis: (number) => `${number.toLocaleString('en')} R`,
+  signed: (number) => inR(number),
+  size: (number) => `${fixed(number, 2)}\u00a0R`,
+}
 
 /** As wide as its longest number, and at least as one of so many characters. */
-const percentAxis = (characters = 3) =>
+const numberAxis = (unit, characters) =>
   axis({
-    values: (_plot, ticks) => ticks.map(onAxis),
+    values: (_plot, ticks) => ticks.map(unit.onAxis),
     size: (_plot, values) => 22 + 7 * Math.max(characters, ...(values ?? []).map((value) => value.length)),
   })
+
+const percentAxis = () => numberAxis(PERCENT, 3)
 
 /** Ticks where spans begin: at each, or at every second, third, … as there is room. */
 const atSpans = (spans, length) => (plot, _axis, min, max) => {
@@ -183,54 +197,54 @@ const drawSuccess = (box, { spans, weeksASpan }, breakEven) => {
   )
 }
 
-const nameOf = ({ symbol }) => symbol ?? 'other symbols'
-
-/** So many characters has the axis of the curves, and of the drawdown: below each other, a day is in the same place on both. */
-const charactersOf = ({ total, drawdown, symbols }) => {
-  const all = [total, drawdown, ...symbols.map(({ values }) => values)].flat()
-  return Math.max(...[Math.min(...all), Math.max(...all)].map((end) => onAxis(Math.round(end)).length))
+/** So many characters has the axis of the sums, and of the drawdown: below each other, a day is in the same place on both. */
+const charactersOf = ({ lines, drawdown, unit }) => {
+  const all = [drawdown, ...lines.map(({ values }) => values)].flat()
+  return Math.max(...[Math.min(...all), Math.max(...all)].map((end) => unit.onAxis(Math.round(end)).length))
 }
 
-/** The curves share a crosshair with the chart of drawdown under them. */
-const drawCurve = (box, legend, curve) => {
-  const { times: ends, total, drawdown, symbols } = curve
-  const held = uPlot.paths.stepped({ align: 1 })
-  const line = (stroke, width) => ({ stroke: colour(stroke), width, paths: held, points: { show: false } })
+const held = () => uPlot.paths.stepped({ align: 1 })
+
+/**
+ * Draws running sums, each with a button that switches it on and off. `lines` are `{ name, swatch, width, values }`. They share a
+ * crosshair with the chart of drawdown under them, whose line is named `fallen`.
+ */
+const drawSums = (box, legend, sums) => {
+  const { label, times: ends, lines, drawdown, fallen, unit } = sums
   const tip = (i, plot) => [
     `until ${moment(ends[i])}`,
-    ['ink', `all ${signed(total[i])}`],
-    ...symbols.flatMap((one, at) => (plot.series[at + 2].show ? [[`c${at}`, `${nameOf(one)} ${signed(one.values[i])}`]] : [])),
-    ['bad', `below its peak by ${percent(0 - drawdown[i], 2)}`],
+    ...lines.flatMap(({ name, swatch, values }, at) => (plot.series[at + 1].show ? [[swatch, `${name} ${unit.signed(values[i])}`]] : [])),
+    ['bad', `${fallen} ${unit.size(0 - drawdown[i])}`],
   ]
   const plot = chart(
     box,
     300,
     {
-      label: 'Running sum of results after costs, of all signals and by symbol',
+      label,
       scales: { x: times(DAY / 1000), y: {} },
       cursor: { sync: { key: 'results' } },
-      axes: [timeAxis(), percentAxis(charactersOf(curve))],
-      series: [{}, line('ink', 2.5), ...symbols.map((_, at) => line(`c${at}`, 1.5))],
+      axes: [timeAxis(), numberAxis(unit, charactersOf(sums))],
+      series: [{}, ...lines.map(({ swatch, width }) => ({ stroke: colour(swatch), width, paths: held(), points: { show: false } }))],
       plugins: [hovering(tip)],
     },
-    [seconds(ends), total, ...symbols.map(({ values }) => values)],
+    [seconds(ends), ...lines.map(({ values }) => values)],
   )
-  const toggle = (name, swatch, at) => {
+  const toggle = ({ name, swatch }, at) => {
     const square = element('span', { className: 'swatch' })
     square.style.background = colour(swatch)
     const button = element('button', { type: 'button', 'aria-pressed': 'true' }, square, name)
     button.addEventListener('click', () => {
-      const show = !plot.series[at].show
-      plot.setSeries(at, { show })
+      const show = !plot.series[at + 1].show
+      plot.setSeries(at + 1, { show })
       button.setAttribute('aria-pressed', String(show))
     })
     return button
   }
-  legend.replaceChildren(toggle('all', 'ink', 1), ...symbols.map((one, at) => toggle(nameOf(one), `c${at}`, at + 2)))
+  legend.replaceChildren(...lines.map(toggle))
 }
 
-const drawDrawdown = (box, curve) => {
-  const { times: ends, drawdown } = curve
+const drawDrawdown = (box, sums) => {
+  const { times: ends, drawdown, fallen, unit } = sums
   chart(
     box,
     150,
@@ -238,20 +252,17 @@ const drawDrawdown = (box, curve) => {
       label: 'How far the running sum lies below its highest point so far',
       scales: { x: times(DAY / 1000), y: { range: (_plot, min) => [Math.min(min * 1.1, -1), 0] } },
       cursor: { sync: { key: 'results' } },
-      axes: [timeAxis(), percentAxis(charactersOf(curve))],
-      series: [
-        {},
-        { stroke: colour('bad'), width: 1.5, fill: colour('bad-wash'), paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } },
-      ],
-      plugins: [hovering((i) => [`until ${moment(ends[i])}`, ['bad', `below its peak by ${percent(0 - drawdown[i], 2)}`]])],
+      axes: [timeAxis(), numberAxis(unit, charactersOf(sums))],
+      series: [{}, { stroke: colour('bad'), width: 1.5, fill: colour('bad-wash'), paths: held(), points: { show: false } }],
+      plugins: [hovering((i) => [`until ${moment(ends[i])}`, ['bad', `${fallen} ${unit.size(0 - drawdown[i])}`]])],
     },
     [seconds(ends), drawdown],
   )
 }
 
-/** Promised against happened; on the dashed line both agree. */
+/** Promised against happened; on the dashed line both agree. A bin may have no interval. */
 const drawCalibration = (box, bins, noun) => {
-  const ends = bins.flatMap(({ promised, interval }) => [promised, interval.low, interval.high])
+  const ends = bins.flatMap(({ promised, happened, interval }) => [promised, happened, interval?.low ?? happened, interval?.high ?? happened])
   const [low, high] = [Math.max(0, Math.min(...ends) - 3), Math.min(100, Math.max(...ends) + 3)]
   const tip = (i) => {
     // The ends of the diagonal are no bins.
@@ -259,13 +270,13 @@ const drawCalibration = (box, bins, noun) => {
     if (!bin) return ['promise kept exactly']
     return [
       `promised ${percent(bin.promised)}`,
-      ['c0', `happened ${percent(bin.happened)} (${range(bin.interval)})`],
+      ['c0', `happened ${percent(bin.happened)}${bin.interval ? ` (${range(bin.interval)})` : ''}`],
       ['', `${count(bin.count, noun)}${Math.round(bin.worth) < bin.count ? `, worth ${whole(Math.round(bin.worth))} independent ones` : ''}`],
     ]
   }
   const within = (values) => [null, ...values, null]
   const promised = [low, ...bins.map((bin) => bin.promised), high]
-  const intervals = whiskers(within(bins.map((b) => b.interval.low)), within(bins.map((b) => b.interval.high)), 'c0')
+  const intervals = whiskers(within(bins.map((b) => b.interval?.low)), within(bins.map((b) => b.interval?.high)), 'c0')
   chart(
     box,
     300,

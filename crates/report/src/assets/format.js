@@ -18,8 +18,21 @@ const percent = (n, digits = 1) => (n == null ? '–' : `${fixed(n, digits)}\u00
 /** `+0.12 %` */
 const signed = (n, digits = 2) => (n == null ? '–' : `${n < 0 ? '−' : '+'}${percent(Math.abs(n), digits)}`)
 
+/** `+0.12 R` */
+const inR = (n, digits = 2) => (n == null ? '–' : `${n < 0 ? '−' : '+'}${fixed(Math.abs(n), digits)}\u00a0R`)
+
 /** `38.7–78.1 %` */
 const range = ({ low, high }) => `${low.toFixed(1)}–${high.toFixed(1)}\u00a0%`
+
+/** `+0.12 [−0.03, +0.27]`: a mean with its interval, where it has one. */
+const mean = (one, digits) => {
+  if (one == null) return '–'
+  const shown = (n) => `${n < 0 ? '−' : '+'}${Math.abs(n).toFixed(digits)}`
+  return `${shown(one.mean)}${one.interval ? ` [${shown(one.interval.low)}, ${shown(one.interval.high)}]` : ''}`
+}
+
+/** Words as a sentence of their own. */
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`
 
 /** `1 signal`, `2 signals` */
 const count = (n, noun, plural = `${noun}s`) => `${whole(n)} ${n === 1 ? noun : plural}`

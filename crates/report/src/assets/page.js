@@ -19,13 +19,10 @@ const problems = (list) =>
 
 const titles = { results: 'Results', symbols: 'By symbol', latest: 'Last closed', scorecard: 'Predictions', advice: 'Levels', probabilities: 'Probabilities', learned: 'Learned', models: 'Models', candles: 'Candles', scheduler: 'Scheduler' }
 
-const draw = (report) => {
+const sectionsOf = (report) => {
   const { signals } = report
   const closed = signals?.figures.closedSignals > 0
-  const open = new Set([...document.querySelectorAll('details[open]')].map(({ id }) => id))
-  clearCharts()
-  later = []
-  const sections = [
+  return [
     problems(report.problems),
     signals ? resultsSection(signals) : welcome(report),
     signals && bySymbol(signals),
@@ -37,15 +34,10 @@ const draw = (report) => {
     modelsSection(report.models),
     candles(report.coverage),
     scheduler(report.scheduler, report.runs),
-  ].filter(Boolean)
-  document.getElementById('main').replaceChildren(...sections)
-  for (const id of open) document.getElementById(id)?.setAttribute('open', '')
-  for (const draw of later) draw()
-  const links = sections.filter(({ id }) => titles[id]).map(({ id }) => element('a', { href: `#${id}` }, titles[id]))
-  document.getElementById('contents').replaceChildren(...(links.length > 1 ? links : []))
-  document.getElementById('about').textContent = `${report.home}, ${moment(report.generatedMs)} UTC`
-  document.getElementById('footer').textContent = `signalloop ${report.version}. Past results promise nothing. Plots: uPlot, MIT licence, © Leon Sorokin.`
+  ]
 }
+
+const draw = (report) => show(() => sectionsOf(report), { titles, about: `${report.home}, ${moment(report.generatedMs)} UTC`, version: report.version })
 
 let report = JSON.parse(document.getElementById('data').textContent)
 draw(report)

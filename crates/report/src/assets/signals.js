@@ -1,16 +1,5 @@
 
-// Sections about signals. A section turns the report's data into elements. Its charts are drawn once it is in the page
-// and has a width.
-
-const boxed = (draw) => {
-  const box = element('div', { className: 'chart' })
-  later.push(() => draw(box))
-  return box
-}
-/** Charts to draw once the sections are in the page. */
-let later = []
-
-const section = (id, title, ...children) => element('section', { id }, element('h2', {}, title), ...children)
+// Sections about signals: each turns the report's data into elements.
 
 // Results
 
@@ -44,6 +33,19 @@ const tiles = ({ figures, results, feePercent }) => {
   )
 }
 
+/** The curves as charts draw them: of all signals, and by symbol. */
+const sumsOf = ({ times, total, drawdown, symbols }) => ({
+  label: 'Running sum of results after costs, of all signals and by symbol',
+  times,
+  lines: [
+    { name: 'all', swatch: 'ink', width: 2.5, values: total },
+    ...symbols.map(({ symbol, values }, at) => ({ name: symbol ?? 'other symbols', swatch: `c${at}`, width: 1.5, values })),
+  ],
+  drawdown,
+  fallen: 'below its peak by',
+  unit: PERCENT,
+})
+
 const resultsSection = (signals) => {
   const parts = [verdict(signals)]
   if (signals.conservative.length > 0) {
@@ -54,6 +56,7 @@ const resultsSection = (signals) => {
   const [title, span] = results.weeksASpan === 1 ? ['Success by week', 'one week'] : [`Success, ${results.weeksASpan} weeks at a time`, `${results.weeksASpan} weeks`]
   const line = figures.breakEvenRate == null ? '' : ' The dashed line is the break-even of all closed signals: below it, wins do not pay for losses and costs.'
   const legend = element('div', { className: 'legend' })
+  const sums = sumsOf(results.curve)
   parts.push(
     tiles(signals),
     element('h3', {}, title),
@@ -61,10 +64,10 @@ const resultsSection = (signals) => {
     paragraph(`A dot is the success rate of the signals closed in ${span}; the vertical line is its 95 % interval. It is long if few signals closed, and too short if signals were open at the same time.${line}`),
     element('h3', {}, 'Running sum of results, after costs'),
     legend,
-    boxed((box) => drawCurve(box, legend, results.curve)),
+    boxed((box) => drawSums(box, legend, sums)),
     paragraph(`Percent of the entry price, added up signal by signal, minus ${percent(signals.feePercent, 2)} costs each: the result of the same stake on every signal, with nothing reinvested. Symbols can be switched on and off.`),
     element('h3', {}, 'Drawdown'),
-    boxed((box) => drawDrawdown(box, results.curve)),
+    boxed((box) => drawDrawdown(box, sums)),
     paragraph('How far the sum of all results lies below its highest point so far, in percentage points.'),
     ...ratios(signals),
   )
@@ -148,12 +151,6 @@ const latest = ({ results }) =>
 
 // Predictions made before the outcome
 
-const mean = (one, digits) => {
-  if (one == null) return '–'
-  const shown = (n) => `${n < 0 ? '−' : '+'}${Math.abs(n).toFixed(digits)}`
-  return `${shown(one.mean)}${one.interval ? ` [${shown(one.interval.low)}, ${shown(one.interval.high)}]` : ''}`
-}
-
 const KINDS = { adds: 'good', betterProbabilities: 'good', costs: 'bad', worseProbabilities: 'bad', noDifference: 'warn' }
 
 const scorecard = ({ scorecard: card }) => {
@@ -182,7 +179,7 @@ const scorecard = ({ scorecard: card }) => {
   return section(
     'scorecard',
     'Predictions and outcomes',
-    paragraph(`${words[0].toUpperCase()}${words.slice(1)}.`, `verdict ${KINDS[finding] ?? ''}`),
+    paragraph(sentence(words), `verdict ${KINDS[finding] ?? ''}`),
     paragraph(`The predictions of \`assess\` for ${count(overall.signals, 'closed signal')}, stored when they were recorded${overall.followed > 0 ? `; ${whole(overall.followed)} of them were followed and not traded` : ''}. R is the profit after costs in units of the risk at entry. A log loss below 0 is better than the base rate, or than the prediction from candles alone. Brackets are 95 % intervals, in which signals given at the same time count as one.`),
     table(columns(''), [row({ name: 'all', score: overall })]),
     element('h3', {}, 'Predicted probabilities, and how often they came true'),
@@ -198,7 +195,6 @@ const scorecard = ({ scorecard: card }) => {
 const ADVICE = { better: 'good', noneBetter: '' }
 
 const levelsAdvice = ({ verdict: words, finding, strategies, older, moreStrategies }) => {
-  const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`
   const times = (n) => (n === 1 ? '' : `× ${n}`)
   const row = ({ stop, target, expiry, meanR, differenceR, interval, turned, successShare, meanHoldingMs }) => [
     [stop, target, expiry].every((n) => n === 1) ? 'as given' : '',
