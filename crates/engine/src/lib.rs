@@ -65,6 +65,7 @@ pub mod store_location;
 mod task_run;
 mod tasks;
 mod train;
+mod training_data;
 mod watch;
 
 pub use account::FetchProgress;
@@ -95,11 +96,11 @@ use compute::ComputeThreads;
 use domain::error::{Error, Result};
 use domain::time::Clock;
 use exchange::CandleSource;
-use pools::TrainingData;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tasks::TaskRunner;
+use training_data::TrainingData;
 use watch::SignalWatch;
 
 /// The default duration of a scheduler lease. It is long enough to survive a pause or a failover of some seconds, and
