@@ -10,7 +10,7 @@ use domain::error::Result;
 use domain::features::{FEATURES, VERSION};
 use domain::signal::{Ended, Record};
 use domain::symbol::Market;
-use feedback::{FeedbackStore, MarketCursor, StatsFilter};
+use feedback::{ClosingCursor, FeedbackStore, StatsFilter};
 use learning::drift::{OutcomeDrift, OutcomeMonitor, Samples, entry_drift};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +27,7 @@ pub(super) type ResultsSeen = Mutex<HashMap<Market, MarketResults>>;
 /// The results of a market.
 #[derive(Default)]
 pub(super) struct MarketResults {
-    cursor: MarketCursor,
+    cursor: ClosingCursor,
     monitor: OutcomeMonitor,
     /// All alarms of the monitor, in order of time.
     alarms: Vec<OutcomeDrift>,
@@ -90,8 +90,10 @@ impl PerformanceChecks {
 fn entry_drift_of(store: &FeedbackStore, state: &mut DriftState, closed_ms: &[i64]) -> Result<Option<Event>> {
     let split = closed_ms.partition_point(|at_ms| *at_ms <= state.entries_ms);
     let Some(last_ms) = closed_ms.last().filter(|_| closed_ms.len() - split >= RECENT) else { return Ok(None) };
-    let filter =
-        StatsFilter { since_ms: Some(closed_ms[split.saturating_sub(BEFORE)]), ..StatsFilter::of_market(&state.market) };
+    let filter = StatsFilter {
+        since_ms: Some(closed_ms[split.saturating_sub(BEFORE)]),
+        ..StatsFilter::of_market(&state.market)
+    };
     let mut quantities = BTreeMap::<String, Samples>::new();
     let seen_ms = state.entries_ms;
     store.closed_records(&filter, |record| {

@@ -4,7 +4,7 @@ use super::PerformanceChecks;
 use domain::cancel::Cancel;
 use domain::error::Result;
 use domain::symbol::Market;
-use feedback::MarketCursor;
+use feedback::ClosingCursor;
 use learning::improvement::{Closed, Improvement, improvement};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ pub(super) type Evaluated = Mutex<HashMap<Market, ClosedSignals>>;
 /// The closed signals of a market.
 #[derive(Default)]
 pub(super) struct ClosedSignals {
-    cursor: MarketCursor,
+    cursor: ClosingCursor,
     /// The costs with which they were read, in basis points.
     fee_bps: f64,
     closed: Vec<Closed>,
@@ -34,7 +34,7 @@ impl PerformanceChecks {
         if known.fee_bps != fee_bps {
             *known = ClosedSignals { fee_bps, ..ClosedSignals::default() };
         }
-        let new = self.store.open()?.newly_closed(market, &mut known.cursor, i64::MIN, |record| {
+        let new = self.store.open()?.newly_closed(Some(market), &mut known.cursor, i64::MIN, |record| {
             cancel.check()?;
             // Signals that were followed but not taken are not results of the backend.
             Ok(Closed::of(&record, fee_bps).filter(|_| record.signal.taken))

@@ -16,7 +16,7 @@
 //! LivePerformance   results of live signals                        → shared state of the scheduler
 //! Models            which models serve, and what they predict      → CandleFetcher, SignalStore, LivePerformance
 //! OutcomeLearner    the chances of signals, learned from outcomes  → Models, SignalStore, LivePerformance, ComputeThreads
-//! TrainingData      the rows that models are trained on            → SignalStore, LivePerformance
+//! TrainingData      the rows that models are trained on            → CandleStore, SignalStore, LivePerformance
 //! Trainer           trains models                                  → TrainingData, Models, CandleFetcher, ComputeThreads
 //! PerformanceChecks judges live results, requests retraining       → Trainer, Models, SignalStore, LivePerformance
 //! Signals           takes signals and prices, closes signals       → OutcomeLearner, PerformanceChecks, CandleStore, SignalStore
@@ -66,6 +66,7 @@ pub mod store_location;
 mod task_run;
 mod tasks;
 mod train;
+mod training_data;
 mod watch;
 
 pub use account::FetchProgress;
@@ -97,13 +98,13 @@ use compute::ComputeThreads;
 use domain::error::{Error, Result};
 use domain::time::Clock;
 use exchange::CandleSource;
-use pools::TrainingData;
 use replay::PastSource;
 use ::scheduler::coordination::{Coordination, MemoryCoordination};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tasks::TaskRunner;
+use training_data::TrainingData;
 use watch::SignalWatch;
 
 /// The default duration of a scheduler lease. It is long enough to survive a pause or a failover of some seconds, and

@@ -5,7 +5,7 @@ use crate::store_location::StoreLocation;
 use domain::error::{Error, Result};
 use domain::signal::Record;
 use domain::symbol::Market;
-use feedback::{FeedbackStore, MarketCursor};
+use feedback::{ClosingCursor, FeedbackStore};
 use learning::model::{Entry, Rollback, Trial};
 use learning::{LiveOutcome, LiveRecord, Weigher, weigh};
 use parking_lot::Mutex;
@@ -53,7 +53,7 @@ pub struct LiveVerdict {
 #[derive(Default)]
 pub(super) struct WeighedBets {
     since_ms: i64,
-    cursor: MarketCursor,
+    cursor: ClosingCursor,
     weigher: Weigher,
 }
 
@@ -65,7 +65,7 @@ impl WeighedBets {
             *self = Self { since_ms, ..Self::default() };
         }
         // A signal given after that time also closed after it.
-        let new = store.newly_closed(market, &mut self.cursor, since_ms, |record| {
+        let new = store.newly_closed(Some(market), &mut self.cursor, since_ms, |record| {
             Ok(live_outcome(&record).filter(|outcome| outcome.given_ms > since_ms))
         })?;
         if new.are_all {

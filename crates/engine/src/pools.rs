@@ -1,32 +1,19 @@
 //! The pooled models of one training, one for each timeframe. The first market that needs one trains it, and the others
 //! share it.
 
-use super::performance_state::LivePerformance;
+use super::Trainer;
 use super::train::{Phase, TrainingRun};
-use super::{CandleStore, Settings, SignalStore, Trainer};
-use candles::Findings;
+use super::training_data::LoadedMarket;
 use domain::error::{Error, Result, guard};
-use domain::signal::Record;
 use domain::symbol::{Market, Timeframe};
-use feedback::StatsFilter;
 use learning::model::{Model, Pool};
-use learning::{Continued, Dataset, Feedback, LiveRow, PoolTraining, Step, continue_pool};
+use learning::{Continued, Dataset, PoolTraining, Step, continue_pool};
 use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OnceCell;
-
-/// A training uses at most this many live signals, the newest ones.
-const MAX_LIVE_ROWS: usize = 10_000;
-
-/// The rows of a market, and the problems found in its candle file.
-#[derive(Clone)]
-pub(super) struct LoadedMarket {
-    pub data: Arc<Dataset>,
-    pub findings: Findings,
-}
 
 /// The markets of a timeframe, each with its rows or the reason why it has none.
 type LoadedMarkets = Arc<HashMap<Market, Result<LoadedMarket>>>;
@@ -141,53 +128,4 @@ impl Trainer {
         };
         of.markets.get_or_try_init(load).await.cloned()
     }
-}
-
-/// The data that models are trained on: stored candles, and the outcomes of live signals.
-pub(super) struct TrainingData {
-    pub(super) settings: Arc<Settings>,
-    pub(super) candles: Arc<CandleStore>,
-    pub(super) store: Arc<SignalStore>,
-    performance: Arc<LivePerformance>,
-}
-
-impl TrainingData {
-    pub fn new(
-        settings: Arc<Settings>,
-        candles: Arc<CandleStore>,
-        store: Arc<SignalStore>,
-        performance: Arc<LivePerformance>,
-    ) -> Self {
-        Self { settings, candles, store, performance }
-    }
-
-    /// The rows of a market; `None` if it has no candles.
-    fn load(&self, market: &Market) -> Result<Option<LoadedMarket>> {
-        let Some((candles, findings)) = self.candles.for_training(market)? else { return Ok(None) };
-        let data = Dataset::new(market, &candles, &self.live_feedback(market)?, &self.settings.config())?;
-        Ok(Some(LoadedMarket { data: Arc::new(data), findings }))
-    }
-
-    /// The newest [`MAX_LIVE_ROWS`] closed signals of a market, for its training.
-    fn live_feedback(&self, market: &Market) -> Result<Feedback> {
-        let mut feedback = Feedback { rows: Vec::new(), strength: self.performance.feedback_strength(market)? };
-        let store = if self.settings.learns_outcomes() { self.store.existing()? } else { None };
-        let Some(store) = store else { return Ok(feedback) };
-        let (symbol, timeframe) = (Some(market.symbol.clone()), Some(market.timeframe));
-        let filter = StatsFilter { symbol, timeframe, ..StatsFilter::default() };
-        store.closed_records(&filter, |record| {
-            feedback.rows.extend(live_row(record));
-            Ok(())
-        })?;
-        let surplus = feedback.rows.len().saturating_sub(MAX_LIVE_ROWS);
-        feedback.rows.drain(..surplus);
-        Ok(feedback)
-    }
-}
-
-/// Converts a closed signal to a row; `None` if it has no direction or no result.
-fn live_row(record: Record) -> Option<LiveRow> {
-    let closing = record.closing?;
-    closing.outcome.succeeded()?;
-    Some(LiveRow::new(record.signal.direction?, record.signal.timestamp_ms, closing.closed_ms))
 }

@@ -1,12 +1,12 @@
 //! Trains pools for the shapes of recorded signals, in addition to the pool of the configured shape.
 
-use super::pools::TrainingData;
+use super::training_data::TrainingData;
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use domain::signal::Signal;
-use domain::symbol::Symbol;
-use feedback::StatsFilter;
-use learning::{Dataset, Feedback, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool, train_shape};
+use domain::symbol::{Symbol, Timeframe};
+use feedback::{ClosingCursor, FeedbackStore};
+use learning::{Dataset, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool, train_shape};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,16 +52,13 @@ impl TrainingData {
         let by_symbol: HashMap<&Symbol, &Dataset> =
             markets.iter().map(|data| (&data.market().symbol, &**data)).collect();
         let mut all: Vec<(i64, SignalLevels)> = Vec::new();
-        let mut add = |signal: &Signal| {
-            let data = by_symbol.get(&signal.symbol).copied();
-            all.extend(levels(signal, data).map(|levels| (signal.timestamp_ms, levels)));
+        let mut add = |signal: &ShapedSignal| {
+            let data = by_symbol.get(&signal.signal.symbol).copied();
+            all.extend(signal.levels(data).map(|levels| (signal.signal.timestamp_ms, levels)));
         };
-        let filter = StatsFilter { timeframe: Some(timeframe), ..StatsFilter::default() };
-        store.closed_records(&filter, |record| {
-            add(&record.signal);
-            Ok(())
-        })?;
-        store.open_signals(None)?.iter().filter(|signal| signal.timeframe == timeframe).for_each(add);
+        self.seen.lock().closed(&store, timeframe)?.iter().for_each(&mut add);
+        let open = store.open_signals(None)?.into_iter().filter(|signal| signal.timeframe == timeframe);
+        open.filter_map(ShapedSignal::of).for_each(|signal| add(&signal));
         all.sort_by_key(|(time_ms, _)| *time_ms);
         let newest = &all[all.len().saturating_sub(NEWEST)..];
         let levels: Vec<SignalLevels> = newest.iter().map(|(_, levels)| levels.clone()).collect();
@@ -70,12 +67,9 @@ impl TrainingData {
 
     /// The rows of `markets`, labelled for another shape. Markets without any rows for it are left out.
     fn rows_of(&self, markets: &[Arc<Dataset>], found: &FoundShape, cancel: &Cancel) -> Result<Vec<Arc<Dataset>>> {
-        let config = found.config(&self.settings.config());
         let load = |data: &Arc<Dataset>| {
             cancel.check()?;
-            let market = data.market();
-            let Some((candles, _)) = self.candles.for_training(market)? else { return Ok(None) };
-            match Dataset::managed(market, &candles, &Feedback::default(), &config, found.management.as_ref()) {
+            match self.of_shape(data.market(), found) {
                 Ok(data) => Ok(Some(Arc::new(data))),
                 Err(Error::NoData(_)) => Ok(None),
                 Err(error) => Err(error),
@@ -86,11 +80,58 @@ impl TrainingData {
     }
 }
 
-/// The levels of a signal, scaled by its own features at entry or else by the rows of its market.
-fn levels(signal: &Signal, data: Option<&Dataset>) -> Option<SignalLevels> {
-    let atr_percent =
-        SignalLevels::atr_percent(signal).or_else(|| data.and_then(|data| data.atr_percent_at(signal.timestamp_ms)))?;
-    SignalLevels::of(signal, atr_percent, data.map(Dataset::calendar))
+/// The closed signals whose shapes are counted. They are kept between two trainings, so that the next one reads only what has
+/// closed since.
+#[derive(Default)]
+pub(super) struct SeenSignals {
+    cursor: ClosingCursor,
+    /// By timeframe, in order of time; those of the same time in order of closing.
+    signals: HashMap<Timeframe, Vec<ShapedSignal>>,
+}
+
+impl SeenSignals {
+    /// The closed signals of a timeframe that may be among the [`NEWEST`] with known levels.
+    fn closed(&mut self, store: &FeedbackStore, timeframe: Timeframe) -> Result<&[ShapedSignal]> {
+        let new = store.newly_closed(None, &mut self.cursor, i64::MIN, |record| Ok(ShapedSignal::of(record.signal)))?;
+        if new.are_all {
+            self.signals.clear();
+        }
+        for signal in new.closings {
+            self.signals.entry(signal.signal.timeframe).or_default().push(signal);
+        }
+        for signals in self.signals.values_mut() {
+            signals.sort_by_key(|signal| signal.signal.timestamp_ms);
+            // Those older than the newest whose levels are known will never be among the newest.
+            let known = signals.iter().enumerate().rev().filter(|(_, signal)| signal.atr_percent.is_some());
+            let oldest = known.map(|(at, _)| at).nth(NEWEST - 1).unwrap_or(0);
+            signals.drain(..oldest);
+        }
+        Ok(self.signals.get(&timeframe).map(Vec::as_slice).unwrap_or_default())
+    }
+}
+
+/// A signal with levels, without what its shape does not need.
+struct ShapedSignal {
+    signal: Signal,
+    /// The average true range at its entry in percent of the price, by its own features.
+    atr_percent: Option<f64>,
+}
+
+impl ShapedSignal {
+    /// `None` for a signal that lacks a stop or a target.
+    fn of(signal: Signal) -> Option<Self> {
+        // The unit of its levels does not matter here.
+        SignalLevels::of(&signal, 1.0, None)?;
+        let atr_percent = SignalLevels::atr_percent(&signal);
+        let signal = Signal { features: None, indicators: Default::default(), extra: Default::default(), ..signal };
+        Some(Self { signal, atr_percent })
+    }
+
+    /// Its levels, scaled by its own features at entry or else by the rows of its market.
+    fn levels(&self, data: Option<&Dataset>) -> Option<SignalLevels> {
+        let of_market = || data.and_then(|data| data.atr_percent_at(self.signal.timestamp_ms));
+        SignalLevels::of(&self.signal, self.atr_percent.or_else(of_market)?, data.map(Dataset::calendar))
+    }
 }
 
 /// Reports the progress of several trainings as one. Each counts as many steps as the first.

@@ -3,8 +3,9 @@
 use super::account::{FetchProgress, ProgressMeter};
 use super::compute::ComputeThreads;
 use super::fetch::PARALLEL;
-use super::pools::{LoadedMarket, Pools, TrainingData};
+use super::pools::Pools;
 use super::results;
+use super::training_data::{LoadedMarket, TrainingData};
 use super::{CandleFetcher, Event, Events, Lifetime, Models, Settings};
 use candles::{Cause, candle_file};
 use domain::cancel::Cancel;
@@ -341,9 +342,10 @@ impl Trainer {
         self.fits.lock().clone()
     }
 
-    /// Stops the training threads.
+    /// Stops the training threads, and forgets what was kept for the next training.
     pub(super) fn close(&self) {
         self.compute.close();
+        self.data.forget();
     }
 
     /// Trains the requested models, each independently: if one market fails, the others continue and its old model

@@ -49,7 +49,9 @@ async fn judged(core: &Arc<SignalLoop>, heard: &Heard, home: &Path, now_ms: i64)
     said.push(std::fs::read_to_string(home.join("performance.json")).unwrap());
     // Events are told in their order, by another thread.
     tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-    said.extend(std::mem::take(&mut *heard.0.lock().unwrap()));
+    let events = std::mem::take(&mut *heard.0.lock().unwrap());
+    // A training that drift causes fails at some time later, since there are no candles.
+    said.extend(events.into_iter().filter(|event| !event.starts_with("Warning")));
     said
 }
 
@@ -76,7 +78,7 @@ fn closed(round: usize, count: usize, rate: f64, begin_ms: i64, random: &mut Cha
         let record = json!({
             "id": format!("{round} {number}"), "symbol": SYMBOLS[random.random_range(0..3)], "signalType": "BUY",
             "confidence": 50, "entryPrice": 100, "stopLoss": 98, "takeProfit": 102,
-            "timestamp": closed_ms - random.random_range(1..30) * HOUR_MS, "closedAt": closed_ms, "outcome": outcome,
+            "timestamp": closed_ms - random.random_range(1..6) * HOUR_MS, "closedAt": closed_ms, "outcome": outcome,
             "indicators": { "rsi": random.random_range(20.0..60.0) + if rate < 0.4 { 30.0 } else { 0.0 } },
             "taken": random.random_bool(0.9),
             "mlPrediction": { "signal": "BUY", "confidence": 50.0, "modelVersion": 2 },
@@ -101,7 +103,7 @@ async fn what_checks_keep_changes_no_judgement() {
         for round in 0..30 {
             let begin_ms = T0 + 12 * HOUR_MS * round as i64;
             clock.set(begin_ms + 12 * HOUR_MS);
-            let rate = if round < 16 { 0.6 } else { 0.15 };
+            let rate = if round < 16 { 0.6 } else { 0.05 };
             let count = random.random_range(0..40);
             let records = closed(round, count, rate, begin_ms, &mut random);
             for recorded in core.store().open().unwrap().record_all(records).await.unwrap() {
@@ -119,7 +121,10 @@ async fn what_checks_keep_changes_no_judgement() {
             let said = judged(&core, &heard, home.path(), clock.now_ms()).await;
             drifts += said.iter().filter(|said| said.contains("Drift")).count();
             rollbacks += said.iter().filter(|said| said.starts_with("ModelRolledBack")).count();
-            assert_eq!(said, expected, "seed {seed}, round {round}");
+            for (said, expected) in said.iter().zip(&expected) {
+                assert_eq!(said, expected, "seed {seed}, round {round}");
+            }
+            assert_eq!(said.len(), expected.len(), "seed {seed}, round {round}");
         }
         core.close().await;
     }

@@ -1,4 +1,4 @@
-//! Closed signals for a reader that needs each of them once: of all markets, such as a learner, or of one market in order of closing.
+//! Closed signals for a reader that needs each of them once: in any order, such as a learner, or in order of closing.
 
 use super::FeedbackStore;
 use super::open::Slot;
@@ -29,11 +29,11 @@ impl FeedCursor {
     }
 }
 
-/// How many closed signals of a market a reader has received, and the last of them.
+/// How many closed signals a reader has received, of one market or of all, and the last of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MarketCursor(Option<(Origin, usize, Slot)>);
+pub struct ClosingCursor(Option<(Origin, usize, Slot)>);
 
-impl MarketCursor {
+impl ClosingCursor {
     /// The closed signals that follow those received, and whether they are all there are: the first time, and where another one
     /// was put between those received, as an import does.
     fn follow<'a>(&self, state: &State, all: &'a [Slot]) -> (bool, &'a [Slot]) {
@@ -54,7 +54,7 @@ impl MarketCursor {
     }
 }
 
-/// What a reader of a market's closed signals receives.
+/// What a reader of closed signals receives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewClosings<T> {
     /// Whether these are all there are, so that the reader starts over. Otherwise they follow those it received before.
@@ -82,39 +82,39 @@ impl FeedbackStore {
     pub fn newly_ended<T>(
         &self,
         market: &Market,
-        given: &mut MarketCursor,
+        given: &mut ClosingCursor,
         read: impl Fn(Ended, bool) -> Option<T>,
     ) -> Result<NewClosings<T>> {
         self.refresh()?;
         let (state, _source) = self.ordered();
         let all = state.closed_in_market(market);
         let (are_all, new) = given.follow(&state, all);
-        *given = MarketCursor::behind(&state, all);
+        *given = ClosingCursor::behind(&state, all);
         let entries = new.iter().map(|slot| state.entry(*slot));
         let closings = entries.filter_map(|entry| read(state.as_ended(entry)?, entry.taken)).collect();
         Ok(NewClosings { are_all, closings })
     }
 
-    /// What `read` makes of the closed records of a market that this reader has not received, read from the log one by one;
-    /// without those that closed before `since_ms`, those of which it makes `None`, and those with unknown outcomes.
+    /// What `read` makes of the closed records that this reader has not received, of a market or of all, read from the log one by
+    /// one; without those that closed before `since_ms`, those of which it makes `None`, and those with unknown outcomes.
     ///
     /// # Errors
     /// As [`FeedbackStore::get`], and those of `read`; then nothing counts as received.
     pub fn newly_closed<T>(
         &self,
-        market: &Market,
-        given: &mut MarketCursor,
+        market: Option<&Market>,
+        given: &mut ClosingCursor,
         since_ms: i64,
         mut read: impl FnMut(Record) -> Result<Option<T>>,
     ) -> Result<NewClosings<T>> {
         self.refresh()?;
         let (source, are_all, places, next) = {
             let (state, source) = self.ordered();
-            let all = state.closed_in_market(market);
+            let all = market.map_or(state.closed_slots(), |market| state.closed_in_market(market));
             let (are_all, new) = given.follow(&state, all);
             let is_wanted = |entry: &&Entry| entry.closed_ms >= since_ms && entry.outcome.succeeded().is_some();
             let entries = new.iter().map(|slot| state.entry(*slot)).filter(is_wanted);
-            (source, are_all, entries.map(Entry::place).collect::<Vec<_>>(), MarketCursor::behind(&state, all))
+            (source, are_all, entries.map(Entry::place).collect::<Vec<_>>(), ClosingCursor::behind(&state, all))
         };
         let mut closings = Vec::new();
         source.records(&places, &mut |record| {

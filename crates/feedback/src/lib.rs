@@ -51,7 +51,7 @@ mod stats;
 mod view;
 pub mod writer;
 
-pub use closed_feed::{FeedCursor, MarketCursor, NewClosings};
+pub use closed_feed::{ClosingCursor, FeedCursor, NewClosings};
 pub use compact::Compaction;
 pub use ignored::{IgnoredPrices, News as IgnoredNews};
 pub use import::{ImportReport, RefusedLine};

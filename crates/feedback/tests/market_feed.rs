@@ -4,7 +4,7 @@
 use domain::signal::{Ended, Record};
 use domain::symbol::Market;
 use domain::time::Tz;
-use feedback::{FeedbackStore, MarketCursor, StatsFilter};
+use feedback::{ClosingCursor, FeedbackStore, StatsFilter};
 use proptest::prelude::*;
 use serde_json::json;
 use testkit::{T0, open, quick_home};
@@ -14,7 +14,13 @@ const SYMBOLS: [&str; 2] = ["BTCUSDT", "ETHUSDT"];
 #[derive(Debug, Clone)]
 enum Step {
     /// A signal with its end, so many minutes after the last one or before it, by this store or another one.
-    Close { minutes: i64, symbol: usize, taken: bool, known: bool, elsewhere: bool },
+    Close {
+        minutes: i64,
+        symbol: usize,
+        taken: bool,
+        known: bool,
+        elsewhere: bool,
+    },
     Read,
     Compact,
     Restart,
@@ -22,15 +28,20 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let minutes = prop_oneof![6 => 0i64..4, 2 => -3i64..0, 1 => -2000i64..-100];
-    let close = (minutes, 0usize..2, prop::bool::weighted(0.8), prop::bool::weighted(0.9), prop::bool::weighted(0.2))
-        .prop_map(|(minutes, symbol, taken, known, elsewhere)| Step::Close { minutes, symbol, taken, known, elsewhere });
-    prop::collection::vec(prop_oneof![12 => close, 5 => Just(Step::Read), 1 => Just(Step::Compact), 1 => Just(Step::Restart)], 1..80)
+    let close =
+        (minutes, 0usize..2, prop::bool::weighted(0.8), prop::bool::weighted(0.9), prop::bool::weighted(0.2)).prop_map(
+            |(minutes, symbol, taken, known, elsewhere)| Step::Close { minutes, symbol, taken, known, elsewhere },
+        );
+    prop::collection::vec(
+        prop_oneof![12 => close, 5 => Just(Step::Read), 1 => Just(Step::Compact), 1 => Just(Step::Restart)],
+        1..80,
+    )
 }
 
 /// A reader of a market.
 #[derive(Default)]
 struct Reader {
-    cursors: [MarketCursor; 2],
+    cursors: [ClosingCursor; 2],
     ended: Vec<Ended>,
     records: Vec<Record>,
     /// How often it received all of them, and how many closings in all.
@@ -42,7 +53,7 @@ impl Reader {
     fn read(&mut self, store: &FeedbackStore, market: &Market) {
         let new = store.newly_ended(market, &mut self.cursors[0], |ended, taken| taken.then_some(ended)).unwrap();
         new.add_to(&mut self.ended);
-        let new = store.newly_closed(market, &mut self.cursors[1], T0, |record| Ok(Some(record))).unwrap();
+        let new = store.newly_closed(Some(market), &mut self.cursors[1], T0, |record| Ok(Some(record))).unwrap();
         self.begun += usize::from(new.are_all);
         self.received += new.closings.len();
         new.add_to(&mut self.records);
@@ -50,11 +61,12 @@ impl Reader {
         assert_eq!(self.ended, store.ended(&filter).unwrap());
         let mut records = Vec::new();
         let since = StatsFilter { since_ms: Some(T0), ..filter };
-        store.closed_records(&since, |record| {
-            records.push(record);
-            Ok(())
-        })
-        .unwrap();
+        store
+            .closed_records(&since, |record| {
+                records.push(record);
+                Ok(())
+            })
+            .unwrap();
         assert_eq!(self.records, records);
     }
 }

@@ -3,10 +3,10 @@
 use super::clusters::{Weighed, interval};
 use super::decide::{Costs, choose};
 use super::feedback::Feedback;
-use super::labels::{Label, managed_label};
+use super::growing::{Columns, GrowingDataset, LabelledRows, SelectedRows};
+use super::labels::Label;
 use super::management::Management;
-use super::weights::average_uniqueness;
-use crate::features::{self, Missing, Row, Rows, WARM_UP};
+use crate::features::{self, GrowingFeatures, Missing, WARM_UP};
 use crate::model::{Held, HeldOut, Lineage, Model, Payoff, Pool, Record, Scores, Side, Skill, log_loss};
 use domain::barrier::Direction;
 use domain::calendar::Calendar;
@@ -33,7 +33,7 @@ pub fn candles_needed(expiry_bars: usize) -> usize {
 pub struct Dataset {
     /// The market they belong to.
     pub(super) market: Market,
-    pub(super) rows: Rows,
+    pub(super) rows: SelectedRows,
     pub(super) labels: Vec<Label>,
     /// Open times of the rows' candles, UTC epoch ms.
     pub(super) times_ms: Vec<i64>,
@@ -94,42 +94,39 @@ impl Dataset {
         config: &Config,
         management: Option<&Management>,
     ) -> Result<Self> {
-        let candle_ms = market.timeframe.millis();
-        let table = features::compute(candles, candle_ms);
-        let mut rows = table.rows;
-        let kept: &mut [Row] = &mut rows;
-        let (mut labels, mut bars, mut atr, mut unlabelled) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for (at, (&bar, &range)) in table.bars.iter().zip(&table.atr).enumerate() {
-            if let Some(label) = managed_label(candles, bar, &table.calendar, range, &config.signal, management) {
-                kept[bars.len()] = kept[at];
-                labels.push(label);
-                bars.push(bar);
-                atr.push(range);
-            } else {
-                unlabelled += 1;
-            }
-        }
-        rows.truncate(bars.len());
-        let close = |bar: usize| candles[bar].open_ms + candle_ms;
-        let decided_ms: Vec<i64> = labels.iter().map(|label| close(label.last_bar())).collect();
+        let mut growing = GrowingDataset::new(market);
+        growing.grow(candles);
+        growing.dataset(feedback, &config.signal, management)
+    }
+
+    /// The labelled rows of a table of features, with the closed live signals of the market.
+    pub(super) fn of(
+        market: &Market,
+        features: &GrowingFeatures,
+        labelled: LabelledRows,
+        feedback: &Feedback,
+    ) -> Result<Self> {
+        let LabelledRows { mut columns, unlabelled, effective } = labelled;
+        let rows = columns.selected(features.rows());
+        let Columns { labels, times_ms, decided_ms, happened, atr, entries, .. } = columns;
         let data = Self {
             market: market.clone(),
             rows,
-            entries: bars.iter().map(|&bar| candles[bar].close).collect(),
-            candles: candles.len(),
-            effective: effective(&labels, &bars),
+            entries,
+            candles: features.candles().len(),
+            effective,
             horizon_ms: decided_ms.iter().copied().max().unwrap_or_default(),
-            missing: table.missing,
+            missing: features.missing().clone(),
             unlabelled,
-            is_silent: features::is_silent(candles),
-            times_ms: bars.iter().map(|&bar| candles[bar].open_ms).collect(),
+            is_silent: features.is_silent(),
+            times_ms,
             decided_ms,
-            happened: SIDES.map(|side| labels.iter().map(|label| label.of(side).success).collect()),
+            happened,
             labels,
             atr,
             feedback: Feedback::default(),
-            candle_ms,
-            calendar: table.calendar,
+            candle_ms: market.timeframe.millis(),
+            calendar: features.calendar().clone(),
         };
         if data.is_empty() {
             return Err(data.shortage());
@@ -202,12 +199,19 @@ impl Dataset {
 
     /// The features of a row.
     pub(super) fn row(&self, row: usize) -> &[f64] {
-        &self.rows[row]
+        self.rows.row(row)
     }
 
     /// The first row that comes after all data `model` was trained on.
     pub(super) fn first_after(&self, model: &Model) -> usize {
         self.times_ms.partition_point(|&time| time < model.record.horizon_ms)
+    }
+
+    /// The columns and counts that only this file uses, for a test.
+    #[cfg(test)]
+    pub(super) fn figures(&self) -> Figures<'_> {
+        let Self { effective, atr, entries, candles, missing, unlabelled, .. } = self;
+        Figures { effective: *effective, atr, entries, candles: *candles, missing, unlabelled: *unlabelled }
     }
 
     fn stop_percent(&self, row: usize, shape: &SignalShape) -> f64 {
@@ -311,6 +315,17 @@ impl Dataset {
     }
 }
 
+/// What [`Dataset::figures`] gives.
+#[cfg(test)]
+pub(super) struct Figures<'a> {
+    pub effective: f64,
+    pub atr: &'a [f64],
+    pub entries: &'a [f64],
+    pub candles: usize,
+    pub missing: &'a BTreeMap<Missing, usize>,
+    pub unlabelled: usize,
+}
+
 /// Sums over rows, from which base rates and payoffs are computed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RateSums {
@@ -347,15 +362,6 @@ pub(super) fn skill(rows: &[HeldOut], cluster_ms: i64, seed: u64) -> Skill {
     let time = |row: Option<&HeldOut>| row.map_or(0, |row| row.time_ms);
     let [since_ms, until_ms] = [time(rows.first()), time(rows.last())];
     Skill { excess, since_ms, until_ms, rows: rows.len(), clusters, cluster_ms }
-}
-
-/// The effective number of independent labels: the sum of their average uniqueness, averaged over both sides.
-fn effective(labels: &[Label], bars: &[usize]) -> f64 {
-    let of = |side| {
-        let life = |(&bar, label): (&usize, &Label)| (bar as i64 + 1, label.of(side).bar as i64 + 1);
-        average_uniqueness(&bars.iter().zip(labels).map(life).collect::<Vec<_>>()).iter().sum::<f64>()
-    };
-    SIDES.map(of).iter().sum::<f64>() / 2.0
 }
 
 pub(super) fn lost() -> Error {

@@ -83,6 +83,39 @@ pub fn managed_label(
     shape: &SignalShape,
     management: Option<&Management>,
 ) -> Option<Label> {
+    match decide(candles, bar, calendar, atr, shape, management) {
+        Decision::Decided(label) => Some(label),
+        Decision::Never | Decision::Open => None,
+    }
+}
+
+/// What candles say of the label of a bar.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Decision {
+    /// The label. Later candles do not change it.
+    Decided(Label),
+    /// There is none, whatever candles follow.
+    Never,
+    /// More candles will tell.
+    Open,
+}
+
+/// How one bet ends, as far as candles say.
+enum End {
+    Ended(Ending),
+    Unknown,
+    Open,
+}
+
+/// [`managed_label`], and whether later candles can change it.
+pub(super) fn decide(
+    candles: &[Candle],
+    bar: usize,
+    calendar: &Calendar,
+    atr: f64,
+    shape: &SignalShape,
+    management: Option<&Management>,
+) -> Decision {
     let candle_ms = calendar.step_ms();
     let entry = BetEntry { price: candles[bar].close, time_ms: candles[bar].open_ms + candle_ms };
     let end = |direction| {
@@ -95,7 +128,7 @@ pub fn managed_label(
         let mut before = candles[bar].open_ms;
         for (offset, candle) in candles[bar + 1..].iter().enumerate() {
             if calendar.is_gap(before, candle.open_ms) {
-                return None;
+                return End::Unknown;
             }
             before = candle.open_ms;
             let ended = match &mut trade {
@@ -108,12 +141,17 @@ pub fn managed_label(
                 }
             };
             if let Some((outcome, profit_percent)) = ended {
-                return Some(Ending { success: outcome.succeeded()?, profit_percent, bar: bar + 1 + offset });
+                let Some(success) = outcome.succeeded() else { return End::Unknown };
+                return End::Ended(Ending { success, profit_percent, bar: bar + 1 + offset });
             }
         }
-        None
+        End::Open
     };
-    Some(Label { buy: end(Direction::Buy)?, sell: end(Direction::Sell)? })
+    match (end(Direction::Buy), end(Direction::Sell)) {
+        (End::Ended(buy), End::Ended(sell)) => Decision::Decided(Label { buy, sell }),
+        (End::Unknown, _) | (_, End::Unknown) => Decision::Never,
+        (End::Open, _) | (_, End::Open) => Decision::Open,
+    }
 }
 
 #[cfg(test)]

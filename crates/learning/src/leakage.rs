@@ -74,7 +74,9 @@ fn continued(champion: &Model, data: Dataset, config: &Config) -> Candidate {
 /// decided there.
 fn with_another_future(mut data: Dataset, row: usize) -> Dataset {
     let begins = data.times_ms[row];
-    data.rows[row..].iter_mut().flatten().for_each(|value| *value = 0.3 - *value);
+    for at in row..data.len() {
+        data.rows.row_mut(at).iter_mut().for_each(|value| *value = 0.3 - *value);
+    }
     for side in &mut data.happened {
         for (happened, _) in side.iter_mut().zip(&data.decided_ms).filter(|(_, decided)| **decided > begins) {
             *happened = !*happened;

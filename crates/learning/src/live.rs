@@ -255,7 +255,14 @@ impl Weigher {
     /// How they compare with the promises.
     pub fn record(&self) -> LiveRecord {
         let Evidence { succeeded, expected, highest: against, kept, .. } = self.evidence;
-        LiveRecord { closed: self.outcomes.len(), succeeded, expected, against, is_broken: against >= 1.0 / LEVEL, kept }
+        LiveRecord {
+            closed: self.outcomes.len(),
+            succeeded,
+            expected,
+            against,
+            is_broken: against >= 1.0 / LEVEL,
+            kept,
+        }
     }
 }
 

@@ -31,6 +31,86 @@ pub fn average_uniqueness(lifetimes: &[(i64, i64)]) -> Vec<f64> {
     lifetimes.iter().map(|&(begin, end)| (until(end) - until(begin)) / (end - begin) as f64).collect()
 }
 
+/// The sum of the [`average_uniqueness`] of lifetimes that grow in number. It is that of all at once, to the bit.
+///
+/// The share of a lifetime no longer changes once no new one can begin before it ends. The sums up to there are kept.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UniquenessSum {
+    /// How many lifetimes have a share that stays, and the sum of these shares.
+    settled: usize,
+    sum: f64,
+    /// The moments before the next lifetime begins.
+    sweep: Sweep,
+    /// The ends of settled lifetimes that come later.
+    ends: Vec<i64>,
+}
+
+/// The integral of 1 / (open labels) up to a moment.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sweep {
+    at: Option<i64>,
+    integral: f64,
+    alive: i64,
+}
+
+impl Sweep {
+    /// Moves on to a moment at which so many more labels are open.
+    fn next(&mut self, (at, more): (i64, i64)) {
+        if let Some(before) = self.at
+            && self.alive > 0
+        {
+            self.integral += (at - before) as f64 / self.alive as f64;
+        }
+        (self.at, self.alive) = (Some(at), self.alive + more);
+    }
+}
+
+impl UniquenessSum {
+    /// Settles what can be: of `count` lifetimes by `of`, none of those that will follow begins before `next`. Lifetimes begin in
+    /// order, and those settled before are the same.
+    pub fn settle(&mut self, count: usize, next: i64, of: impl Fn(usize) -> (i64, i64)) {
+        let first_open = (self.settled..count).find(|&at| of(at).1 > next).unwrap_or(count);
+        if first_open == self.settled {
+            return;
+        }
+        let shares = self.shares(count, first_open, &of);
+        self.sum = shares.fold(self.sum, |sum, share| sum + share);
+        let until = if first_open < count { of(first_open).0 } else { next };
+        let begins = (self.settled..first_open).map(|at| (of(at).0, 1));
+        self.ends.extend((self.settled..first_open).map(|at| of(at).1));
+        self.ends.sort_unstable();
+        let later = self.ends.split_off(self.ends.partition_point(|&end| end < until));
+        let mut changes: Vec<(i64, i64)> = begins.chain(self.ends.iter().map(|&end| (end, -1))).collect();
+        changes.sort_by_key(|&(at, _)| at);
+        changes.into_iter().for_each(|change| self.sweep.next(change));
+        (self.settled, self.ends) = (first_open, later);
+    }
+
+    /// The sum over `count` lifetimes, of which those that are settled come first.
+    pub fn total(&self, count: usize, of: impl Fn(usize) -> (i64, i64)) -> f64 {
+        self.shares(count, count, &of).fold(self.sum, |sum, share| sum + share)
+    }
+
+    /// The shares of the lifetimes that are not settled, up to `until` of `count`.
+    fn shares(&self, count: usize, until: usize, of: impl Fn(usize) -> (i64, i64)) -> impl Iterator<Item = f64> {
+        let open = || (self.settled..count).map(&of);
+        let (begins, ends) = (open().map(|(begin, _)| (begin, 1)), open().map(|(_, end)| (end, -1)));
+        let mut changes: Vec<(i64, i64)> = begins.chain(ends).chain(self.ends.iter().map(|&end| (end, -1))).collect();
+        changes.sort_by_key(|&(at, _)| at);
+        let mut sweep = self.sweep;
+        let integral = changes.into_iter().map(|change| {
+            sweep.next(change);
+            (change.0, sweep.integral)
+        });
+        let integral: Vec<(i64, f64)> = integral.collect();
+        let lifetimes: Vec<(i64, i64)> = (self.settled..until).map(of).collect();
+        lifetimes.into_iter().map(move |(begin, end)| {
+            let until = |at: i64| integral[integral.partition_point(|&(moment, _)| moment < at)].1;
+            (until(end) - until(begin)) / (end - begin) as f64
+        })
+    }
+}
+
 /// The time decay of rows: linear from [`OLDEST_DECAY`] at the oldest to 1 at the newest; all 1 when they have the same
 /// time. `times_ms` ascends.
 pub fn time_decay(times_ms: &[i64]) -> Vec<f64> {
@@ -68,6 +148,31 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn lifetimes_that_come_one_by_one_have_the_same_sum(
+            lifetimes in proptest::collection::vec((0i64..3, 1i64..30), 1..150), steps in proptest::collection::vec(0usize..9, 150),
+        ) {
+            let mut begin = 0;
+            let all: Vec<(i64, i64)> = lifetimes
+                .into_iter()
+                .map(|(pause, life)| {
+                    begin += pause;
+                    (begin, begin + life)
+                })
+                .collect();
+            let (mut sum, mut known) = (UniquenessSum::default(), 0);
+            for step in steps {
+                known = (known + step).min(all.len());
+                let next = all.get(known).map_or(begin, |(begin, _)| *begin);
+                sum.settle(known, next, |at| all[at]);
+                // Others may be there already that are not settled.
+                for count in known..all.len().min(known + 4) {
+                    let at_once: f64 = average_uniqueness(&all[..count]).iter().sum();
+                    prop_assert_eq!(sum.total(count, |at| all[at]).to_bits(), (0.0 + at_once).to_bits());
+                }
+            }
+        }
+
         #[test]
         fn a_share_is_one_alone_and_never_more(
             lifetimes in proptest::collection::vec((-500i64..500, 1i64..300), 1..40),

@@ -5,4 +5,5 @@ mod docs;
 mod forest;
 mod look_ahead;
 mod models;
+mod nightly;
 mod sessions;

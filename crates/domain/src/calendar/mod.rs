@@ -85,6 +85,13 @@ impl Calendar {
         self.step_ms
     }
 
+    /// Whether this calendar says the same as another one of all times up to `time_ms`.
+    pub fn agrees_until(&self, other: &Self, time_ms: i64) -> bool {
+        let week = time_ms.div_euclid(WEEK_MS);
+        let until = |calendar: &Self| calendar.hours.partition_point(|(from_week, _)| *from_week <= week);
+        self.step_ms == other.step_ms && self.hours[..until(self)] == other.hours[..until(other)]
+    }
+
     /// Whether the market ever closes, as far as known.
     pub fn closes(&self) -> bool {
         self.hours.iter().any(|(_, hours)| hours.is_some())

@@ -1,12 +1,14 @@
 //! Features of a market that do not depend on its price scale: the model's input.
 
 mod cycles;
+mod growing;
 mod rows;
 mod state;
 pub mod window;
 
 pub use domain::calendar::MAX_GAP_BARS;
 pub use domain::features::{ATR_PERCENT, COUNT, FEATURES, Feature, OF_VOLUME, VERSION, lacks_volume};
+pub use growing::{GrowingFeatures, SharedRows};
 pub use rows::Rows;
 pub use state::{ATR_PERIOD, FeatureState, Missing, Row, WARM_UP, is_silent};
 

@@ -164,6 +164,11 @@ impl FeatureState {
         Self { is_silent: is_silent(candles), ..Self::within(calendar.clone()) }
     }
 
+    /// Goes on with another calendar of the market, which says the same of all candles so far.
+    pub(super) fn trade_by(&mut self, calendar: &Arc<Calendar>) {
+        self.calendar = calendar.clone();
+    }
+
     /// The average true range (Wilder, 14 bars) after the last candle, in price units; `None` while warming up.
     pub fn atr(&self) -> Option<f64> {
         self.atr
