@@ -7,6 +7,7 @@ mod managed;
 mod managed_crash;
 mod managed_import;
 mod managed_moves;
+mod store_costs;
 mod store_crash;
 mod store_entries;
 mod store_fuzz;
