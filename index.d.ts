@@ -995,7 +995,7 @@ export interface StrategyAdvice {
   leftOut: {
     /** They have no stop, so their risk is unknown. */
     withoutStop: number
-    /** They have more than a stop, a target and an expiry, such as several targets or a moving stop, or were amended. */
+    /** You amended them or closed them in parts, nobody knows their entry, or they were entered beyond their stop or a target. */
     managed: number
     /**
      * Stored candles do not cover the whole time that they could last: twice the time to their expiry or, without one, ten times
@@ -1015,7 +1015,7 @@ export interface StrategyAdvice {
     targetPercent?: number
     /** Distance from entry to target in average true ranges at entry. */
     targetAtr?: number
-    /** Milliseconds from the signal to its expiry; missing if no signal expires. */
+    /** Milliseconds from the entry to the expiry; missing if no signal expires. */
     expiryMs?: number
   }
   /** What the signals' own levels brought when replayed; missing if no signal was. */
@@ -2362,6 +2362,21 @@ export interface Assessment {
   unusedIndicators: Array<string>
 }
 
+/**
+ * What was closed in one way. Profits are before costs, in percentage points of the price paid for the whole position, so those of
+ * all parts add up to the profits of the signals.
+ */
+export interface ClosedPart {
+  /** The number of signals. */
+  signals: number
+  /** How much of a position was closed so, in percent: the mean over these signals. */
+  averageShare: number
+  /** What that added to the profit of such a signal: the mean. */
+  averageProfitLoss: number
+  /** The same, summed up. */
+  totalProfitLoss: number
+}
+
 /** A signal that was just closed. */
 export interface ClosedSignal {
   /** Its id. */
@@ -2813,8 +2828,8 @@ export interface Performance {
   /** Ended before they were entered; they count in no other figure except `fillRate`. */
   cancelledSignals: number
   /**
-   * Cancelled signals by cause: `ENTRY_EXPIRED`, `TARGET_BEFORE_ENTRY`, `STOP_BEFORE_ENTRY`, `BY_HAND`, `REPLACED`; causes that
-   * there were. A signal that was recorded as cancelled has none.
+   * Cancelled signals by cause: `ENTRY_EXPIRED`, `TARGET_BEFORE_ENTRY`, `STOP_BEFORE_ENTRY`, `BY_HAND`, `REPLACED`; `UNKNOWN` of
+   * signals that were recorded as cancelled. Only causes that there were.
    */
   cancelledBy: Record<string, number>
   /** Percent of the signals that waited for their entry, and do not any more, that were entered; missing without any. */
@@ -2842,7 +2857,10 @@ export interface Performance {
   averageProfit: number
   /** Mean profit (negative) of the signals without a profit, percent of entry, before costs; 0 if there are none. */
   averageLoss: number
-  /** Mean profit of the closed signals after costs (`fee_bps`), percent of entry. */
+  /**
+   * Mean profit of the closed signals after costs, percent of entry. Costs are the signal's own, else the configured ones: fee,
+   * and funding for the time that it was held.
+   */
   expectancy: number
   /** Sum of profits divided by sum of losses; missing if there were no losses. */
   profitFactor?: number
@@ -2863,8 +2881,8 @@ export interface Performance {
   /** The newest results in a row: 3 for three successes, -2 for two failures; 0 if none closed. */
   currentStreak: number
   /**
-   * Closed signals with a stop. Only they have a result in R: profit after costs (`fee_bps`) in units of the risk at entry,
-   * `(profit - costs) / (100 * |entry - stop| / entry)`.
+   * Closed signals with a stop. Only they have a result in R: profit after costs, as in `expectancy`, in units of the risk at
+   * entry, `(profit - costs) / (100 * |entry - stop| / entry)`.
    */
   signalsWithStop: number
   /** Sum of the results in R; missing if no closed signal had a stop. */
@@ -2924,6 +2942,8 @@ export interface PerformanceStats {
   holdingTimes: HoldingTimes
   /** How long closed signals waited for their entry; missing if none did. */
   timeToFill?: HoldingTime
+  /** What each target, and each way of closing the rest, brought to closed signals with two targets or more; missing without any. */
+  profitByPart?: ProfitByPart
   /** How much of the time signals were open, until now. Missing without signals, and for less than a day. */
   exposure?: Exposure
   /** Signals that were followed but not traded (`taken: false`); they count in no other figure. */
@@ -3023,6 +3043,23 @@ export interface PredictionResult {
   reason?: Abstention
   /** Why there is no opinion. */
   error?: string
+}
+
+/**
+ * What the parts of closed signals with two targets or more brought. Signals that were recorded with their end are not among them:
+ * nobody knows their parts.
+ */
+export interface ProfitByPart {
+  /** The number of signals. */
+  signals: number
+  /** Each target, nearest first. */
+  targets: Array<TargetPart>
+  /** What the stop closed, wherever it had moved; missing without any. */
+  stop?: ClosedPart
+  /** What the expiry closed; missing without any. */
+  expiry?: ClosedPart
+  /** What you closed; missing without any. */
+  hand?: ClosedPart
 }
 
 /** Damage found in the log, and what was done about it. */
@@ -3180,6 +3217,25 @@ export interface SourceOfEvidence {
   says: number
   /** Its weight, from how well its earlier predictions came true: 0 is ignored, 1 counts in full. */
   weight: number
+}
+
+/** What a target brought. */
+export interface TargetPart {
+  /** Its number, from 1 for the nearest. */
+  number: number
+  /** The signals that had it. */
+  signals: number
+  /** Those that reached it. */
+  reached: number
+  /**
+   * The same in percent. Missing with fewer than 12 signals that had it: over fewer, its interval may span more than half of the
+   * scale.
+   */
+  reachedRate?: number
+  /** Wilson's 95 % interval of that rate, in percent. */
+  reachedInterval?: Interval
+  /** What was closed there; missing if it was never reached. */
+  part?: ClosedPart
 }
 
 /** The result of a training. */

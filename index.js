@@ -7,6 +7,7 @@
 
 const { inspect, types } = require('node:util')
 
+const closeDecision = require('./close-decision.js')
 const dashboardOf = require('./dashboard.js')
 const native = require('./loading.js').load()
 const { reasonOf } = require('./reason.js')
@@ -96,37 +97,6 @@ const warnOnce = (message, code) => {
   if (warned.has(message)) return
   warned.add(message)
   process.emitWarning(message, { type: 'SignalloopWarning', code })
-}
-
-const isPrice = (value) => typeof value === 'number' && value > 0 && value < Infinity
-
-/**
- * Runs on every price. For plain signals (all levels in one spelling, one target, no expiry) the levels are passed to native code as numbers, which
- * takes half as long as reading the object there. Native code reads all other signals itself.
- */
-const shouldCloseSignal = (signal, currentPrice) => {
-  if (isPrice(currentPrice) && typeof signal === 'object' && signal !== null) {
-    let levels
-    try {
-      levels = plainLevels(signal)
-    } catch {
-      // A getter threw: native code reads the signal again and reports it.
-    }
-    if (levels) return native.shouldCloseLevels(levels.buy, levels.entryPrice, levels.stopLoss, levels.takeProfit, currentPrice)
-  }
-  return native.shouldCloseSignal(signal, currentPrice)
-}
-
-const plainLevels = (signal) => {
-  // `toJSON` decides, as when the signal is recorded; native code calls it.
-  if (typeof signal.toJSON === 'function') return undefined
-  const { signalType, entryPrice, stopLoss, takeProfit } = signal
-  const plain = isPrice(entryPrice) && isPrice(stopLoss) && isPrice(takeProfit) && signal.expiresAt == null
-  // If there are two spellings, native code decides which one counts.
-  const other = signal.signal_type ?? signal.entry_price ?? signal.stop_loss ?? signal.take_profit ?? signal.expires_at
-  const managed = signal.entryType ?? signal.entryZone ?? signal.entryExpiresAt ?? signal.takeProfits ?? signal.stopRules
-  const also = signal.entry_type ?? signal.entry_zone ?? signal.entry_expires_at ?? signal.take_profits ?? signal.stop_rules
-  return plain && other == null && managed == null && also == null && (signalType === 'BUY' || signalType === 'SELL') && { buy: signalType === 'BUY', entryPrice, stopLoss, takeProfit }
 }
 
 /** The largest number of candles that is packed; native code refuses more. */
@@ -242,6 +212,7 @@ for (const name of Object.getOwnPropertyNames(native.FeedbackTracker.prototype))
   Object.defineProperty(FeedbackTracker.prototype, name, { value, writable: true, configurable: true })
 }
 // Needs no loop: calls the rule directly.
+const shouldCloseSignal = closeDecision(native)
 for (const tracker of [FeedbackTracker, native.FeedbackTracker]) tracker.prototype.shouldCloseSignal = shouldCloseSignal
 
 /** `new MLPredictor(symbol, timeframe)`: a predictor of the default loop. Its methods can be destructured. */

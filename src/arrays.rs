@@ -9,6 +9,7 @@ use domain::symbol::{Spellings, Symbol};
 use domain::time;
 use feedback::Tick;
 use napi::bindgen_prelude::{JsObjectValue, JsValue, Object, Unknown, sys};
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Limit of numbers in one array: enough for 100 000 candles, and more than the limit of prices.
@@ -16,28 +17,59 @@ const MAX_NUMBERS: usize = 1_000_000;
 
 /// Copies a `Float64Array`. One whose memory was transferred is empty.
 pub fn floats(argument: &'static str, value: Unknown<'_>) -> Result<Vec<f64>> {
-    let (mut kind, mut length, mut data) = (0, 0, std::ptr::null_mut());
-    let (buffer, offset) = (std::ptr::null_mut(), std::ptr::null_mut());
-    let env = value.value().env;
-    // SAFETY: the value is live, on the JavaScript thread; the three are written on success, the two are not asked for.
-    let known =
-        unsafe { sys::napi_get_typedarray_info(env, value.raw(), &mut kind, &mut length, &mut data, buffer, offset) };
-    if known != sys::Status::napi_ok || kind != sys::TypedarrayType::float64_array {
-        return Err(Error::argument(argument, "must be a Float64Array", "another type"));
+    let memory = InPlace::of(argument, &value)?;
+    Ok((0..memory.length).map(|place| memory.get(place)).collect())
+}
+
+/// The numbers of a `Float64Array` where they are. It must not be used any more once JavaScript has run.
+pub struct InPlace<'a> {
+    data: *mut u64,
+    length: usize,
+    value: PhantomData<&'a ()>,
+}
+
+impl<'a> InPlace<'a> {
+    /// The numbers of this array; none if its memory was transferred.
+    pub fn of(argument: &'static str, value: &'a Unknown<'_>) -> Result<Self> {
+        let (mut kind, mut length, mut data) = (0, 0, std::ptr::null_mut());
+        let (buffer, offset) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let env = value.value().env;
+        // SAFETY: the value is live, on the JavaScript thread; the three are written on success, the two are not asked for.
+        let known = unsafe {
+            sys::napi_get_typedarray_info(env, value.raw(), &mut kind, &mut length, &mut data, buffer, offset)
+        };
+        if known != sys::Status::napi_ok || kind != sys::TypedarrayType::float64_array {
+            return Err(Error::argument(argument, "must be a Float64Array", "another type"));
+        }
+        if length > MAX_NUMBERS {
+            return Err(Error::argument(argument, format!("must hold at most {MAX_NUMBERS} numbers"), length));
+        }
+        let length = if data.is_null() { 0 } else { length };
+        Ok(Self { data: data.cast(), length, value: PhantomData })
     }
-    if length > MAX_NUMBERS {
-        return Err(Error::argument(argument, format!("must hold at most {MAX_NUMBERS} numbers"), length));
+
+    fn number(&self, place: usize) -> Option<&AtomicU64> {
+        // SAFETY: Node has said that so many numbers begin there, aligned, and no JavaScript has run since. Other threads may
+        // write to the memory of a SharedArrayBuffer, hence atomic.
+        (place < self.length).then(|| unsafe { AtomicU64::from_ptr(self.data.add(place)) })
     }
-    if data.is_null() {
-        return Ok(Vec::new());
+
+    /// The number in a place; NaN beyond the end.
+    pub fn get(&self, place: usize) -> f64 {
+        self.number(place).map_or(f64::NAN, |number| f64::from_bits(number.load(Ordering::Relaxed)))
     }
-    let number = |index| {
-        // SAFETY: Node has just said that so many numbers begin there, aligned, and no JavaScript runs here until all are
-        // copied. Other threads may write to the memory of a SharedArrayBuffer, hence atomic.
-        let bits = unsafe { AtomicU64::from_ptr(data.cast::<u64>().add(index)) };
-        f64::from_bits(bits.load(Ordering::Relaxed))
-    };
-    Ok((0..length).map(number).collect())
+
+    /// Replaces the number in a place, which must be before the end: beyond it, nothing is written.
+    pub fn set(&self, place: usize, to: f64) {
+        if let Some(number) = self.number(place) {
+            number.store(to.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.length
+    }
 }
 
 /// Prices of many pairs. The name of a pair is normalised once, however often it occurs.

@@ -995,7 +995,7 @@ export interface StrategyAdvice {
   leftOut: {
     /** They have no stop, so their risk is unknown. */
     withoutStop: number
-    /** They have more than a stop, a target and an expiry, such as several targets or a moving stop, or were amended. */
+    /** You amended them or closed them in parts, nobody knows their entry, or they were entered beyond their stop or a target. */
     managed: number
     /**
      * Stored candles do not cover the whole time that they could last: twice the time to their expiry or, without one, ten times
@@ -1015,7 +1015,7 @@ export interface StrategyAdvice {
     targetPercent?: number
     /** Distance from entry to target in average true ranges at entry. */
     targetAtr?: number
-    /** Milliseconds from the signal to its expiry; missing if no signal expires. */
+    /** Milliseconds from the entry to the expiry; missing if no signal expires. */
     expiryMs?: number
   }
   /** What the signals' own levels brought when replayed; missing if no signal was. */

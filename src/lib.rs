@@ -4,6 +4,7 @@ mod arrays;
 mod bulk;
 mod callbacks;
 mod cli;
+mod decision;
 mod environment;
 mod errors;
 mod predictor;

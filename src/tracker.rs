@@ -11,10 +11,9 @@ use super::types::{
     Assessment, CloseDecision, ClosedSignal, Compaction, ImportReport, Pattern, PerformanceStats, PerformanceTotals,
     Recovery, stored_signal,
 };
-use super::{arrays, values};
+use super::{arrays, decision, values};
 use candles::given::{TIME, time_of};
 use domain::answer::Answer;
-use domain::barrier::{Direction, Levels};
 use domain::error::{Error, Result, guard};
 use domain::signal::{Change, STRATEGY, is_strategy};
 use domain::symbol::{Symbol, Timeframe};
@@ -105,21 +104,30 @@ pub fn should_close_signal(
     })
 }
 
-/// [`should_close_signal`] for a signal without an expiry, given by its direction and prices. `index.js` has checked that they
-/// are finite and above 0.
+/// [`should_close_signal`] for a question that `close-decision.js` wrote into an array, where the answer is when this returns
+/// `true`. `false`: the signal must be read as an object, which says what is wrong with it.
 #[napi(skip_typescript)]
-pub fn should_close_levels(
-    buy: bool,
-    entry: f64,
-    stop: f64,
-    target: f64,
-    price: f64,
-) -> napi::Result<CloseDecision, Code> {
+pub fn should_close_numbers(numbers: Unknown<'_>) -> napi::Result<bool, Code> {
     sync(|| {
-        let direction = if buy { Direction::Buy } else { Direction::Sell };
-        let levels = Levels::checked(direction, entry, Some(stop), Some(target))?;
-        Ok(should_close(Some(&levels), price, now_ms()).into())
+        let numbers = arrays::InPlace::of("numbers", &numbers)?;
+        if numbers.len() < decision::DECISION_NUMBERS {
+            let allowed = format!("must hold {} numbers", decision::DECISION_NUMBERS);
+            return Err(Error::argument("numbers", allowed, numbers.len()));
+        }
+        Ok(decision::decide(&numbers, now_ms()).is_some())
     })
+}
+
+/// How many numbers the array of [`should_close_numbers`] has.
+#[napi(skip_typescript)]
+pub fn decision_numbers() -> u32 {
+    decision::DECISION_NUMBERS as u32
+}
+
+/// The texts that numbers of [`should_close_numbers`] stand for.
+#[napi(skip_typescript)]
+pub fn decision_words() -> Vec<&'static str> {
+    decision::WORDS.to_vec()
 }
 
 #[napi]

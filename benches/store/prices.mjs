@@ -3,6 +3,18 @@ import { SignalLoop } from '../../index.js'
 import { alternate, inFolder } from '../shared/measure.mjs'
 import { CHUNK, SYMBOLS, mixed, quietPrice, signals } from './signals.mjs'
 
+/** The signals that `shouldCloseSignal` is asked about, by what they are. */
+const asked = () => {
+  // Objects of one shape, as from a database: `{ ...signal }` would give nearly each its own.
+  const buys = (more) => signals(0, 200).filter((signal) => signal.signalType === 'BUY').map((signal) => Object.assign(signal, more))
+  return {
+    plain: buys({}),
+    dated: buys({ expiresAt: '2099-01-01T00:00:00.000Z' }),
+    kinds: signals(0, 200, mixed).filter((signal) => signal.entryType || signal.takeProfits || signal.stopRules),
+    filled: buys({ entryType: 'limit', entryExpiresAt: new Date('2099-01-01') }),
+  }
+}
+
 /** A backend without an index: for each price, it checks every open signal of its symbol. */
 class PlainLoop {
   constructor(open) {
@@ -49,18 +61,23 @@ export async function quiet({ folder, rounds, open, ticks, singles, decisions })
         return (count / (performance.now() - begin)) * 1000
       }
       const single = async () => ((await timed(singles, async (i) => none(await tracker.onPrice(pairs[i % CHUNK], prices[i % CHUNK])))) / singles) * 1000
-      const asked = all[7]
-      const decision = async () => {
+      /** Microseconds that a question about one of these signals takes, at a price in their range or at this one. */
+      const deciding = (of, price) => async () => {
         const begin = performance.now()
-        for (let i = 0; i < decisions; i++) tracker.shouldCloseSignal(asked, prices[i % CHUNK])
+        for (let i = 0; i < decisions; i++) tracker.shouldCloseSignal(of[i % of.length], price ?? prices[i % CHUNK])
         return ((performance.now() - begin) / decisions) * 1000
       }
-      const figures = await alternate(rounds, { inBulk, looped, single, decision })
+      const { plain, dated, kinds, filled } = asked()
+      const decision = { plain: deciding(plain), dated: deciding(dated), kinds: deciding(kinds), filled: deciding(filled, 99) }
+      const figures = await alternate(rounds, { inBulk, looped, single, ...decision })
       const peerName = 'a plain loop over the symbol\'s open signals'
       return [
         { what: `\`onPrices\`, ${open} open, no hit, ${CHUNK} a call`, unit: 'prices/s', ours: figures.inBulk, peer: figures.looped, peerName, target: 1_000_000, targetRatio: 50 },
         { what: `one awaited \`onPrice\`, ${open} open, no hit`, unit: 'µs', ours: figures.single, target: 30, lower: true },
-        { what: '`shouldCloseSignal`', unit: 'µs', ours: figures.decision, target: 2, lower: true },
+        { what: '`shouldCloseSignal` of a plain signal', unit: 'µs', ours: figures.plain, target: 2, lower: true },
+        { what: 'of a plain signal that expires', unit: 'µs', ours: figures.dated, target: 2, lower: true },
+        { what: 'of managed signals: pending, with four targets, trailing', unit: 'µs', ours: figures.kinds, target: 2, lower: true },
+        { what: 'of a managed signal that the price fills', unit: 'µs', ours: figures.filled, target: 2, lower: true },
       ]
     } finally {
       await loop.close()

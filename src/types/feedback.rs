@@ -187,8 +187,8 @@ pub struct Performance {
     pub pending_signals: f64,
     /// Ended before they were entered; they count in no other figure except `fillRate`.
     pub cancelled_signals: f64,
-    /// Cancelled signals by cause: `ENTRY_EXPIRED`, `TARGET_BEFORE_ENTRY`, `STOP_BEFORE_ENTRY`, `BY_HAND`, `REPLACED`; causes that
-    /// there were. A signal that was recorded as cancelled has none.
+    /// Cancelled signals by cause: `ENTRY_EXPIRED`, `TARGET_BEFORE_ENTRY`, `STOP_BEFORE_ENTRY`, `BY_HAND`, `REPLACED`; `UNKNOWN` of
+    /// signals that were recorded as cancelled. Only causes that there were.
     pub cancelled_by: BTreeMap<String, f64>,
     /// Percent of the signals that waited for their entry, and do not any more, that were entered; missing without any.
     pub fill_rate: Option<f64>,
@@ -213,7 +213,8 @@ pub struct Performance {
     pub average_profit: f64,
     /// Mean profit (negative) of the signals without a profit, percent of entry, before costs; 0 if there are none.
     pub average_loss: f64,
-    /// Mean profit of the closed signals after costs (`fee_bps`), percent of entry.
+    /// Mean profit of the closed signals after costs, percent of entry. Costs are the signal's own, else the configured ones: fee,
+    /// and funding for the time that it was held.
     pub expectancy: f64,
     /// Sum of profits divided by sum of losses; missing if there were no losses.
     pub profit_factor: Option<f64>,
@@ -233,8 +234,8 @@ pub struct Performance {
     pub longest_failure_streak: f64,
     /// The newest results in a row: 3 for three successes, -2 for two failures; 0 if none closed.
     pub current_streak: f64,
-    /// Closed signals with a stop. Only they have a result in R: profit after costs (`fee_bps`) in units of the risk at entry,
-    /// `(profit - costs) / (100 * |entry - stop| / entry)`.
+    /// Closed signals with a stop. Only they have a result in R: profit after costs, as in `expectancy`, in units of the risk at
+    /// entry, `(profit - costs) / (100 * |entry - stop| / entry)`.
     pub signals_with_stop: f64,
     /// Sum of the results in R; missing if no closed signal had a stop.
     pub total_r: Option<f64>,
@@ -272,7 +273,7 @@ impl From<Figures> for Performance {
             hold_signals: f.hold as f64,
             pending_signals: f.pending as f64,
             cancelled_signals: f.cancelled as f64,
-            cancelled_by: f.causes().map(|(cause, count)| (cause.as_str().to_owned(), count as f64)).collect(),
+            cancelled_by: f.causes().map(|(cause, count)| (cause.to_owned(), count as f64)).collect(),
             fill_rate: f.fill_rate,
             successful_signals: f.successes as f64,
             failed_signals: f.failures as f64,
@@ -366,6 +367,8 @@ pub struct PerformanceStats {
     pub holding_times: HoldingTimes,
     /// How long closed signals waited for their entry; missing if none did.
     pub time_to_fill: Option<HoldingTime>,
+    /// What each target, and each way of closing the rest, brought to closed signals with two targets or more; missing without any.
+    pub profit_by_part: Option<ProfitByPart>,
     /// How much of the time signals were open, until now. Missing without signals, and for less than a day.
     pub exposure: Option<Exposure>,
     /// Signals that were followed but not traded (`taken: false`); they count in no other figure.
@@ -395,6 +398,90 @@ pub struct HoldingTime {
     pub mean_ms: f64,
     /// Median, ms; within 3.2 % of the exact one.
     pub median_ms: f64,
+}
+
+/// What the parts of closed signals with two targets or more brought. Signals that were recorded with their end are not among them:
+/// nobody knows their parts.
+#[napi(object)]
+pub struct ProfitByPart {
+    /// The number of signals.
+    pub signals: f64,
+    /// Each target, nearest first.
+    pub targets: Vec<TargetPart>,
+    /// What the stop closed, wherever it had moved; missing without any.
+    pub stop: Option<ClosedPart>,
+    /// What the expiry closed; missing without any.
+    pub expiry: Option<ClosedPart>,
+    /// What you closed; missing without any.
+    pub hand: Option<ClosedPart>,
+}
+
+/// What a target brought.
+#[napi(object)]
+pub struct TargetPart {
+    /// Its number, from 1 for the nearest.
+    pub number: f64,
+    /// The signals that had it.
+    pub signals: f64,
+    /// Those that reached it.
+    pub reached: f64,
+    /// The same in percent. Missing with fewer than 12 signals that had it: over fewer, its interval may span more than half of the
+    /// scale.
+    pub reached_rate: Option<f64>,
+    /// Wilson's 95 % interval of that rate, in percent.
+    pub reached_interval: Option<Interval>,
+    /// What was closed there; missing if it was never reached.
+    pub part: Option<ClosedPart>,
+}
+
+/// What was closed in one way. Profits are before costs, in percentage points of the price paid for the whole position, so those of
+/// all parts add up to the profits of the signals.
+#[napi(object)]
+pub struct ClosedPart {
+    /// The number of signals.
+    pub signals: f64,
+    /// How much of a position was closed so, in percent: the mean over these signals.
+    pub average_share: f64,
+    /// What that added to the profit of such a signal: the mean.
+    pub average_profit_loss: f64,
+    /// The same, summed up.
+    pub total_profit_loss: f64,
+}
+
+impl From<feedback::ProfitByPart> for ProfitByPart {
+    fn from(parts: feedback::ProfitByPart) -> Self {
+        Self {
+            signals: parts.signals as f64,
+            targets: parts.targets.into_iter().map(TargetPart::from).collect(),
+            stop: parts.stop.map(ClosedPart::from),
+            expiry: parts.expiry.map(ClosedPart::from),
+            hand: parts.hand.map(ClosedPart::from),
+        }
+    }
+}
+
+impl From<feedback::TargetPart> for TargetPart {
+    fn from(target: feedback::TargetPart) -> Self {
+        Self {
+            number: target.number as f64,
+            signals: target.signals as f64,
+            reached: target.reached as f64,
+            reached_rate: target.reached_rate,
+            reached_interval: target.reached_interval.map(Interval::from),
+            part: target.part.map(ClosedPart::from),
+        }
+    }
+}
+
+impl From<feedback::ClosedPart> for ClosedPart {
+    fn from(part: feedback::ClosedPart) -> Self {
+        Self {
+            signals: part.signals as f64,
+            average_share: part.average_share,
+            average_profit_loss: part.average_profit,
+            total_profit_loss: part.total_profit,
+        }
+    }
 }
 
 /// How much of a period signals were open.
@@ -466,6 +553,7 @@ impl PerformanceStats {
             exposure: s.exposure(now_ms).map(Exposure::from),
             holding_times: s.holding.times().into(),
             time_to_fill: s.holding.time_to_fill().map(HoldingTime::from),
+            profit_by_part: s.by_part.map(ProfitByPart::from),
             by_signal_type: s.by_direction.into_iter().map(|(d, figures)| (word(d), figures.into())).collect(),
             by_month: s.by_month.into_iter().map(|(month, figures)| (month.to_string(), figures.into())).collect(),
             overall: s.figures.into(),

@@ -34,7 +34,7 @@ fn shown(advice: &StrategyAdvice, is_one_of_many: bool, output: &Output) {
     let left_out = advice.left_out;
     if left_out.without_stop + left_out.managed + left_out.not_covered > 0 {
         output.line(format!(
-            "Left out: {} without a stop, {} with more than levels, {} not covered by stored candles until they could be over.",
+            "Left out: {} without a stop, {} changed by hand or entered beyond a level, {} not covered by stored candles until they could be over.",
             left_out.without_stop, left_out.managed, left_out.not_covered
         ));
     }

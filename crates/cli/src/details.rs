@@ -2,7 +2,10 @@
 
 use super::output::Output;
 use super::table::Table;
-use feedback::{CALMAR_DAYS, CLOSING_DAYS, Exposure, Figures, HoldingTime, SHARPE_DAYS, SQN_SIGNALS, Stats};
+use feedback::{
+    CALMAR_DAYS, CLOSING_DAYS, ClosedPart, Exposure, Figures, HoldingTime, ProfitByPart, SHARPE_DAYS, SQN_SIGNALS,
+    Stats,
+};
 
 /// Only about entries while no signal has closed.
 pub fn details(stats: &Stats, exposure: Option<Exposure>, output: &Output) {
@@ -18,6 +21,9 @@ pub fn details(stats: &Stats, exposure: Option<Exposure>, output: &Output) {
         output.line(line);
     }
     output.line(ratios(all));
+    if let Some(by_part) = &stats.by_part {
+        output.line(by_parts(by_part));
+    }
     let times = stats.holding.times();
     let times = [("wins", times.wins), ("losses", times.losses)].into_iter();
     let times: Vec<_> = times.filter_map(|(name, time)| Some(held(name, &time?))).collect();
@@ -43,12 +49,30 @@ fn entries(stats: &Stats) -> Option<String> {
     if f.pending + f.cancelled == 0 && f.fill_rate.is_none() {
         return None;
     }
-    let causes: Vec<String> = f.causes().map(|(cause, count)| format!("{count} {}", cause.as_str())).collect();
+    let causes: Vec<String> = f.causes().map(|(cause, count)| format!("{count} {cause}")).collect();
     let causes = if causes.is_empty() { String::new() } else { format!(" ({})", causes.join(", ")) };
     let rate = f.fill_rate.map_or_else(String::new, |rate| format!("; {rate:.1} % of those that waited were entered"));
     let wait = stats.holding.time_to_fill();
     let wait = wait.map_or_else(String::new, |time| format!(", after {} (median)", lasting(time.median_ms)));
     Some(format!("Waiting for their entry: {}; cancelled: {}{causes}{rate}{wait}.", f.pending, f.cancelled))
+}
+
+/// What each target of signals with several brought, and what closed the rest.
+fn by_parts(of: &ProfitByPart) -> String {
+    let closed = |part: &ClosedPart| {
+        format!("{:.0} % of a position each, {:+.2} % in all", part.average_share, part.total_profit)
+    };
+    let targets = of.targets.iter().map(|target| {
+        let rate = target.reached_rate.map_or_else(String::new, |rate| format!(" ({rate:.1} %)"));
+        let part = target.part.as_ref().map_or_else(String::new, |part| format!(": {}", closed(part)));
+        format!("target {} reached by {} of {}{rate}{part}", target.number, target.reached, target.signals)
+    });
+    let rest = [("the stop", &of.stop), ("the expiry", &of.expiry), ("you", &of.hand)];
+    let rest = rest.into_iter().filter_map(|(who, part)| {
+        let part = part.as_ref()?;
+        Some(format!("closed by {who} {}: {}", part.signals, closed(part)))
+    });
+    format!("Signals with several targets: {}.", targets.chain(rest).collect::<Vec<_>>().join("; "))
 }
 
 fn streaks(f: &Figures) -> String {

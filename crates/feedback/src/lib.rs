@@ -27,6 +27,7 @@
 pub mod canonical;
 mod closed_feed;
 pub mod compact;
+mod details;
 mod errors;
 #[cfg(test)]
 mod faults;
@@ -62,8 +63,8 @@ pub use open::OpenSignal;
 pub use paths::files_in;
 pub use prices::Tick;
 pub use stats::{
-    CALMAR_DAYS, CLOSING_DAYS, Daily, Exposure, Figures, Holding, HoldingTime, HoldingTimes, LOSING_DAYS, RunningSum,
-    SHARPE_DAYS, SQN_SIGNALS, Stats, StatsFilter, Totals,
+    CALMAR_DAYS, CLOSING_DAYS, ClosedPart, Daily, Exposure, Figures, Holding, HoldingTime, HoldingTimes, LOSING_DAYS,
+    ProfitByPart, RunningSum, SHARPE_DAYS, SQN_SIGNALS, Stats, StatsFilter, TARGET_SIGNALS, TargetPart, Totals,
 };
 pub use writer::Lines;
 
@@ -462,7 +463,7 @@ impl FeedbackStore {
     /// As [`FeedbackStore::get`].
     pub fn stats(&self, filter: &StatsFilter) -> Result<Stats> {
         self.refresh()?;
-        Ok(self.ordered().0.stats(filter, self.fee_bps()))
+        Ok(self.ordered().0.stats(filter, &self.costs()))
     }
 
     /// The results of closed signals that match a filter, in order of closing, from memory.

@@ -8,7 +8,8 @@
 //! readers see it as one more key. A line without it was written by the former system, and is accepted as it is.
 
 use super::canonical::{self, CanonicalLine};
-use domain::barrier::{CancelCause, Direction, EntryKind, Levels, Outcome, Trade, What};
+use super::details::Details;
+use domain::barrier::{Direction, Levels, Outcome, Trade};
 use domain::error::{Error, Result};
 use domain::signal::{Closing, Excursion, Record, SignalKey};
 use domain::symbol::{Symbol, Timeframe};
@@ -211,15 +212,8 @@ pub struct Facts<'a> {
     pub taken: bool,
     /// Where it stands, if it is a managed signal.
     pub trade: Option<Box<Trade>>,
-    /// The order that it is entered by; `None` if it was entered when it was given.
-    pub order: Option<EntryOrder>,
-}
-
-/// The order that a signal waits for, a limit, a stop or a zone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EntryOrder {
-    /// Why it was cancelled; `None` if it was not.
-    pub cancelled: Option<CancelCause>,
+    /// `None` for a plain signal without costs of its own.
+    pub details: Option<Box<Details>>,
 }
 
 impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
@@ -251,7 +245,7 @@ impl<'a> From<CanonicalLine<'a>> for Facts<'a> {
             strategy,
             taken,
             trade: None,
-            order: None,
+            details: None,
         }
     }
 }
@@ -260,7 +254,7 @@ impl Facts<'_> {
     /// The same, borrowed.
     pub fn borrowed(&self) -> Facts<'_> {
         let (symbol, strategy) = (Cow::Borrowed(&*self.symbol), self.strategy.as_deref().map(Cow::Borrowed));
-        Facts { symbol, strategy, trade: self.trade.clone(), ..*self }
+        Facts { symbol, strategy, trade: self.trade.clone(), details: self.details.clone(), ..*self }
     }
 
     /// The same, independent of the line.
@@ -271,8 +265,9 @@ impl Facts<'_> {
 
     /// The parts of a record that memory keeps.
     pub fn of(record: &Record) -> Facts<'static> {
-        let signal = &record.signal;
+        let (signal, trade) = (&record.signal, record.trade());
         Facts {
+            details: Details::of(record, trade.as_ref()),
             key: SignalKey::of(&signal.id),
             symbol: Cow::Owned(signal.symbol.as_str().to_owned()),
             timeframe: signal.timeframe,
@@ -283,19 +278,9 @@ impl Facts<'_> {
             closing: record.closing,
             strategy: signal.strategy.clone().map(Cow::Owned),
             taken: signal.taken,
-            trade: record.trade().map(Box::new),
-            order: order_of(record),
+            trade: trade.map(Box::new),
         }
     }
-}
-
-fn order_of(record: &Record) -> Option<EntryOrder> {
-    let terms = record.signal.terms.as_ref()?;
-    let cancelled = record.history.iter().rev().find_map(|event| match event.what {
-        What::Cancelled { cause, .. } => Some(cause),
-        _ => None,
-    });
-    (terms.entry != EntryKind::Market || terms.zone.is_some()).then_some(EntryOrder { cancelled })
 }
 
 /// Parses a sealed line in the exact form that this store writes; `None` for any other, which [`decode`] may still parse.

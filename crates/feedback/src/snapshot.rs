@@ -6,8 +6,9 @@
 //!
 //! The format: 8 bytes `SLINDEX` and a version; CRC-32 of the rest, little-endian; a [`Snapshot`] in postcard encoding.
 
+use super::details::Details;
 use super::state::Place;
-use domain::barrier::{CancelCause, Direction, Outcome};
+use domain::barrier::{Direction, Outcome};
 use domain::error::{Error, Result};
 use domain::signal::SignalKey;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The last byte is the version of the encoding and of its content, including [`SignalKey`].
-const MAGIC: &[u8; 8] = b"SLINDEX\x05";
+const MAGIC: &[u8; 8] = b"SLINDEX\x06";
 
 /// A beginning of the log, and the state that follows from it.
 #[derive(Default, Serialize, Deserialize)]
@@ -51,9 +52,7 @@ pub struct Row {
     pub profit_percent: f64,
     pub confidence: f32,
     pub risk_percent: f32,
-    pub entered_ms: Option<i64>,
-    pub by_order: bool,
-    pub cancelled: Option<CancelCause>,
+    pub details: Option<Box<Details>>,
     pub symbol: u32,
     pub timeframe: u8,
     pub strategy: u32,

@@ -1,14 +1,14 @@
 //! The store's state in memory: about a hundred bytes per signal, the levels of open signals, and where in the log the rest is.
 
+use super::details::Details;
 use super::ignored::IgnoredPrices;
 use super::index::PriceIndex;
 use super::line::{self, Facts, Reason};
 use super::open::{Managed, OpenSignal, Slot};
 use super::snapshot::{OpenRow, Row, Snapshot};
 use super::stats::{Closed, Member, OfDay, OfPeriod, OpenTime, Period, Stats, StatsFilter};
-use domain::barrier::{CancelCause, Direction, Levels, Outcome, Trade};
-use domain::signal::Ended;
-use domain::signal::{Closing, is_strategy};
+use domain::barrier::{Direction, Levels, Outcome, Trade};
+use domain::signal::{Closing, Costs, Ended, is_strategy};
 use domain::signal::{SignalKey, SignalKeyHasher};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::time::DAY_MS;
@@ -28,7 +28,7 @@ pub struct Place {
 }
 
 /// One signal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Entry {
     offset: u64,
     /// When it was given, UTC epoch ms.
@@ -42,12 +42,8 @@ pub struct Entry {
     confidence: f32,
     /// Distance of the stop at entry, percent of the entry price; NaN without a stop.
     risk_percent: f32,
-    /// When it was entered, UTC epoch ms; `None` if it was not.
-    entered_ms: Option<i64>,
-    /// Whether it waits for its entry, or waited.
-    by_order: bool,
-    /// Why it was cancelled.
-    cancelled: Option<CancelCause>,
+    /// `None` for a plain signal without costs of its own, which is entered when it is given.
+    details: Option<Box<Details>>,
     /// The number of its symbol.
     pub symbol: u32,
     /// The number of its strategy, from 1; 0 if the signal names none.
@@ -62,6 +58,9 @@ pub struct Entry {
     pub outcome: Outcome,
 }
 
+/// A plain signal takes no more than this.
+const _: () = assert!(size_of::<Entry>() <= 64);
+
 impl Entry {
     /// The position of the line with the whole record.
     pub fn place(&self) -> Place {
@@ -72,31 +71,36 @@ impl Entry {
         Some(f64::from(self.confidence)).filter(|c| !c.is_nan())
     }
 
-    fn closed(&self, fee_bps: f64) -> Closed {
+    fn closed(&self, costs: &Costs) -> Closed {
         let risk = Some(f64::from(self.risk_percent)).filter(|risk| *risk > 0.0);
-        let closed = Closed::new(self.outcome, self.profit_percent, fee_bps / 100.0, risk, self.confidence());
-        if self.by_order { closed.by_order(self.cancelled) } else { closed }
+        let costs_percent = match &self.details {
+            None => costs.percent((self.closed_ms - self.timestamp_ms) as f64 / DAY_MS as f64),
+            Some(details) => details.costs(costs).percent(details.held_days.unwrap_or_default()),
+        };
+        let closed = Closed::new(self.outcome, self.profit_percent, costs_percent, risk, self.confidence());
+        match &self.details {
+            Some(details) if details.by_order => closed.by_order(details.cancelled),
+            _ => closed,
+        }
     }
 
     /// Takes over how it was entered.
     fn set_entry(&mut self, facts: &Facts<'_>) {
         match &facts.trade {
-            Some(trade) => {
-                self.risk_percent = trade.risk_percent().map_or(f32::NAN, |percent| percent as f32);
-                self.entered_ms = trade.entered_ms();
-            }
-            None => {
-                self.risk_percent = risk_percent(facts.levels.as_ref());
-                self.entered_ms = (self.outcome != Outcome::Cancelled).then_some(self.timestamp_ms);
-            }
+            Some(trade) => self.risk_percent = trade.risk_percent().map_or(f32::NAN, |percent| percent as f32),
+            None => self.risk_percent = risk_percent(facts.levels.as_ref()),
         }
-        self.by_order = facts.order.is_some();
-        self.cancelled = facts.order.and_then(|order| order.cancelled);
+        self.details.clone_from(&facts.details);
+    }
+
+    fn is_by_order(&self) -> bool {
+        self.details.as_ref().is_some_and(|details| details.by_order)
     }
 
     /// How its open time counts; `None` if it was never open.
     fn open_since(&self) -> Option<i64> {
-        self.entered_ms.filter(|_| self.outcome != Outcome::Cancelled)
+        let entered_ms = self.details.as_ref().map_or(Some(self.timestamp_ms), |details| details.entered_ms);
+        entered_ms.filter(|_| self.outcome != Outcome::Cancelled)
     }
 
     fn member(&self) -> Member {
@@ -174,7 +178,7 @@ impl Default for Origin {
 /// The part of a filter that is not a time.
 type Group = (Option<u32>, Option<Timeframe>);
 /// The sums of a day, and of which signals and with which costs they are.
-type Summed = (Group, f64, Arc<OfDay>);
+type Summed = (Group, Costs, Arc<OfDay>);
 
 impl State {
     /// Reserves space for this many more signals, so that reading a long log does not reallocate repeatedly.
@@ -237,9 +241,7 @@ impl State {
             len: place.len,
             confidence: kept(facts.confidence),
             risk_percent: f32::NAN,
-            entered_ms: None,
-            by_order: false,
-            cancelled: None,
+            details: None,
             symbol,
             strategy,
             timeframe: facts.timeframe,
@@ -490,9 +492,7 @@ impl State {
                 profit_percent: entry.profit_percent,
                 confidence: entry.confidence,
                 risk_percent: entry.risk_percent,
-                entered_ms: entry.entered_ms,
-                by_order: entry.by_order,
-                cancelled: entry.cancelled,
+                details: entry.details.clone(),
                 symbol: entry.symbol,
                 timeframe: timeframe as u8,
                 strategy: entry.strategy,
@@ -547,9 +547,7 @@ impl State {
                 len,
                 confidence: row.confidence,
                 risk_percent: row.risk_percent,
-                entered_ms: row.entered_ms,
-                by_order: row.by_order,
-                cancelled: row.cancelled,
+                details: row.details.clone(),
                 symbol: row.symbol,
                 strategy: row.strategy,
                 timeframe: *timeframes.get(usize::from(row.timeframe))?,
@@ -673,11 +671,11 @@ impl State {
         }
     }
 
-    /// The statistics of the signals that match a filter.
-    pub fn stats(&self, filter: &StatsFilter, fee_bps: f64) -> Stats {
-        let period = self.group(filter).map_or_else(OfPeriod::default, |group| self.period(filter, group, fee_bps));
-        let OfPeriod { groups, by_month, holding, open_time } = period;
-        let figures = |period: &Period| period.figures(fee_bps);
+    /// The statistics of the signals that match a filter; `costs` count where a signal states none.
+    pub fn stats(&self, filter: &StatsFilter, costs: &Costs) -> Stats {
+        let period = self.group(filter).map_or_else(OfPeriod::default, |group| self.period(filter, group, costs));
+        let OfPeriod { groups, by_month, holding, parts, open_time } = period;
+        let figures = Period::figures;
         let mut by_symbol: Vec<_> = groups
             .by_symbol
             .iter()
@@ -700,13 +698,14 @@ impl State {
             by_month: by_month.iter().map(|(month, s)| (*month, figures(s))).collect(),
             followed: figures(&groups.followed),
             holding,
+            by_part: parts.told(),
             open_time,
             from_ms: filter.since_ms,
             until_ms: filter.until_ms,
         }
     }
 
-    fn period(&self, filter: &StatsFilter, group: Group, fee_bps: f64) -> OfPeriod {
+    fn period(&self, filter: &StatsFilter, group: Group, costs: &Costs) -> OfPeriod {
         let mut period = OfPeriod::default();
         // How long signals of the period were open before it.
         let mut before_ms = 0.0;
@@ -717,8 +716,8 @@ impl State {
             let (of_day, later) = rest.split_at(end);
             rest = later;
             let whole = filter.covers(day * DAY_MS) && filter.covers((day + 1) * DAY_MS - 1);
-            let sum = || Arc::new(self.sum(group, fee_bps, of_day));
-            let summed = if whole { self.whole_day(day, group, fee_bps, sum) } else { sum() };
+            let sum = || Arc::new(self.sum(group, costs, of_day));
+            let summed = if whole { self.whole_day(day, group, costs, sum) } else { sum() };
             period.then(day, &summed);
             if let Some(since) = filter.since_ms.filter(|since| summed.open_time.start().is_some_and(|s| s < *since)) {
                 let taken = of_day.iter().map(|slot| self.entry(*slot)).filter(|e| e.taken && belongs(e, group));
@@ -730,7 +729,7 @@ impl State {
         let given =
             |slot: &Slot| Some(self.entry(*slot)).filter(|e| belongs(e, group) && filter.covers(e.timestamp_ms));
         for entry in open.iter().filter_map(given) {
-            let (is_open, by_order) = (entry.open_since().is_some(), entry.by_order);
+            let (is_open, by_order) = (entry.open_since().is_some(), entry.is_by_order());
             period.count(entry.member(), entry.timestamp_ms, |summary| summary.add_active(is_open, by_order));
         }
         for entry in self.holds.iter().filter_map(given) {
@@ -765,21 +764,22 @@ impl State {
     }
 
     /// The sums of a whole day, from `sum` unless they are known.
-    fn whole_day(&self, day: i64, group: Group, fee_bps: f64, sum: impl Fn() -> Arc<OfDay>) -> Arc<OfDay> {
-        let is_asked = |(of, fee, _): &&Summed| *of == group && *fee == fee_bps;
+    fn whole_day(&self, day: i64, group: Group, costs: &Costs, sum: impl Fn() -> Arc<OfDay>) -> Arc<OfDay> {
+        let is_asked = |(of, with, _): &&Summed| *of == group && with == costs;
         if let Some((.., known)) = self.days.lock().get(&day).and_then(|kept| kept.iter().find(is_asked)) {
             return known.clone();
         }
         let summed = sum();
-        self.days.lock().entry(day).or_default().push((group, fee_bps, summed.clone()));
+        self.days.lock().entry(day).or_default().push((group, *costs, summed.clone()));
         summed
     }
 
-    fn sum(&self, group: Group, fee_bps: f64, slots: &[Slot]) -> OfDay {
+    fn sum(&self, group: Group, costs: &Costs, slots: &[Slot]) -> OfDay {
         let mut sums = OfDay::default();
         for entry in slots.iter().map(|slot| self.entry(*slot)).filter(|entry| belongs(entry, group)) {
             let open = entry.open_since().map(|opened_ms| (opened_ms, entry.closed_ms));
-            sums.add(entry.member(), entry.timestamp_ms, open, &entry.closed(fee_bps));
+            let exits = entry.details.as_ref().and_then(|details| details.exits.as_ref());
+            sums.add(entry.member(), entry.timestamp_ms, open, &entry.closed(costs), exits);
         }
         sums
     }

@@ -8,6 +8,7 @@ mod managed_crash;
 mod managed_import;
 mod managed_moves;
 mod market_feed;
+mod store_costs;
 mod store_crash;
 mod store_entries;
 mod store_fuzz;

@@ -149,6 +149,17 @@ pub enum StopMove {
     Trail,
 }
 
+impl StopMove {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BreakEven => "BREAK_EVEN",
+            Self::AfterTarget => "AFTER_TARGET",
+            Self::Trail => "TRAIL",
+        }
+    }
+}
+
 /// Why the rest of a position was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -161,6 +172,18 @@ pub enum ExitCause {
     Hand,
     /// It ended while no prices are known.
     Unknown,
+}
+
+impl ExitCause {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "STOP",
+            Self::Expiry => "EXPIRY",
+            Self::Hand => "HAND",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
 }
 
 /// Why a signal ended before it was entered.

@@ -29,15 +29,52 @@ const NAMES: [Name; 5] = [Name::EntryType, Name::EntryZone, Name::EntryExpiresAt
 /// What the five keys say, before it is compared with the rest of the signal.
 #[derive(Default)]
 pub(super) struct Managed {
-    entry: Option<EntryKind>,
-    zone: Option<Zone>,
-    entry_expires_at: Option<i64>,
-    targets: Option<Vec<Target>>,
-    rules: Option<StopRules>,
+    pub entry: Option<EntryKind>,
+    pub zone: Option<Zone>,
+    pub entry_expires_at: Option<i64>,
+    pub targets: Option<Vec<Target>>,
+    pub rules: Option<StopRules>,
 }
 
-fn is_price(price: f64) -> bool {
+pub(super) fn is_price(price: f64) -> bool {
     price.is_finite() && price > 0.0
+}
+
+/// The share of a target.
+pub(super) fn is_share(share: f64) -> bool {
+    share > 0.0 && share <= 100.0
+}
+
+/// The distance of a trailing stop, in price or in average true ranges.
+pub(super) fn is_distance(distance: f64) -> bool {
+    distance > 0.0 && distance.is_finite()
+}
+
+/// The distance of a trailing stop, in percent of the best price.
+pub(super) fn is_trail_percent(percent: f64) -> bool {
+    percent > 0.0 && percent < 100.0
+}
+
+/// A profit in units of the risk at entry, from which a stop trails.
+pub(super) fn is_activation(r: f64) -> bool {
+    r >= 0.0 && r.is_finite()
+}
+
+/// The costs by which a stop lies beyond the entry.
+pub(super) fn is_break_even_cost(percent: f64) -> bool {
+    (0.0..100.0).contains(&percent)
+}
+
+/// The number of a target.
+pub(super) fn is_target_number(number: f64) -> bool {
+    number >= 1.0 && number <= MAX_TARGETS as f64 && number.fract() == 0.0
+}
+
+/// Targets by price and share; without shares, all have the same. `None` if only some have one.
+pub(super) fn shared_out(given: Vec<(f64, Option<f64>)>) -> Option<Vec<Target>> {
+    let shared = given.iter().filter(|(_, share)| share.is_some()).count();
+    let equal = (shared == 0).then_some(100.0 / given.len() as f64);
+    given.into_iter().map(|(price, share)| Some(Target { price, share: share.or(equal)? })).collect()
 }
 
 /// The members of an object by their camelCase names; a null counts as missing. `None` if a key is not in `keys`, in either
@@ -78,31 +115,26 @@ pub(super) fn read_targets(value: &Value) -> Option<Vec<Target>> {
     let items = value.as_array().filter(|items| (1..=MAX_TARGETS).contains(&items.len()))?;
     let read = |item: &Value| {
         let target = members(item, &["price", "share"])?;
-        Some((price_of(&target, "price")?, number_of(&target, "share", |share| share > 0.0 && share <= 100.0)?))
+        Some((price_of(&target, "price")?, number_of(&target, "share", is_share)?))
     };
-    let read: Vec<(f64, Option<f64>)> = items.iter().map(read).collect::<Option<_>>()?;
-    let shared = read.iter().filter(|(_, share)| share.is_some()).count();
-    let equal = (shared == 0).then_some(100.0 / read.len() as f64);
-    read.into_iter().map(|(price, share)| Some(Target { price, share: share.or(equal)? })).collect()
+    shared_out(items.iter().map(read).collect::<Option<_>>()?)
 }
 
 fn read_trail(value: &Value) -> Option<Trail> {
     let trail = members(value, &["percent", "atr", "distance", "activateAtR"])?;
-    let percent = number_of(&trail, "percent", |percent| percent > 0.0 && percent < 100.0)?;
-    let [atr, distance] =
-        ["atr", "distance"].map(|key| number_of(&trail, key, |number| number > 0.0 && number.is_finite()));
+    let percent = number_of(&trail, "percent", is_trail_percent)?;
+    let [atr, distance] = ["atr", "distance"].map(|key| number_of(&trail, key, is_distance));
     let by = match (percent, atr?, distance?) {
         (Some(percent), None, None) => TrailBy::Percent(percent),
         (None, Some(atr), None) => TrailBy::Atr(atr),
         (None, None, Some(distance)) => TrailBy::Distance(distance),
         _ => return None,
     };
-    Some(Trail { by, activate_at_r: number_of(&trail, "activateAtR", |r| r >= 0.0 && r.is_finite())? })
+    Some(Trail { by, activate_at_r: number_of(&trail, "activateAtR", is_activation)? })
 }
 
 fn read_count(members: &Members<'_>, key: &str) -> Option<Option<usize>> {
-    let is_number = |number: f64| number >= 1.0 && number <= MAX_TARGETS as f64 && number.fract() == 0.0;
-    Some(number_of(members, key, is_number)?.map(|number| number as usize))
+    Some(number_of(members, key, is_target_number)?.map(|number| number as usize))
 }
 
 fn read_step(value: &Value) -> Option<StopStep> {
@@ -114,7 +146,7 @@ fn read_rules(value: &Value) -> std::result::Result<StopRules, &'static str> {
     let keys = ["breakEvenAfterTarget", "breakEvenCostsPercent", "trail", "moveTo"];
     let rules = members(value, &keys).ok_or(RULES)?;
     let break_even_after_target = read_count(&rules, "breakEvenAfterTarget").ok_or(BREAK_EVEN)?;
-    let costs = number_of(&rules, "breakEvenCostsPercent", |percent| (0.0..100.0).contains(&percent)).ok_or(COSTS)?;
+    let costs = number_of(&rules, "breakEvenCostsPercent", is_break_even_cost).ok_or(COSTS)?;
     if costs.is_some() && break_even_after_target.is_none() {
         return Err(COSTS);
     }

@@ -2,6 +2,7 @@
 
 use super::fields::{Field, Fields, Name};
 use super::indicators::{Indicators, MAX_DEPTH, Unfit};
+use super::managed::Managed;
 use super::{MAX_ID_BYTES, Position, STRATEGY, Said, Signal, check_levels, is_strategy, wrong};
 use crate::barrier::{Direction, Event, Levels, Terms};
 use crate::error::{Error, Result};
@@ -397,13 +398,23 @@ impl Signal {
             check_levels(direction, prices.entry, prices.stop_loss, prices.take_profit)?;
         }
         let expires_ms = fields.time(Name::ExpiresAt, Tz::UTC)?;
-        let terms = managed.terms(direction, &mut prices, (i64::MIN, expires_ms))?;
-        let levels = prices.entry.map(|entry| Levels::checked(direction, entry, prices.stop_loss, prices.take_profit));
-        let Some(levels) = levels.transpose()? else {
-            return missing(Name::EntryPrice, "must be a finite price above 0");
-        };
-        Ok(Some((Levels { expires_ms, ..levels }, terms)))
+        levels_with(direction, &mut prices, managed, expires_ms).map(Some)
     }
+}
+
+/// The levels and the terms of a signal of which prices of any time count.
+pub(super) fn levels_with(
+    direction: Direction,
+    prices: &mut Prices,
+    managed: Managed,
+    expires_ms: Option<i64>,
+) -> Result<(Levels, Option<Terms>)> {
+    let terms = managed.terms(direction, prices, (i64::MIN, expires_ms))?;
+    let Some(entry) = prices.entry else {
+        return missing(Name::EntryPrice, "must be a finite price above 0");
+    };
+    let levels = Levels::checked(direction, entry, prices.stop_loss, prices.take_profit)?;
+    Ok((Levels { expires_ms, ..levels }, terms))
 }
 
 pub(super) fn fields_of(text: &str) -> Result<Fields<'_>> {

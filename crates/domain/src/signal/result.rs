@@ -1,7 +1,7 @@
 //! What a signal truly earned: its fills, profit after costs, and profit in units of the risk at entry.
 
 use super::{Closing, Excursion, Position, Record};
-use crate::barrier::{ExitCause, Levels, Outcome, What};
+use crate::barrier::{Event, ExitCause, Levels, Outcome, Trade, What};
 use crate::time::DAY_MS;
 
 /// A purchase or sale of a signal's position.
@@ -56,6 +56,13 @@ pub struct Costs {
     pub leverage: Option<f64>,
 }
 
+impl Costs {
+    /// The costs of a position that was held for so many days, in percent of the entry price.
+    pub fn percent(&self, held_days: f64) -> f64 {
+        (self.fee_bps + self.funding_bps_per_day * held_days) / 100.0
+    }
+}
+
 /// What a closed signal earned. A value is `None` where it cannot be told: nothing of a signal that was cancelled or whose end is
 /// unknown, no R without a stop.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -74,6 +81,8 @@ pub struct Earned {
     pub mae_r: Option<f64>,
     /// From the entry to the end, in milliseconds.
     pub holding_ms: Option<i64>,
+    /// How many days its parts were held, each counted by its share: funding is paid for them.
+    pub held_days: Option<f64>,
 }
 
 impl Earned {
@@ -96,6 +105,13 @@ impl Earned {
         Self::of(fills, Some(levels.since_ms), risk_percent, closing, &position.or(costs))
     }
 
+    /// Of a managed signal that was entered before these events, the last of which closed it; `None` if none did.
+    pub fn of_trade(trade: &Trade, events: &[Event], position: &Position, costs: &Costs) -> Option<Self> {
+        let closing = trade.closing()?;
+        let fills = events.iter().filter_map(fill_of).collect();
+        Some(Self::of(fills, trade.entered_ms(), trade.risk_percent(), &closing, &position.or(costs)))
+    }
+
     fn of(
         fills: Vec<Fill>,
         entered_ms: Option<i64>,
@@ -107,12 +123,12 @@ impl Earned {
             return Self { fills, ..Self::default() };
         };
         // Each part pays for the time that it was held.
-        let held: f64 = fills
+        let held_days: f64 = fills
             .iter()
             .filter(|fill| fill.kind != FillKind::Entry)
             .map(|fill| fill.share / 100.0 * (fill.at_ms - entered_ms) as f64 / DAY_MS as f64)
             .sum();
-        let net = closing.profit_percent - (costs.fee_bps + costs.funding_bps_per_day * held) / 100.0;
+        let net = closing.profit_percent - costs.percent(held_days);
         let risk = risk_percent.filter(|risk| *risk > 0.0);
         let in_r = |percent: f64| risk.map(|risk| percent / risk);
         Self {
@@ -123,6 +139,7 @@ impl Earned {
             mfe_r: closing.excursion.and_then(|Excursion { best_percent, .. }| in_r(best_percent)),
             mae_r: closing.excursion.and_then(|Excursion { worst_percent, .. }| in_r(worst_percent)),
             holding_ms: Some(closing.closed_ms - entered_ms),
+            held_days: Some(held_days),
         }
     }
 }
@@ -161,21 +178,24 @@ impl Record {
             share: 100.0,
             kind: FillKind::Entry,
         };
-        let later = self.history.iter().filter_map(|event| {
-            let fill = |price: f64, share, kind| Some(Fill { at_ms: event.at, price: Some(price), share, kind });
-            match event.what {
-                What::Filled { price } => fill(price, 100.0, FillKind::Entry),
-                What::Target { price, share, .. } => fill(price, share, FillKind::Target),
-                What::Reduced { price, share } => fill(price, share, FillKind::Hand),
-                What::Exit { price, share, cause: ExitCause::Stop } => fill(price, share, FillKind::Stop),
-                What::Exit { price, share, cause: ExitCause::Expiry } => fill(price, share, FillKind::Expiry),
-                What::Exit { price, share, cause: ExitCause::Hand } => fill(price, share, FillKind::Hand),
-                What::Exit { cause: ExitCause::Unknown, .. }
-                | What::Stop { .. }
-                | What::Amended { .. }
-                | What::Cancelled { .. } => None,
-            }
-        });
+        let later = self.history.iter().filter_map(fill_of);
         (!self.signal.waits()).then_some(entry).into_iter().chain(later).collect()
+    }
+}
+
+/// The purchase or sale that an event tells of.
+fn fill_of(event: &Event) -> Option<Fill> {
+    let fill = |price: f64, share, kind| Some(Fill { at_ms: event.at, price: Some(price), share, kind });
+    match event.what {
+        What::Filled { price } => fill(price, 100.0, FillKind::Entry),
+        What::Target { price, share, .. } => fill(price, share, FillKind::Target),
+        What::Reduced { price, share } => fill(price, share, FillKind::Hand),
+        What::Exit { price, share, cause: ExitCause::Stop } => fill(price, share, FillKind::Stop),
+        What::Exit { price, share, cause: ExitCause::Expiry } => fill(price, share, FillKind::Expiry),
+        What::Exit { price, share, cause: ExitCause::Hand } => fill(price, share, FillKind::Hand),
+        What::Exit { cause: ExitCause::Unknown, .. }
+        | What::Stop { .. }
+        | What::Amended { .. }
+        | What::Cancelled { .. } => None,
     }
 }

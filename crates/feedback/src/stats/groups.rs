@@ -2,6 +2,7 @@
 
 use super::exposure::OpenTime;
 use super::holding::Holding;
+use super::parts::{Exits, Parts};
 use super::summary::{Closed, Period, Summary};
 use domain::barrier::Direction;
 use domain::symbol::Timeframe;
@@ -64,18 +65,22 @@ impl<S: Default> Groups<S> {
 pub struct OfDay {
     groups: Groups<Summary>,
     holding: Holding,
+    parts: Parts,
     /// When taken signals were open.
     pub open_time: OpenTime,
 }
 
 impl OfDay {
     /// Adds a signal that closed no earlier than those added before; `open` is when it was entered and closed, `None` if it was never
-    /// entered.
-    pub fn add(&mut self, of: Member, given_ms: i64, open: Option<(i64, i64)>, closed: &Closed) {
+    /// entered; `exits` are those of one with several targets.
+    pub fn add(&mut self, of: Member, given_ms: i64, open: Option<(i64, i64)>, closed: &Closed, exits: Option<&Exits>) {
         self.groups.update(of, |summary| summary.add(closed));
         if let Some((opened_ms, closed_ms)) = open.filter(|_| of.taken) {
             self.holding.add(closed, opened_ms - given_ms, closed_ms - opened_ms);
             self.open_time.add(opened_ms, closed_ms);
+        }
+        if let Some(exits) = exits.filter(|_| of.taken) {
+            self.parts.add(exits);
         }
     }
 }
@@ -89,6 +94,8 @@ pub struct OfPeriod {
     pub by_month: BTreeMap<Month, Period>,
     /// How long taken signals were open until they closed.
     pub holding: Holding,
+    /// In which parts taken signals with several targets were closed.
+    pub parts: Parts,
     /// When taken signals were open.
     pub open_time: OpenTime,
 }
@@ -112,6 +119,7 @@ impl OfPeriod {
             self.by_month.entry(Month::of(day * DAY_MS)).or_default().then(day, &theirs.all);
         }
         self.holding.then(&later.holding);
+        self.parts.then(&later.parts);
         self.open_time.then(&later.open_time);
     }
 

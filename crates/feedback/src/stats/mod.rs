@@ -10,6 +10,7 @@ mod exposure;
 mod groups;
 mod holding;
 mod moments;
+mod parts;
 mod ratios;
 mod running_sum;
 mod streaks;
@@ -20,6 +21,7 @@ mod tests;
 pub use exposure::{Exposure, OpenTime};
 pub use groups::{Member, OfDay, OfPeriod};
 pub use holding::{Holding, HoldingTime, HoldingTimes};
+pub use parts::{ClosedPart, Exits, Part, PartOf, ProfitByPart, TARGET_SIGNALS, TargetPart};
 pub use ratios::{CALMAR_DAYS, CLOSING_DAYS, Daily, LOSING_DAYS, SHARPE_DAYS, SQN_SIGNALS};
 pub use running_sum::RunningSum;
 pub use summary::{Closed, Period};
@@ -73,6 +75,8 @@ pub struct Stats {
     pub by_month: Vec<(Month, Figures)>,
     /// How long signals were open until they closed.
     pub holding: Holding,
+    /// What the parts of signals with several targets brought; `None` without any that closed.
+    pub by_part: Option<ProfitByPart>,
     /// When signals were open; for [`Stats::exposure`].
     pub open_time: OpenTime,
     /// Signals that were recorded as not taken.
@@ -119,9 +123,9 @@ pub struct Figures {
     /// Ended before they were entered; not counted elsewhere.
     #[serde(rename = "cancelledSignals")]
     pub cancelled: u64,
-    /// Why, in the order of [`CancelCause::ALL`]; one that was recorded as cancelled has no cause.
+    /// Why, in the order of [`CancelCause::ALL`]; last, those that were recorded as cancelled, of which nobody knows why.
     #[serde(serialize_with = "causes")]
-    pub cancelled_by: [u64; CancelCause::ALL.len()],
+    pub cancelled_by: [u64; CAUSES],
     /// Percent of the signals that waited for their entry and do not any more that were entered; `None` without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fill_rate: Option<f64>,
@@ -148,7 +152,7 @@ pub struct Figures {
     pub average_win: f64,
     /// Mean profit of signals with a profit below 0; not positive.
     pub average_loss: f64,
-    /// Mean profit after costs: `average_profit − fee_bps / 100`; 0 while nothing is closed.
+    /// Mean profit after costs, each signal's own where it states them; 0 while nothing is closed.
     pub expectancy: f64,
     /// `Σ wins / |Σ losses|`; `None` without a loss.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,7 +171,7 @@ pub struct Figures {
     pub worst: Option<f64>,
     /// Mean confidence of the closed signals that state one.
     pub average_confidence: f64,
-    /// The success rate, in percent, at which average wins and losses just pay the costs: `100 · (fee − average_loss) /
+    /// The success rate, in percent, at which average wins and losses just pay the mean costs: `100 · (costs − average_loss) /
     /// (average_win − average_loss)`. `None` before the first win and the first loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub break_even_rate: Option<f64>,
@@ -242,16 +246,25 @@ impl From<&Figures> for Totals {
     }
 }
 
+/// The causes of a cancellation, and one for those without.
+const CAUSES: usize = CancelCause::ALL.len() + 1;
+/// The name of the latter.
+const UNKNOWN_CAUSE: &str = "UNKNOWN";
+
 impl Figures {
-    /// The number of cancelled signals by cause, of causes that there were.
-    pub fn causes(&self) -> impl Iterator<Item = (CancelCause, u64)> {
-        CancelCause::ALL.into_iter().zip(self.cancelled_by).filter(|(_, count)| *count > 0)
+    /// The number of cancelled signals by the name of the cause, of causes that there were.
+    pub fn causes(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        named(self.cancelled_by)
     }
 }
 
-fn causes<S: serde::Serializer>(counts: &[u64], to: S) -> Result<S::Ok, S::Error> {
-    let named = CancelCause::ALL.iter().zip(counts).filter(|(_, count)| **count > 0);
-    to.collect_map(named.map(|(cause, count)| (cause.as_str(), count)))
+fn named(counts: [u64; CAUSES]) -> impl Iterator<Item = (&'static str, u64)> {
+    let names = CancelCause::ALL.into_iter().map(CancelCause::as_str).chain([UNKNOWN_CAUSE]);
+    names.zip(counts).filter(|(_, count)| *count > 0)
+}
+
+fn causes<S: serde::Serializer>(counts: &[u64; CAUSES], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(named(*counts))
 }
 
 fn low_and_high<S: serde::Serializer>(interval: &(f64, f64), to: S) -> Result<S::Ok, S::Error> {

@@ -1,10 +1,10 @@
 //! What figures are computed from.
 
-use super::Figures;
 use super::moments::Moments;
 use super::ratios::{Daily, sqn};
 use super::running_sum::RunningSum;
 use super::streaks::Streaks;
+use super::{CAUSES, Figures};
 use domain::barrier::{CancelCause, MOST_PERCENT, Outcome};
 use domain::proportions::wilson;
 
@@ -13,6 +13,8 @@ use domain::proportions::wilson;
 pub struct Closed {
     outcome: Outcome,
     profit: f64,
+    /// Percent of the entry price.
+    costs: f64,
     after_costs: f64,
     /// In units of the risk at entry, after costs.
     r: Option<f64>,
@@ -31,6 +33,7 @@ impl Closed {
         Self {
             outcome,
             profit,
+            costs,
             after_costs,
             r: risk.map(|risk| after_costs / risk),
             confidence,
@@ -70,8 +73,8 @@ pub struct Summary {
     /// Signals that wait for their entry.
     pending: u32,
     cancelled: u32,
-    /// In the order of [`CancelCause::ALL`].
-    cancelled_by: [u32; CancelCause::ALL.len()],
+    /// In the order of [`CancelCause::ALL`]; last, those without a cause.
+    cancelled_by: [u32; CAUSES],
     /// Signals that waited for their entry and were entered.
     filled: u32,
     wins: u32,
@@ -79,6 +82,7 @@ pub struct Summary {
     confident: u32,
     win_sum: f64,
     loss_sum: f64,
+    costs_sum: f64,
     confidence_sum: f64,
     best: Option<f64>,
     worst: Option<f64>,
@@ -103,13 +107,14 @@ impl Summary {
             }
             Outcome::Cancelled => {
                 self.cancelled += 1;
-                let causes = CancelCause::ALL.iter().zip(&mut self.cancelled_by);
-                causes.filter(|(cause, _)| closed.cancelled == Some(**cause)).for_each(|(_, count)| *count += 1);
+                let cause = CancelCause::ALL.iter().position(|cause| closed.cancelled == Some(*cause));
+                self.cancelled_by[cause.unwrap_or(CAUSES - 1)] += 1;
                 return;
             }
             Outcome::Active => return,
         }
         self.filled += u32::from(closed.by_order);
+        self.costs_sum += closed.costs;
         let profit = closed.profit;
         if profit > 0.0 {
             self.wins += 1;
@@ -159,6 +164,7 @@ impl Summary {
         self.losses += later.losses;
         self.win_sum += later.win_sum;
         self.loss_sum += later.loss_sum;
+        self.costs_sum += later.costs_sum;
         self.confident += later.confident;
         self.confidence_sum += later.confidence_sum;
         let pick = |a: Option<f64>, b: Option<f64>, of: fn(f64, f64) -> f64| match (a, b) {
@@ -195,9 +201,9 @@ impl Period {
         }
     }
 
-    /// The figures; `fee_bps` are the costs of a round trip in basis points of the entry price.
-    pub fn figures(&self, fee_bps: f64) -> Figures {
-        let (of, fee) = (&self.signals, fee_bps / 100.0);
+    /// The figures.
+    pub fn figures(&self) -> Figures {
+        let of = &self.signals;
         let successes = u64::from(of.took_profit + of.success);
         let failures = u64::from(of.stopped_out + of.failure);
         let closed = successes + failures;
@@ -205,6 +211,7 @@ impl Period {
         let average_profit = mean(of.profits.total, closed);
         let average_win = mean(of.win_sum, of.wins.into());
         let average_loss = mean(of.loss_sum, of.losses.into());
+        let average_costs = mean(of.costs_sum, closed);
         let sharpe = self.daily.sharpe();
         let some_r = |r: f64| (of.r.count > 0).then_some(r);
         Figures {
@@ -227,7 +234,7 @@ impl Period {
             average_profit,
             average_win,
             average_loss,
-            expectancy: if closed == 0 { 0.0 } else { average_profit - fee },
+            expectancy: average_profit - average_costs,
             profit_factor: (of.losses > 0).then(|| of.win_sum / -of.loss_sum),
             total_profit: of.profits.total,
             max_drawdown: of.profits.drawdown,
@@ -235,7 +242,7 @@ impl Period {
             worst: of.worst,
             average_confidence: mean(of.confidence_sum, of.confident.into()),
             break_even_rate: (of.wins > 0 && of.losses > 0)
-                .then(|| 100.0 * (fee - average_loss) / (average_win - average_loss)),
+                .then(|| 100.0 * (average_costs - average_loss) / (average_win - average_loss)),
             longest_success_streak: of.streaks.longest_success(),
             longest_failure_streak: of.streaks.longest_failure(),
             current_streak: of.streaks.current(),

@@ -10,9 +10,7 @@ fn close(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-9 * a.abs().max(b.abs()).max(1.0)
 }
 
-/// Costs are 0.1 %, as the figures are told.
-const FEE_BPS: f64 = 10.0;
-
+/// Costs are 0.1 %.
 fn with_risk(profit: f64, risk: Option<f64>) -> Closed {
     Closed::new(Outcome::by_profit(profit), profit, 0.1, risk, Some(50.0))
 }
@@ -36,7 +34,7 @@ fn figures_stay_finite_whatever_a_log_says() {
         of_day.add(&with_risk(profit, None));
         period.then(day, &of_day);
     }
-    let f = period.figures(FEE_BPS);
+    let f = period.figures();
     assert!([f.total_profit, f.max_drawdown, f.expectancy, f.average_win].iter().all(|figure| figure.is_finite()));
     let ratios = [f.total_r, f.sqn, f.sharpe_ratio, f.sortino_ratio, f.calmar_ratio];
     assert!(ratios.iter().all(|ratio| ratio.unwrap().is_finite()), "{ratios:?}");
@@ -55,7 +53,7 @@ fn a_case_worked_by_hand() {
         closed(Outcome::Unknown, 0.0, Some(90.0)),
     ]);
     (period.signals.active, period.signals.hold) = (3, 2);
-    let f = period.figures(FEE_BPS);
+    let f = period.figures();
     assert_eq!((f.total, f.active, f.closed, f.unknown, f.hold), (9, 3, 5, 1, 2));
     assert_eq!((f.successes, f.failures, f.took_profit, f.stopped_out), (2, 3, 1, 2));
     assert!(close(f.success_rate, 40.0) && close(f.average_profit, 1.0) && close(f.expectancy, 0.9));
@@ -73,10 +71,30 @@ fn a_case_worked_by_hand() {
 }
 
 #[test]
+fn each_signal_has_its_own_costs() {
+    let closed = |profit, costs| Closed::new(Outcome::by_profit(profit), profit, costs, Some(2.0), None);
+    let f = day_of(&[closed(4.0, 0.1), closed(-2.0, 0.5), closed(1.0, 0.0)]).figures();
+    assert!(close(f.expectancy, 0.8) && close(f.total_r.unwrap(), (3.9 - 2.5 + 1.0) / 2.0));
+    // Wins of 2.5 and losses of 2 pay costs of 0.2 on average at 2.2 of 4.5.
+    assert!(close(f.break_even_rate.unwrap(), 100.0 * 2.2 / 4.5));
+}
+
+#[test]
+fn a_cancellation_of_which_nobody_knows_why_has_a_cause_of_its_own() {
+    let cancelled = || Closed::new(Outcome::Cancelled, 0.0, 0.1, None, None);
+    let f =
+        day_of(&[cancelled(), cancelled().by_order(Some(CancelCause::ByHand)), cancelled().by_order(None)]).figures();
+    assert_eq!((f.cancelled, f.closed), (3, 0));
+    assert_eq!(f.causes().collect::<Vec<_>>(), [("BY_HAND", 1), ("UNKNOWN", 2)]);
+    let told = serde_json::to_value(f).unwrap();
+    assert_eq!(told["cancelledBy"], serde_json::json!({ "BY_HAND": 1, "UNKNOWN": 2 }));
+}
+
+#[test]
 fn results_in_units_of_the_risk() {
     // 3.9 / 2, −2.1 / 2 and −2.1 / 1 R, and one without a stop.
     let of = [(4.0, Some(2.0)), (-2.0, Some(2.0)), (-2.0, Some(1.0)), (9.0, None)];
-    let f = day_of(&of.map(|(profit, risk)| with_risk(profit, risk))).figures(FEE_BPS);
+    let f = day_of(&of.map(|(profit, risk)| with_risk(profit, risk))).figures();
     assert_eq!((f.signals_with_stop, f.sqn), (3, None));
     assert!(close(f.total_r.unwrap(), -1.2) && close(f.average_r.unwrap(), -0.4));
     assert_eq!(f.span_days, 1);
@@ -101,7 +119,7 @@ fn ratios_worked_by_hand() {
     for (n, day) in (0..192).step_by(4).enumerate() {
         profits[day] = Some([3.1, -0.9, 0.6, 1.1][n % 4]);
     }
-    let f = days(profits).figures(FEE_BPS);
+    let f = days(profits).figures();
     assert_eq!((f.closed, f.span_days), (48, 189));
     // The sum is 12 · 3.5 = 42, that of the squares 12 · (9 + 1 + 0.25 + 1) = 135; so the variance is (135 − 42² / 189) / 188.
     let deviation = ((135.0 - 42.0 * 42.0 / 189.0) / 188.0_f64).sqrt();
@@ -120,7 +138,7 @@ fn ratios_worked_by_hand() {
     let deviation = ((135.0 / 4.0 - 48.0 * 0.4375 * 0.4375) / 47.0_f64).sqrt();
     assert!(close(f.sqn.unwrap(), 48.0_f64.sqrt() * 0.4375 / deviation));
     // Above 100 signals it counts 100, so twice the history hardly changes it.
-    let twice = days((0..500).map(|n| Some([3.1, -0.9, 0.6, 1.1][n % 4]))).figures(FEE_BPS);
+    let twice = days((0..500).map(|n| Some([3.1, -0.9, 0.6, 1.1][n % 4]))).figures();
     assert!(close(
         twice.sqn.unwrap(),
         10.0 * 0.4375 / ((500.0 * 2.8125 / 4.0 - 500.0 * 0.4375 * 0.4375) / 499.0_f64).sqrt()
@@ -130,7 +148,7 @@ fn ratios_worked_by_hand() {
 #[test]
 fn ratios_are_left_out_below_the_count_where_they_mean_something() {
     let told = |period: Period| {
-        let f = period.figures(FEE_BPS);
+        let f = period.figures();
         assert_eq!(f.sharpe_ratio.is_some(), f.sharpe_interval.is_some());
         [f.sqn.is_some(), f.sharpe_ratio.is_some(), f.sortino_ratio.is_some(), f.calmar_ratio.is_some()]
     };
@@ -159,19 +177,19 @@ fn the_seven_figures_as_the_old_system_printed_them() {
     let profits: Vec<Closed> = (0..38).map(|n| with_risk(if n < 28 { 2.85 } else { -1.14 }, None)).collect();
     let mut period = day_of(&profits);
     (period.signals.active, period.signals.hold) = (7, 3);
-    let printed = serde_json::to_value(Totals::from(&period.figures(FEE_BPS))).unwrap();
+    let printed = serde_json::to_value(Totals::from(&period.figures())).unwrap();
     let expected = serde_json::json!({
         "total_signals": 45, "closed_signals": 38, "successful": 28, "failed": 10,
         "success_rate": 73.7, "avg_profit_loss": 1.8, "total_return": 68.4,
     });
     assert_eq!(printed, expected);
     let loss = day_of(&[with_risk(-0.04, None)]);
-    assert!(Totals::from(&loss.figures(0.0)).avg_profit_loss.is_sign_positive());
+    assert!(Totals::from(&loss.figures()).avg_profit_loss.is_sign_positive());
 }
 
 #[test]
 fn nothing_closed_is_not_a_division_by_zero() {
-    let f = Period::default().figures(FEE_BPS);
+    let f = Period::default().figures();
     assert_eq!((f.success_rate, f.expectancy, f.profit_factor, f.best), (0.0, 0.0, None, None));
     assert_eq!(f.success_interval, (0.0, 100.0));
     assert_eq!((f.current_streak, f.span_days, f.total_r, f.sharpe_ratio), (0, 0, None, None));
@@ -235,7 +253,13 @@ fn by_days(signals: &[Plain]) -> OfPeriod {
     for signals in signals.chunk_by(|a, b| a.day == b.day) {
         let mut of_day = OfDay::default();
         for one in signals {
-            of_day.add(member, one.given_ms, Some((one.given_ms, one.closed_ms)), &with_risk(one.profit, one.risk));
+            of_day.add(
+                member,
+                one.given_ms,
+                Some((one.given_ms, one.closed_ms)),
+                &with_risk(one.profit, one.risk),
+                None,
+            );
         }
         period.then(signals[0].day, &of_day);
     }
@@ -252,7 +276,7 @@ proptest! {
     #[test]
     fn days_combined_are_the_whole(signals in signals()) {
         let period = by_days(&signals);
-        let f = period.groups.all.figures(FEE_BPS);
+        let f = period.groups.all.figures();
         let net: Vec<f64> = signals.iter().map(|one| one.profit - 0.1).collect();
         prop_assert_eq!(f.closed as usize, signals.len());
         prop_assert!(close(f.total_profit, signals.iter().map(|one| one.profit).sum()));
@@ -301,7 +325,7 @@ proptest! {
         for of_month in signals.chunk_by(|a, b| Month::of(a.closed_ms) == Month::of(b.closed_ms)) {
             months.push((Month::of(of_month[0].closed_ms).to_string(), of_month.len()));
         }
-        let told = period.by_month.iter().map(|(month, of)| (month.to_string(), of.figures(FEE_BPS).closed as usize));
+        let told = period.by_month.iter().map(|(month, of)| (month.to_string(), of.figures().closed as usize));
         prop_assert_eq!(told.collect::<Vec<_>>(), months);
 
         // Holding times.

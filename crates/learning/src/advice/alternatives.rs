@@ -10,7 +10,7 @@ pub struct Multiples {
     pub stop: f64,
     /// Of the distance from entry to target.
     pub target: f64,
-    /// Of the time from the signal to its expiry.
+    /// Of the time from the entry to the expiry.
     pub expiry: f64,
 }
 

@@ -133,7 +133,7 @@ fn advised(world: &World, seed: u64) -> LevelsAdvice {
                 },
                 closed_ms: since_ms + (world.stop * world.target * HOUR_MS as f64) as i64,
                 position: Position::default(),
-                managed: false,
+                management: Management::Plain,
                 atr_percent: Some(1.6),
             });
         }

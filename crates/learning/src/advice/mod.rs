@@ -20,6 +20,8 @@
 //! have ended differently with it, as a failure instead of a success or the other way round. A stop that is nearer looks
 //! certainly better as long as no signal has come between the two stops and then succeeded.
 //!
+//! **Managed signals** are replayed by their rules, from their entry on (`managed.rs`).
+//!
 //! **Certainty**: the intervals of all differences hold together ([`simultaneous`]), with signals of one stretch of time
 //! as one cluster. If no alternative is better, at most one answer in twenty names one (`judgements.rs` measures it).
 
@@ -27,6 +29,7 @@ mod alternatives;
 mod excursions;
 #[cfg(test)]
 mod judgements;
+mod managed;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -42,10 +45,11 @@ use super::scorecard::Ends;
 use crate::clusters::cluster_ms;
 use crate::simultaneous::{Columns, simultaneous};
 use alternatives::{Has, LONGEST_EXPIRY, alternatives};
-use domain::barrier::{Exit, Levels};
+use domain::barrier::{Exit, Levels, Terms};
 use domain::signal::{Closing, Costs, Earned, Position, Record};
 use domain::symbol::{Symbol, Timeframe};
-use replay::{Replay, replay};
+use managed::replay_managed;
+use replay::{End, Replay, replay};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -74,27 +78,54 @@ pub struct PastSignal {
     pub closed_ms: i64,
     /// What its position costs.
     pub position: Position,
-    /// Whether it has more than levels, as several targets or a moving stop, or was amended: then it is not replayed.
-    pub managed: bool,
+    /// How it is managed, if it is more than plain.
+    pub management: Management,
     /// The average true range at entry, in percent of the price, if known.
     pub atr_percent: Option<f64>,
+}
+
+/// What a signal has besides a stop, a target and an expiry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Management {
+    /// Nothing.
+    Plain,
+    /// Several targets, or a stop that moves. The levels are those from its entry on.
+    Rules(Box<Terms>),
+    /// What its rules do not tell: it was amended or closed in parts by hand, nobody knows its entry, or it was entered beyond a level.
+    /// It is not replayed.
+    Unclear,
 }
 
 impl PastSignal {
     /// From a record; `None` for a HOLD and for a signal that is open.
     pub fn of(record: &Record) -> Option<Self> {
         let Record { signal, closing, .. } = record;
+        let (levels, management) = match record.trade() {
+            None => (signal.levels()?, Management::Plain),
+            Some(trade) => match managed::since_entry(record, &trade) {
+                Some((levels, terms)) => (levels, Management::Rules(Box::new(terms))),
+                None => (signal.levels()?, Management::Unclear),
+            },
+        };
         let features = signal.features.as_ref().filter(|features| features.version == VERSION);
         Some(Self {
             symbol: signal.symbol.clone(),
             timeframe: signal.timeframe,
             strategy: signal.strategy.clone(),
-            levels: signal.levels()?,
+            levels,
             closed_ms: closing.as_ref()?.closed_ms,
             position: signal.position,
-            managed: record.trade().is_some(),
+            management,
             atr_percent: features.and_then(|features| features.values.get(ATR_PERCENT).copied()),
         })
+    }
+
+    /// Its target, or the price that stands for several.
+    fn target(&self) -> Option<f64> {
+        match &self.management {
+            Management::Rules(terms) => managed::mean_target(&self.levels, terms),
+            Management::Plain | Management::Unclear => self.levels.take_profit,
+        }
     }
 
     /// The distance from entry to a level, in percent of the entry.
@@ -158,7 +189,7 @@ pub struct UsualLevels {
     /// Distance from entry to target in average true ranges at entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_atr: Option<f64>,
-    /// From the signal to its expiry, in milliseconds; `None` without expiries.
+    /// From the entry to the expiry, in milliseconds; `None` without expiries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiry_ms: Option<f64>,
 }
@@ -169,7 +200,7 @@ pub struct UsualLevels {
 pub struct LeftOut {
     /// They have no stop, so their risk is unknown.
     pub without_stop: u64,
-    /// They have more than a stop, a target and an expiry, or were amended or closed in parts.
+    /// They were amended or closed in parts by hand, nobody knows their entry, or they were entered beyond a level.
     pub managed: u64,
     /// Stored candles do not cover the whole time that they could last: missing candles, a gap, or too recent.
     pub not_covered: u64,
@@ -237,8 +268,8 @@ struct Replayed {
     longest_ms: i64,
     /// The own levels first, then the alternatives.
     results: Vec<Outcome>,
-    /// R of the own levels if the candle that touched both reached the target first.
-    hopeful_r: Option<f64>,
+    /// What the own levels brought if candles that touched both reached the target first.
+    hopeful: Option<Outcome>,
     mfe_r: f64,
     mae_r: f64,
     stop_percent: f64,
@@ -367,6 +398,10 @@ impl PastSignal {
     fn order(&self) -> impl Ord + use<> {
         let Levels { direction, entry, stop_loss, take_profit, since_ms, expires_ms } = self.levels;
         let prices = [Some(entry), stop_loss, take_profit].map(|price| price.map(f64::to_bits));
+        let terms = match &self.management {
+            Management::Rules(terms) => serde_json::to_string(terms).ok(),
+            Management::Plain | Management::Unclear => None,
+        };
         (
             since_ms,
             self.closed_ms,
@@ -376,13 +411,14 @@ impl PastSignal {
             direction,
             prices,
             expires_ms,
+            terms,
         )
     }
 }
 
 impl Group {
     fn add(&mut self, signal: PastSignal) {
-        if signal.managed {
+        if signal.management == Management::Unclear {
             self.left_out.managed += 1;
         } else if signal.levels.stop_loss.is_none() {
             self.left_out.without_stop += 1;
@@ -395,7 +431,7 @@ impl Group {
     fn prepare(&mut self) {
         let levels = || self.signals.iter().map(|signal| signal.levels);
         self.tried = alternatives(Has {
-            target: levels().any(|levels| levels.take_profit.is_some()),
+            target: self.signals.iter().any(|signal| signal.target().is_some()),
             expiry: levels().any(|levels| levels.expires_ms.is_some()),
         });
         let lives = self.signals.iter().map(|signal| signal.closed_ms - signal.levels.since_ms);
@@ -409,32 +445,32 @@ impl Group {
             None => self.limit_ms?,
         };
         let until_ms = own.since_ms + life_ms.max(1);
-        let levels: Vec<Levels> =
-            [OWN].iter().chain(&self.tried).map(|multiples| multiples.of(own, until_ms)).collect();
+        let multiples: Vec<Multiples> = [OWN].iter().chain(&self.tried).copied().collect();
         // In order of length, the finest first.
         let mut finer = series.range(..=signal.timeframe);
         let (step_ms, candles) = finer
             .find_map(|(timeframe, series)| Some((timeframe.millis(), series.covering(own.since_ms, until_ms)?)))?;
-        let Replay { exits, hopeful, best, worst } = replay(&levels, candles, step_ms)?;
+        let Replay { exits, hopeful, best, worst } = match &signal.management {
+            Management::Rules(terms) => {
+                let position = (&signal.position, costs);
+                replay_managed((own, terms), &multiples, until_ms, (candles, step_ms), position)?
+            }
+            Management::Plain | Management::Unclear => {
+                let levels: Vec<Levels> = multiples.iter().map(|multiples| multiples.of(own, until_ms)).collect();
+                replay(&levels, candles, step_ms)?.map(|exit| end_of(signal, exit, costs))?
+            }
+        };
         let stop_percent = signal.distance_percent(own.stop_loss)?;
-        let net_percent = |exit: &Exit| {
-            let profit_percent = own.profit_percent(exit.price);
-            let (outcome, exit_price, closed_ms) = (exit.outcome, Some(exit.price), exit.time_ms);
-            let closing = Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None };
-            Earned::of_plain(own, &closing, &signal.position, costs).net_profit_percent
+        let result = |(end, multiples): (&End, &Multiples)| {
+            let risk = multiples.stop * stop_percent;
+            Outcome {
+                r: end.net_percent / risk,
+                costs_r: (end.profit_percent - end.net_percent) / risk,
+                succeeded: end.succeeded,
+                open_ms: end.time_ms - own.since_ms,
+            }
         };
-        let r = |exit: &Exit, times: f64| Some(net_percent(exit)? / (times * stop_percent));
-        let result = |(exit, multiples): (&Exit, &Multiples)| {
-            let r = r(exit, multiples.stop)?;
-            Some(Outcome {
-                r,
-                costs_r: own.profit_percent(exit.price) / (multiples.stop * stop_percent) - r,
-                succeeded: exit.outcome.succeeded()?,
-                open_ms: exit.time_ms - own.since_ms,
-            })
-        };
-        let results: Vec<Outcome> =
-            exits.iter().zip([OWN].iter().chain(&self.tried)).map(result).collect::<Option<_>>()?;
+        let results: Vec<Outcome> = exits.iter().zip(&multiples).map(result).collect();
         let away = |price: f64| own.direction.sign() * (price - own.entry) / own.entry * 100.0 / stop_percent;
         let atr =
             PastSignal { atr_percent: signal.atr_percent.or_else(|| atr_percent(signal, series)), ..signal.clone() };
@@ -442,20 +478,20 @@ impl Group {
             given_ms: own.since_ms,
             longest_ms: results.iter().map(|result| result.open_ms).max()?,
             results,
-            hopeful_r: hopeful.and_then(|exit| r(&exit, 1.0)),
+            hopeful: hopeful.map(|end| result((&end, &OWN))),
             mfe_r: away(best).max(0.0),
             mae_r: (-away(worst)).max(0.0),
             stop_percent,
             stop_atr: atr.distance_atr(own.stop_loss),
-            target_percent: signal.distance_percent(own.take_profit),
-            target_atr: atr.distance_atr(own.take_profit),
+            target_percent: signal.distance_percent(signal.target()),
+            target_atr: atr.distance_atr(signal.target()),
             expiry_ms: own.expires_ms.map(|at| at - own.since_ms),
         })
     }
 
     /// How many signals would have ended differently with an alternative.
     fn turned(&self, at: usize) -> usize {
-        let own = |one: &Replayed| one.hopeful_r.is_some() || one.results[0].succeeded;
+        let own = |one: &Replayed| one.hopeful.unwrap_or(one.results[0]).succeeded;
         self.replayed.iter().filter(|one| own(one) != one.results[at + 1].succeeded).count()
     }
 
@@ -467,7 +503,7 @@ impl Group {
 
     /// By how much more an alternative brought to each signal.
     fn differences(&self, at: usize) -> impl Iterator<Item = f64> {
-        self.replayed.iter().map(move |one| one.results[at + 1].r - one.hopeful_r.unwrap_or(one.results[0].r))
+        self.replayed.iter().map(move |one| one.results[at + 1].r - one.hopeful.unwrap_or(one.results[0]).r)
     }
 
     /// The differences of the alternatives that are judged.
@@ -477,6 +513,15 @@ impl Group {
             values: self.tested(cluster_ms).map(|at| self.differences(at).collect()).collect(),
         }
     }
+}
+
+/// What an exit brought to a plain signal.
+fn end_of(signal: &PastSignal, exit: &Exit, costs: &Costs) -> Option<End> {
+    let profit_percent = signal.levels.profit_percent(exit.price);
+    let (outcome, exit_price, closed_ms) = (exit.outcome, Some(exit.price), exit.time_ms);
+    let closing = Closing { outcome, exit_price, profit_percent, closed_ms, excursion: None };
+    let net_percent = Earned::of_plain(&signal.levels, &closing, &signal.position, costs).net_profit_percent?;
+    Some(End { profit_percent, net_percent, succeeded: outcome.succeeded()?, time_ms: exit.time_ms })
 }
 
 /// The average true range at entry in percent of the price, from candles of the signal's own timeframe.

@@ -53,18 +53,43 @@ impl Series {
     }
 }
 
-/// How a signal ended with each set of levels.
+/// How a signal ended with each set of levels; `E` is an end.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Replay {
+pub struct Replay<E = Exit> {
     /// Of each set of levels, in order. The first are the signal's own.
-    pub exits: Vec<Exit>,
-    /// The exit at the own target, if one candle touched the own stop and the own target. Which came first is not
-    /// known; the rule says the stop.
-    pub hopeful: Option<Exit>,
+    pub exits: Vec<E>,
+    /// The end with the own levels if candles that touched the own stop and the own target reached the target first. Which came first
+    /// is not known; the rule says the stop.
+    pub hopeful: Option<E>,
     /// The furthest price in favour of the signal while it was open with its own levels.
     pub best: f64,
     /// The furthest price against it.
     pub worst: f64,
+}
+
+/// What an end brought.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct End {
+    /// Profit in percent of the entry, before costs.
+    pub profit_percent: f64,
+    /// The same after costs.
+    pub net_percent: f64,
+    /// Whether it counts as a success.
+    pub succeeded: bool,
+    /// When, UTC epoch ms.
+    pub time_ms: i64,
+}
+
+impl<E> Replay<E> {
+    /// The same with other ends; `None` if one of them has none.
+    pub fn map<F>(self, of: impl Fn(&E) -> Option<F>) -> Option<Replay<F>> {
+        let hopeful = match &self.hopeful {
+            Some(end) => Some(of(end)?),
+            None => None,
+        };
+        let exits = self.exits.iter().map(of).collect::<Option<_>>()?;
+        Some(Replay { exits, hopeful, best: self.best, worst: self.worst })
+    }
 }
 
 /// Replays a signal with several sets of levels; the first are its own. `None` if one of them is still open after the
@@ -72,7 +97,7 @@ pub struct Replay {
 pub fn replay(levels: &[Levels], candles: &[Candle], step_ms: i64) -> Option<Replay> {
     let own = levels.first()?;
     let mut exits: Vec<Option<Exit>> = vec![None; levels.len()];
-    let mut path = Path { own: *own, best: own.entry, worst: own.entry };
+    let mut path = Path::of(own);
     let mut hopeful = None;
     let mut open = Open::of(levels, &exits);
     for candle in candles {
@@ -149,14 +174,18 @@ impl Open {
 
 /// How far the price went for and against a signal. Where the order within a candle is not known, it is the one that
 /// is worst for the signal.
-struct Path {
+pub(super) struct Path {
     own: Levels,
-    best: f64,
-    worst: f64,
+    pub best: f64,
+    pub worst: f64,
 }
 
 impl Path {
-    fn see(&mut self, price: f64) {
+    pub fn of(own: &Levels) -> Self {
+        Self { own: *own, best: own.entry, worst: own.entry }
+    }
+
+    pub fn see(&mut self, price: f64) {
         let sign = self.own.direction.sign();
         if sign * (price - self.best) > 0.0 {
             self.best = price;
@@ -168,7 +197,7 @@ impl Path {
 
     /// A candle in which the signal stayed open. Of one that began before the signal, only the close is known to be
     /// later.
-    fn extend(&mut self, candle: &Candle) {
+    pub fn extend(&mut self, candle: &Candle) {
         if candle.open_ms >= self.own.since_ms {
             self.see(candle.high);
             self.see(candle.low);
@@ -178,7 +207,7 @@ impl Path {
     }
 
     /// The candle that ended it.
-    fn end(&mut self, candle: &Candle, exit: &Exit) {
+    pub fn end(&mut self, candle: &Candle, exit: &Exit) {
         let whole = candle.open_ms >= self.own.since_ms && exit.time_ms > candle.open_ms;
         match exit.outcome {
             _ if !whole => {}

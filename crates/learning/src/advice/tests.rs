@@ -1,5 +1,5 @@
 use super::*;
-use domain::barrier::Direction;
+use domain::barrier::{Direction, Event, Target, Terms, What};
 use domain::candle::Candle;
 use domain::signal::{Closing, Signal, Source};
 use domain::time::{DAY_MS, HOUR_MS, Tz};
@@ -55,7 +55,7 @@ fn signal(week: i64) -> PastSignal {
         },
         closed_ms: since_ms + 2 * HOUR_MS,
         position: Position::default(),
-        managed: false,
+        management: Management::Plain,
         atr_percent: Some(2.0),
     }
 }
@@ -169,8 +169,8 @@ fn what_is_left_out_is_counted_and_does_not_depend_on_the_end() {
     };
     let before = PastSignal { levels: Levels { since_ms: T0 - HOUR_MS, ..signal(0).levels }, ..signal(0) };
     let other = PastSignal { symbol: Symbol::parse("ETHUSDT").unwrap(), ..signal(5) };
-    let managed = PastSignal { managed: true, ..signal(3) };
-    let signals = vec![bare, managed, last(16), last(15), before, other, signal(4)];
+    let unclear = PastSignal { management: Management::Unclear, ..signal(3) };
+    let signals = vec![bare, unclear, last(16), last(15), before, other, signal(4)];
     let made = advice(signals, &hourly(shaken()), 20.0);
     let dip = &made.strategies[0];
     assert_eq!((dip.signals, dip.left_out), (2, LeftOut { without_stop: 1, managed: 1, not_covered: 3 }));
@@ -278,9 +278,58 @@ fn a_closed_record_is_a_past_signal() {
     let several = json!({ "id": "a", "pair": "BTCUSDT", "signalType": "BUY", "confidence": 60, "entryPrice": 200, "stopLoss": 196,
         "takeProfits": [{ "price": 202 }, { "price": 204 }], "timestamp": T0 });
     let signal = Signal::from_value(several, Source::Caller, Tz::UTC).unwrap();
-    let managed = PastSignal::of(&Record { signal, ..record.clone() }).unwrap();
-    assert!(managed.managed && !past.managed);
+    let several = Record { signal, ..record.clone() };
+    let managed = PastSignal::of(&several).unwrap();
+    let (rules, mean) = (matches!(managed.management, Management::Rules(_)), managed.target());
+    assert_eq!((past.management, rules, mean), (Management::Plain, true, Some(203.0)));
+    // What was changed by hand, its rules do not tell.
+    let what = What::Amended { stop_loss: Some(190.0), take_profits: None, expires_at: None, reason: None };
+    let changed = Record { history: vec![Event { at: T0 + 1, what }], ..several };
+    assert_eq!(PastSignal::of(&changed).unwrap().management, Management::Unclear);
     assert_eq!(PastSignal::of(&Record { closing: None, ..record }), None);
+}
+
+#[test]
+fn a_signal_that_waited_counts_from_its_entry_on() {
+    let value = json!({ "id": "a", "pair": "BTCUSDT", "signalType": "BUY", "confidence": 60, "entryPrice": 100, "entryType": "limit",
+        "stopLoss": 98, "takeProfit": 104, "timestamp": T0, "expiresAt": T0 + DAY_MS });
+    let signal = Signal::from_value(value, Source::Caller, Tz::UTC).unwrap();
+    let closing = Closing {
+        outcome: domain::barrier::Outcome::TookProfit,
+        exit_price: Some(104.0),
+        profit_percent: 4.5,
+        closed_ms: T0 + 9,
+        excursion: None,
+    };
+    let filled = |price| vec![Event { at: T0 + 5, what: What::Filled { price } }];
+    let record = |history| Record { signal: signal.clone(), history, closing: Some(closing), said: None };
+    let past = PastSignal::of(&record(filled(99.5))).unwrap();
+    assert_eq!((past.levels.entry, past.levels.since_ms, past.levels.expires_ms), (99.5, T0 + 5, Some(T0 + DAY_MS)));
+    assert_eq!(past.target(), Some(104.0));
+    // Beyond its target, and at a time that nobody knows.
+    for history in [filled(104.5), Vec::new()] {
+        assert_eq!(PastSignal::of(&record(history)).unwrap().management, Management::Unclear);
+    }
+}
+
+/// Each week as [`signal`], in two halves of which the second runs on without a stop at break-even.
+#[test]
+fn managed_signals_are_replayed() {
+    let halves = |week| {
+        let target = |price| Target { price, share: 50.0 };
+        let terms = Terms { targets: vec![target(102.0), target(104.0)], ..Terms::default() };
+        let levels = Levels { take_profit: None, ..signal(week).levels };
+        PastSignal { levels, management: Management::Rules(Box::new(terms)), ..signal(week) }
+    };
+    let dip = &advice((0..32).map(halves).collect(), &hourly(shaken()), 0.0).strategies[0];
+    // Three of four are stopped at 98, the others reach both targets: 3 % on 2.
+    assert_eq!((dip.signals, dip.left_out, dip.alternatives.len()), (32, LeftOut::default(), 30));
+    assert!(close(dip.own.unwrap().mean_r, 0.75 * -1.0 + 0.25 * 1.5));
+    assert_eq!(dip.usual.unwrap().target_percent, Some(3.0));
+    // A stop at 96 is never touched; targets at 108 neither, which leaves a half at 104 and the other at 99.
+    assert!(close(found(dip, 2.0, 1.0, 1.0).tried.mean_r, 3.0 / 4.0));
+    assert!(close(found(dip, 2.0, 2.0, 1.0).tried.mean_r, (0.5 * 4.0 - 0.5 * 1.0) / 4.0));
+    assert_eq!(dip.finding, AdviceFinding::Better);
 }
 
 #[test]

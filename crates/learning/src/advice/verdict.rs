@@ -86,7 +86,7 @@ impl Group {
 
     /// How many signals touched their own stop and target within one candle.
     fn unclear(&self) -> usize {
-        self.replayed.iter().filter(|one| one.hopeful_r.is_some()).count()
+        self.replayed.iter().filter(|one| one.hopeful.is_some()).count()
     }
 
     /// Says so if these are more than a tenth: then candles are too coarse for the levels.
@@ -202,7 +202,7 @@ fn too_few(replayed: &[Replayed], left_out: LeftOut, clusters: usize) -> String 
         return match without_stop + managed {
             0 => "not enough to tell: no closed signals".to_owned(),
             count => format!(
-                "not enough to tell: {} without a stop or with more than levels, which are not replayed",
+                "not enough to tell: {} without a stop or changed by hand, which are not replayed",
                 counted(count, "signal")
             ),
         };

@@ -22,7 +22,8 @@ pub(super) const KNOWN: &str = "number, change, batch, id, symbol, timeframe, di
     stop_loss, take_profit, given_at, expires_at, outcome, exit_price, profit_percent, closed_at, exact, \
     CASE jsonb_typeof(rest -> 'strategy') WHEN 'string' THEN rest ->> 'strategy' END AS strategy, \
     coalesce(rest -> 'taken' <> 'false'::jsonb, true) AS taken, \
-    CASE WHEN rest ? 'managed_terms' OR rest ? 'managed_history' THEN rest::text END AS managed";
+    CASE WHEN rest ?| ARRAY['managed_terms', 'managed_history', 'fee_bps', 'funding_bps_per_day'] THEN rest::text END \
+      AS detailed";
 
 /// Closes an existing, open row.
 const CLOSE: &str = "\
@@ -349,7 +350,7 @@ impl Known {
     pub fn read(row: &Row, zone: Tz) -> Result<Self> {
         let facts = match column::<Option<&str>>(row, 17)? {
             Some(line) => line::facts(line.as_bytes(), zone).map(Facts::into_owned),
-            None if column::<Option<&str>>(row, 20)?.is_some() => managed_facts(row, zone)?,
+            None if column::<Option<&str>>(row, 20)?.is_some() => detailed_facts(row, zone)?,
             None => facts(row)?.map_err(|e| e.to_string()),
         };
         Ok(Self { number: column(row, 0)?, change: column(row, 1)?, batch: column(row, 2)?, facts })
@@ -379,7 +380,7 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
         strategy: column::<Option<String>>(row, 18)?.filter(|text| is_strategy(text)).map(Cow::Owned),
         taken: column(row, 19)?,
         trade: None,
-        order: None,
+        details: None,
     };
     let mut complete = || {
         facts.timeframe = Timeframe::parse(timeframe)?;
@@ -407,8 +408,8 @@ fn facts(row: &Row) -> Result<Result<Facts<'static>>> {
     Ok(completed.map(|()| facts))
 }
 
-/// Of a managed signal, all columns count.
-fn managed_facts(row: &Row, zone: Tz) -> Result<std::result::Result<Facts<'static>, Reason>> {
+/// Of a managed signal, and of one that states its costs, all columns count.
+fn detailed_facts(row: &Row, zone: Tz) -> Result<std::result::Result<Facts<'static>, Reason>> {
     let record = record_of(row, &KNOWN_COLUMNS, zone)?;
     Ok(record.map(|record| Facts::of(&record)))
 }
