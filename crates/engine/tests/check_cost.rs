@@ -15,16 +15,18 @@ use testkit::{T0, object, pools, quick_home};
 
 const SYMBOLS: [&str; 6] = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT"];
 
-/// A closed signal of a model that promised one success in two; about as many succeed. Each hour has 1.6 signals of all markets.
+/// A closed signal of a model that promised one success in two; about as many succeed. Each hour 1.6 signals of all markets close, in
+/// order.
 fn closed(number: i64, random: &mut ChaCha8Rng) -> Record {
     let symbol = SYMBOLS[number as usize % SYMBOLS.len()];
-    let given_ms = T0 + number * HOUR_MS * 10 / 16;
+    let closed_ms = T0 + 36 * HOUR_MS + number * HOUR_MS * 10 / 16;
+    let given_ms = closed_ms - random.random_range(1..36) * HOUR_MS;
     let outcome = if random.random_bool(0.5) { "TOOK_PROFIT" } else { "STOPPED_OUT" };
     let record = json!({
         "id": format!("s{number}"), "symbol": symbol, "signalType": "BUY", "confidence": 50, "entryPrice": 100,
         "stopLoss": 98, "takeProfit": 102, "timestamp": given_ms, "indicators": { "rsi": random.random_range(20.0..80.0) },
         "mlPrediction": { "signal": "BUY", "confidence": 50.0, "modelVersion": 1 },
-        "outcome": outcome, "closedAt": given_ms + random.random_range(1..36) * HOUR_MS,
+        "outcome": outcome, "closedAt": closed_ms,
     });
     Record::given(record, Tz::UTC).unwrap()
 }

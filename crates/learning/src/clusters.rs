@@ -104,10 +104,12 @@ pub fn typical_life_ms(lifetimes: &[Lifetime]) -> i64 {
 /// The cluster of each signal by the time it was given; numbered in order of time, without gaps.
 pub fn clusters(lifetimes: &[Lifetime], cluster_ms: i64) -> Vec<usize> {
     let first = lifetimes.iter().map(|lifetime| lifetime.given_ms).min().unwrap_or_default();
-    let stretch = |lifetime: &Lifetime| (lifetime.given_ms - first) / cluster_ms.max(1);
-    let mut numbers: BTreeMap<i64, usize> = lifetimes.iter().map(|lifetime| (stretch(lifetime), 0)).collect();
-    numbers.values_mut().enumerate().for_each(|(at, number)| *number = at);
-    lifetimes.iter().map(|lifetime| numbers[&stretch(lifetime)]).collect()
+    let stretches: Vec<i64> =
+        lifetimes.iter().map(|lifetime| (lifetime.given_ms - first) / cluster_ms.max(1)).collect();
+    let mut known = stretches.clone();
+    known.sort_unstable();
+    known.dedup();
+    stretches.iter().map(|stretch| known.partition_point(|other| other < stretch)).collect()
 }
 
 /// How strongly outcomes depend on each other.
@@ -142,8 +144,14 @@ impl Dependence {
 pub fn dependence(lifetimes: &[Lifetime], residuals: &[f64]) -> Dependence {
     let count = lifetimes.len() as f64;
     let at_a_time = |lifetimes: &[Lifetime]| count / uniqueness(lifetimes).iter().sum::<f64>();
-    let one_symbol: Vec<Lifetime> = lifetimes.iter().map(|lifetime| Lifetime { symbol: 0, ..*lifetime }).collect();
-    let [alone, together] = [lifetimes, &one_symbol].map(|lifetimes| 1.0 + OVERLAP * (at_a_time(lifetimes) - 1.0));
+    let overlap = |at_a_time: f64| 1.0 + OVERLAP * (at_a_time - 1.0);
+    let alone = overlap(at_a_time(lifetimes));
+    let together = if lifetimes.windows(2).all(|pair| pair[0].symbol == pair[1].symbol) {
+        alone
+    } else {
+        let one_symbol: Vec<Lifetime> = lifetimes.iter().map(|lifetime| Lifetime { symbol: 0, ..*lifetime }).collect();
+        overlap(at_a_time(&one_symbol))
+    };
     if lifetimes.is_empty() || together < 1.0 + 1e-9 {
         return Dependence { design_effect: 1.0, clusters: lifetimes.len() };
     }
