@@ -36,6 +36,7 @@ pub async fn replay(
         symbols: given(&asked.markets.symbols),
         timeframes: given(&asked.markets.timeframes),
         candles: asked.candles.clone(),
+        fetch: asked.fetch,
         csv: asked.csv.clone(),
         options: options(asked),
     };
