@@ -1202,6 +1202,8 @@ interface ReplaySettings {
   timeframes?: readonly Timeframe[]
   /** The folder of the candle files. Default: `data` in the home. */
   candles?: string
+  /** Bring the candles of the home up to date first; not together with `candles`. Default: false. */
+  fetch?: boolean
   /** These parts are left out in every run. */
   without?: readonly ReplayPart[]
   /** Each of these parts is left out in one more run over the same signals; `parts` of the result says what each brought. */
@@ -2028,7 +2030,7 @@ export declare class FeedbackTracker {
   onCandle(pair: string, candle: CandleInput, timeframe?: Timeframe): Promise<ClosedSignal[]>
   /**
    * Writes all closed signals to a CSV file at `path`, one row each with its features at entry, for training other models.
-   * Resolves with the number of rows.
+   * A text that a spreadsheet would run as a formula gets an apostrophe before it. Resolves with the number of rows.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, also if `path` is one of signalloop's own files, `ERR_IO`, `ERR_STORE`,
    * `ERR_STORE_BUSY`, `ERR_CLOSED`.

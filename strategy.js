@@ -5,6 +5,9 @@
 
 const { reasonOf } = require('./reason.js')
 
+/** Marks the result of a strategy that failed. */
+const FAILED = Symbol('failed')
+
 /** Numbers of a candle in the packed form: open time, open, high, low, close, volume. */
 const FIELDS = ['time', 'open', 'high', 'low', 'close', 'volume']
 const FIRST_ROOM = 1024
@@ -103,21 +106,19 @@ const asked = (strategy) => {
   }
 }
 
-const FAILED = Symbol('failed')
-
 /** What the strategy wants at each bar, as JSON text; `undefined` if it wants nothing. */
 const told = (results) => {
-  const wanted = []
-  results.forEach((result, bar) => {
-    if (result === undefined || result === null) return
-    if (result[FAILED] !== undefined) return wanted.push(JSON.stringify({ bar, problem: result[FAILED] }))
-    try {
-      wanted.push(JSON.stringify({ bar, signals: Array.isArray(result) ? result : [result] }))
-    } catch (error) {
-      wanted.push(JSON.stringify({ bar, problem: `its signals cannot be read: ${reasonOf(error)}` }))
-    }
-  })
+  const wanted = results.flatMap((result, bar) => (result === undefined || result === null ? [] : [wantedAt(bar, result)]))
   return wanted.length > 0 ? `[${wanted.join(',')}]` : undefined
+}
+
+const wantedAt = (bar, result) => {
+  if (result[FAILED] !== undefined) return JSON.stringify({ bar, problem: result[FAILED] })
+  try {
+    return JSON.stringify({ bar, signals: Array.isArray(result) ? result : [result] })
+  } catch (error) {
+    return JSON.stringify({ bar, problem: `its signals cannot be read: ${reasonOf(error)}` })
+  }
 }
 
 module.exports = { asked }

@@ -97,7 +97,13 @@ impl JsStrategy {
     }
 
     /// A signal whose id, market and time are those of the bar where the strategy names none.
-    fn signal(&self, signal: Value, number: usize, market: &Market, now_ms: i64) -> std::result::Result<Signal, String> {
+    fn signal(
+        &self,
+        signal: Value,
+        number: usize,
+        market: &Market,
+        now_ms: i64,
+    ) -> std::result::Result<Signal, String> {
         let Value::Object(mut signal) = signal else { return Err(format!("a signal must be an object; got {signal}")) };
         let lacks = |signal: &Map<String, Value>, names: &[&str]| names.iter().all(|name| !signal.contains_key(*name));
         if lacks(&signal, &["id", "signalId", "signal_id"]) {
@@ -149,7 +155,11 @@ pub fn request(
     let timeframes = values::list(map, "timeframes", Timeframe::parse)?;
     let fetch = values::option(map, "fetch", "must be true or false", Value::as_bool)?.unwrap_or_default();
     if fetch && candles.is_some() {
-        return Err(Error::argument("fetch", "brings the candles of the home up to date, not those of `candles`", fetch));
+        return Err(Error::argument(
+            "fetch",
+            "brings the candles of the home up to date, not those of `candles`",
+            fetch,
+        ));
     }
     let wanted = wanted(map, strategy, zone)?;
     let options = options(map, keep)?;

@@ -46,14 +46,8 @@ mod tests {
     #[test]
     fn a_candle_is_seen_from_its_close_on() {
         let market = Market::parse("BTCUSDT", "1h").unwrap();
-        let candle = |hour: i64| Candle {
-            open_ms: hour * 3_600_000,
-            open: 1.0,
-            high: 2.0,
-            low: 0.5,
-            close: 1.5,
-            volume: 1.0,
-        };
+        let candle =
+            |hour: i64| Candle { open_ms: hour * 3_600_000, open: 1.0, high: 2.0, low: 0.5, close: 1.5, volume: 1.0 };
         let past = PastCandles::new(BTreeMap::from([(market.clone(), vec![candle(0), candle(1), candle(3)])])).unwrap();
         let seen = |ms: i64| past.closed(&market, ms).len();
         assert_eq!([0, 3_599_999, 3_600_000, 7_200_000, 14_399_999, 14_400_000].map(seen), [0, 0, 1, 2, 2, 3]);

@@ -2,10 +2,10 @@
 
 use super::args::Demo;
 use super::output::Output;
-use super::{demo_replay, planted};
 use super::progress::summary;
 use super::shown::figures_table;
 use super::{FAILURE, SUCCESS};
+use super::{demo_replay, planted};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol, Timeframe};

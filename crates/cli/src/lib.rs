@@ -37,11 +37,11 @@ mod scorecard;
 mod shown;
 mod table;
 
+use ::replay::Strategy;
 use args::{Args, Command};
 use clap::Parser;
 use domain::cancel::Cancel;
 use domain::error::Result;
-use ::replay::Strategy;
 use output::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -149,14 +149,20 @@ fn tell(study: &Study, asked: &args::Replay, output: &Output) {
     score(summary, output);
     told_parts(study, output);
     let happened = &study.happened;
-    output.line(format!("{} models went into service, {} were refused by the gate.", happened.promoted, happened.refused));
+    output.line(format!(
+        "{} models went into service, {} were refused by the gate.",
+        happened.promoted, happened.refused
+    ));
     happened.notes.iter().filter(|note| note.kind == "warning").take(5).for_each(|note| output.warning(&note.text));
     if study.left_out > 0 {
-        output.line(format!("{} signals were left out: outside the replay's time, or without candles.", study.left_out));
+        output
+            .line(format!("{} signals were left out: outside the replay's time, or without candles.", study.left_out));
     }
     if study.faults.count > 0 {
         let first = study.faults.first.first();
-        let first = first.map_or_else(String::new, |fault| format!(", first at {} of {}: {}", fault.at, fault.market, fault.problem));
+        let first = first.map_or_else(String::new, |fault| {
+            format!(", first at {} of {}: {}", fault.at, fault.market, fault.problem)
+        });
         output.warning(format!("{} faults of the strategy{first}", study.faults.count));
     }
     study.refused.iter().take(5).for_each(|refused| output.warning(format!("{}: {}", refused.place, refused.reason)));
@@ -184,7 +190,10 @@ fn sentence(words: &str) -> String {
 fn score(summary: &Summary, output: &Output) {
     let Some(score) = &summary.scorecard.overall else { return };
     let loss = &score.log_loss;
-    let ends = loss.against_base_rate.interval.map_or_else(String::new, |Ends { low, high }| format!(" [{low:+.4}, {high:+.4}]"));
+    let ends = loss
+        .against_base_rate
+        .interval
+        .map_or_else(String::new, |Ends { low, high }| format!(" [{low:+.4}, {high:+.4}]"));
     output.line(format!(
         "\nLog loss of its probabilities {:.4}, of the base rate {:.4}: {:+.4}{ends}; lower is better.",
         loss.probability, loss.base_rate, loss.against_base_rate.mean
@@ -196,7 +205,8 @@ pub fn sets(summary: &Summary) -> Table {
     let mut table = Table::new(&["signals", "count", "closed", "success", "R each", "R in all", "drawdown", "Sharpe"]);
     let mut row = |name: &str, set: &Set| {
         let figures = &set.figures;
-        let ends = set.mean_r_interval.map_or_else(String::new, |Ends { low, high }| format!(" [{low:+.3}, {high:+.3}]"));
+        let ends =
+            set.mean_r_interval.map_or_else(String::new, |Ends { low, high }| format!(" [{low:+.3}, {high:+.3}]"));
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
         table.row([
             name.to_owned(),

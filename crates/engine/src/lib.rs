@@ -94,12 +94,12 @@ pub use train::{Phase, TrainMode, TrainProgress, TrainRequest, TrainResult, Trai
 
 use crate::home::expanded;
 use crate::store_location::StoreLocation;
+use ::scheduler::coordination::{Coordination, MemoryCoordination};
 use compute::ComputeThreads;
 use domain::error::{Error, Result};
 use domain::time::Clock;
 use exchange::CandleSource;
 use replay::PastSource;
-use ::scheduler::coordination::{Coordination, MemoryCoordination};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,8 +194,7 @@ impl SignalLoop {
         let lifetime = Arc::<Lifetime>::default();
         let compute = Arc::new(ComputeThreads::new(settings.clone(), options.threads));
         let candles = Arc::new(CandleStore::new(settings.clone(), past));
-        let fetcher =
-            CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), source);
+        let fetcher = CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), source);
         let fetcher = Arc::new(fetcher);
         let store = Arc::new(SignalStore::new(settings.clone(), events.clone(), location));
         let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));

@@ -55,7 +55,8 @@ fn check(core: &SignalLoop, kept: &Path) -> Result<()> {
     let refused = |problem: String| Err(Error::argument("folder", problem, kept.display()));
     if !matches!(core.store().location(), StoreLocation::Folder(_)) {
         return refused(
-            "cannot be adopted into a database: adopt it with `--store files`, then `signalloop store copy` copies all".to_owned(),
+            "cannot be adopted into a database: adopt it with `--store files`, then `signalloop store copy` copies all"
+                .to_owned(),
         );
     }
     let kept = std::path::absolute(kept).unwrap_or_else(|_| kept.to_owned());
@@ -63,7 +64,8 @@ fn check(core: &SignalLoop, kept: &Path) -> Result<()> {
         return refused("must be the folder that `signalloop replay --keep` has written".to_owned());
     }
     let home = core.settings().home();
-    let in_the_way: Vec<PathBuf> = PARTS.iter().map(|part| home.join(part)).filter(|path| holds_something(path)).collect();
+    let in_the_way: Vec<PathBuf> =
+        PARTS.iter().map(|part| home.join(part)).filter(|path| holds_something(path)).collect();
     if let Some(path) = in_the_way.first() {
         return refused(format!(
             "cannot be adopted: it would mix with {} of the home. Only a home without signals and models can adopt one",

@@ -23,7 +23,10 @@ pub struct Refused {
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read; otherwise as [`engine::Signals::import`].
-pub async fn signals_in(file: &Path, foreign: Option<(Format, &readers::Options)>) -> Result<(Vec<Given>, Vec<Refused>)> {
+pub async fn signals_in(
+    file: &Path,
+    foreign: Option<(Format, &readers::Options)>,
+) -> Result<(Vec<Given>, Vec<Refused>)> {
     let folder = TempDir::new().map_err(|error| Error::io("create", &std::env::temp_dir(), error))?;
     let core = SignalLoop::open(Options {
         home: Some(folder.path().to_owned()),
@@ -47,16 +50,19 @@ async fn read(
         Some((format, options)) => {
             let content = std::fs::read(file).map_err(|error| Error::io("read", file, error))?;
             let Reading { signals, refused: unread } = format.read(&content, options);
-            refused.extend(unread.into_iter().map(|one| Refused {
-                place: one.place,
-                reason: format!("{}; got {}", one.problem, one.value),
-            }));
+            refused.extend(
+                unread
+                    .into_iter()
+                    .map(|one| Refused { place: one.place, reason: format!("{}; got {}", one.problem, one.value) }),
+            );
             let lines = folder.join("signals.jsonl");
             write_lines(&lines, &signals).map_err(|error| Error::io("write", &lines, error))?;
             core.signals().import(&lines).await?
         }
     };
-    refused.extend(report.refused.into_iter().map(|one| Refused { place: format!("line {}", one.line), reason: one.reason }));
+    refused.extend(
+        report.refused.into_iter().map(|one| Refused { place: format!("line {}", one.line), reason: one.reason }),
+    );
     Ok((signals_of(core)?, refused))
 }
 

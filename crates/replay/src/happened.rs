@@ -3,6 +3,7 @@
 use domain::symbol::Market;
 use domain::time::format_iso;
 use engine::{Event, EventListener, ModelChange, Told};
+use learning::performance::Turn;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -48,6 +49,14 @@ impl Listener {
     }
 }
 
+fn turn_in_words(turn: Turn) -> &'static str {
+    match turn {
+        Turn::Entered => "begins",
+        Turn::Recovered => "ends, results have recovered",
+        Turn::Lapsed => "ends, its reason is long ago",
+    }
+}
+
 /// The listener, as the loop knows it.
 pub(crate) struct Ear(pub Arc<Listener>);
 
@@ -67,7 +76,7 @@ impl EventListener for Ear {
                 Some(("rollback", Some(market.clone()), format!("back to version {version}: {reason}")))
             }
             Event::ConservativeMode { scope, turn, reason, .. } => {
-                Some(("conservativeMode", scope.clone(), format!("{turn:?}: {reason}")))
+                Some(("conservativeMode", scope.clone(), format!("{}: {reason}", turn_in_words(*turn))))
             }
             Event::EmergencyTrainingStarted(markets) => {
                 Some(("emergencyTraining", None, format!("{} markets are trained", markets.len())))
@@ -79,7 +88,13 @@ impl EventListener for Ear {
                 let names: Vec<&str> = quantities.iter().map(|quantity| quantity.name.as_str()).collect();
                 Some(("entryDrift", Some(market.clone()), format!("changed at entry: {}", names.join(", "))))
             }
-            Event::TaskFailed { task, run, .. } => Some(("taskFailed", None, format!("{task}: {}", run.message))),
+            // A task that fails for the same reason again and again is noted once, such as a training before there are enough candles.
+            Event::TaskFailed { task, run, .. } => {
+                let reason = run.error.as_ref().or(run.failed.first().map(|one| &one.cause));
+                let reason = reason.map_or(run.message.as_str(), |cause| cause.code.as_str());
+                let is_new = known.insert(format!("{task} {reason}"));
+                is_new.then(|| ("taskFailed", None, format!("{task}: {}", run.message)))
+            }
             Event::Warning(text) => known.insert(text.clone()).then(|| ("warning", None, text.clone())),
             _ => None,
         };

@@ -384,7 +384,10 @@ fn checked(
     for signal in &signals {
         if signal.timestamp_ms != now_ms {
             let at = domain::time::format_iso(signal.timestamp_ms);
-            return Err(format!("signal {} has the timestamp {at}; leave it out, a signal is given when its candle closes", signal.id));
+            return Err(format!(
+                "signal {} has the timestamp {at}; leave it out, a signal is given when its candle closes",
+                signal.id
+            ));
         }
         if signal.market() != *market {
             return Err(format!("signal {} is of {}; leave symbol and timeframe out", signal.id, signal.market()));

@@ -171,9 +171,7 @@ impl Asked {
 
 /// The source of signals, the markets whose candles it needs, and what a file has besides signals.
 async fn found(core: &SignalLoop, wanted: Wanted, asked: &Asked) -> Result<(Source, BTreeSet<Market>, Vec<Refused>)> {
-    let configured = || -> Vec<Market> {
-        core.settings().markets(asked.symbols.clone(), asked.timeframes.clone())
-    };
+    let configured = || -> Vec<Market> { core.settings().markets(asked.symbols.clone(), asked.timeframes.clone()) };
     let (mut given, refused) = match wanted {
         Wanted::Strategy(strategy) => {
             let markets = configured();
@@ -193,7 +191,8 @@ async fn found(core: &SignalLoop, wanted: Wanted, asked: &Asked) -> Result<(Sour
     given.retain(|given| asked.includes(&given.signal.market()));
     if given.is_empty() {
         return Err(Error::NoData(
-            "there are no signals to replay: record or import some, name a file of signals, or give a strategy".to_owned(),
+            "there are no signals to replay: record or import some, name a file of signals, or give a strategy"
+                .to_owned(),
         ));
     }
     let markets = given.iter().map(|given| given.signal.market()).collect();

@@ -48,7 +48,10 @@ async fn a_home_without_signals_begins_with_those_of_the_replay() {
     }
     let core = open(&place.path().join("third"));
     let refused = adopt(&core, place.path()).unwrap_err();
-    assert!(refused.to_string().contains("must be the folder that `signalloop replay --keep` has written"), "{refused}");
+    assert!(
+        refused.to_string().contains("must be the folder that `signalloop replay --keep` has written"),
+        "{refused}"
+    );
     core.close().await;
 }
 

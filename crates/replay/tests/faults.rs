@@ -52,7 +52,10 @@ async fn too_many_signals_foreign_times_and_twice_the_same_are_faults() {
     let error = with(many, OnFault::Stop).await.unwrap_err().to_string();
     assert!(error.contains("10000 signals at one candle; at most 100 are taken"), "{error}");
     let early = |bar: &Bar<'_>, now_ms: i64| {
-        Ok(signal(bar, now_ms).into_iter().map(|signal| domain::signal::Signal { timestamp_ms: now_ms - 1, ..signal }).collect())
+        Ok(signal(bar, now_ms)
+            .into_iter()
+            .map(|signal| domain::signal::Signal { timestamp_ms: now_ms - 1, ..signal })
+            .collect())
     };
     let error = with(early, OnFault::Stop).await.unwrap_err().to_string();
     assert!(error.contains("leave it out, a signal is given when its candle closes"), "{error}");

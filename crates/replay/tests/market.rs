@@ -2,8 +2,8 @@
 
 use candles::PastCandles;
 use domain::barrier::Direction;
-use domain::candle::Candle;
 use domain::cancel::Cancel;
+use domain::candle::Candle;
 use domain::signal::{Signal, Source as From};
 use domain::symbol::Market;
 use domain::time::{Clock, Tz};
@@ -118,10 +118,9 @@ pub fn past_signals(candles: &PastCandles, until_ms: i64) -> Vec<Given> {
             let closed = &all[..count];
             let now_ms = closed[count - 1].open_ms + HOUR;
             let found = if now_ms < FROM { None } else { signal(&Bar { market: &market, closed }, now_ms) };
-            given.extend(found.map(|signal| Given {
-                signal: Signal { timestamp_ms: now_ms + HOUR / 4, ..signal },
-                end: None,
-            }));
+            given.extend(
+                found.map(|signal| Given { signal: Signal { timestamp_ms: now_ms + HOUR / 4, ..signal }, end: None }),
+            );
         }
     }
     given
