@@ -20,14 +20,34 @@ const RULES = new Set(['breakEvenAfterTarget', 'breakEvenCostsPercent', 'trail',
 const TRAIL = new Set([...TRAILS, 'activateAtR'])
 const STEP = new Set(['afterTarget', 'price'])
 
+/** Keys of a signal with which native code reads it: its own way of becoming JSON, and other spellings, of which it knows which counts. */
+const OTHERS = new Set([
+  'toJSON', 'signal_type', 'entry_price', 'stop_loss', 'take_profit', 'expires_at', 'entry_type', 'entry_zone', 'entry_expires_at', 'take_profits',
+  'stop_rules',
+])
+const KEYS = [
+  'signalType', 'entryPrice', 'stopLoss', 'takeProfit', 'expiresAt', 'entryType', 'entryZone', 'entryExpiresAt', 'takeProfits', 'stopRules', ...OTHERS,
+]
+
+/** The members of an instance of a class, whose getters no loop over its keys finds. */
+const members = (instance) => {
+  const found = {}
+  for (const key of KEYS) if (instance[key] != null) found[key] = instance[key]
+  return found
+}
+
 /** A time in UTC that native code reads alike, but for the number of days of its month. */
 const UTC = /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{3})?Z$/
 
+/** Whether it is no instance of a class. */
+const isPlain = (object) => {
+  const prototype = Object.getPrototypeOf(object)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
 /** Whether it is a plain object without other keys than these. */
 const hasOnly = (keys, object) => {
-  if (typeof object !== 'object' || object === null) return false
-  const prototype = Object.getPrototypeOf(object)
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return false
+  if (typeof object !== 'object' || object === null || !isPlain(object)) return false
   for (const key in object) if (!keys.has(key)) return false
   return true
 }
@@ -107,18 +127,30 @@ module.exports = (native) => {
 
   /** Writes a signal; `false` if it does not fit. */
   const putSignal = (signal) => {
-    // `toJSON` decides, as when the signal is recorded; native code calls it.
-    if (typeof signal.toJSON === 'function') return false
-    // If there are two spellings, native code decides which one counts.
-    const other = signal.signal_type ?? signal.entry_price ?? signal.stop_loss ?? signal.take_profit ?? signal.expires_at
-    const managed = signal.entry_type ?? signal.entry_zone ?? signal.entry_expires_at ?? signal.take_profits ?? signal.stop_rules
-    const type = signal.signalType
-    if ((other ?? managed) != null || (type !== 'BUY' && type !== 'SELL')) return false
-    const targets = signal.takeProfits
+    const plain = isPlain(signal) ? signal : members(signal)
+    let type, entry, stop, target, expires, entryType, zone, entryExpires, targets, rules
+    // In a loop over its keys, reading a value costs the same whatever the shape of the object. As in JSON, only enumerable ones count.
+    for (const key in plain) {
+      const value = plain[key]
+      switch (key) {
+        case 'signalType': type = value; break
+        case 'entryPrice': entry = value; break
+        case 'stopLoss': stop = value; break
+        case 'takeProfit': target = value; break
+        case 'expiresAt': expires = value; break
+        case 'entryType': entryType = value; break
+        case 'entryZone': zone = value; break
+        case 'entryExpiresAt': entryExpires = value; break
+        case 'takeProfits': targets = value; break
+        case 'stopRules': rules = value; break
+        default: if (value != null && OTHERS.has(key)) return false
+      }
+    }
     return (
-      put(0, type === 'BUY' ? 1 : 0) && put(1, signal.entryPrice) && put(2, signal.stopLoss) && put(3, signal.takeProfit) &&
-      putTime(4, signal.expiresAt) && putEntry(signal.entryType) && putZone(signal.entryZone) && putTime(8, signal.entryExpiresAt) &&
-      putTargets(targets) && putRules(signal.stopRules, PAIRS + 2 * (targets?.length ?? 0))
+      (type === 'BUY' || type === 'SELL') && put(0, type === 'BUY' ? 1 : 0) &&
+      put(1, entry) && put(2, stop) && put(3, target) && putTime(4, expires) &&
+      putEntry(entryType) && putZone(zone) && putTime(8, entryExpires) && putTargets(targets) &&
+      putRules(rules, PAIRS + 2 * (targets?.length ?? 0))
     )
   }
 

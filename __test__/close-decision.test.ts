@@ -93,8 +93,37 @@ describe('of a signal with getters', () => {
     expect(inner).toMatchObject({ shouldClose: true, outcome: 'STOPPED_OUT' })
   })
 
+  test('of a class, and with toJSON', () => {
+    class Signal {
+      readonly #entry: number
+
+      constructor(entry: number) {
+        this.#entry = entry
+      }
+
+      get signalType() {
+        return 'BUY' as const
+      }
+
+      get entryPrice() {
+        return this.#entry
+      }
+
+      get stopLoss() {
+        return 0.98 * this.#entry
+      }
+    }
+    class Stored extends Signal {
+      toJSON() {
+        return { signalType: 'SELL', entryPrice: this.entryPrice }
+      }
+    }
+    expect(feedbackTracker.shouldCloseSignal(new Signal(100) as never, 97)).toStrictEqual({ shouldClose: true, outcome: 'STOPPED_OUT', profitLoss: -3 })
+    expect(feedbackTracker.shouldCloseSignal(new Stored(100) as never, 97)).toStrictEqual({ shouldClose: false, outcome: 'ACTIVE', profitLoss: 3 })
+  })
+
   test('that throw', () => {
-    const signal = Object.defineProperty({ ...levels }, 'stopRules', { get: () => { throw new Error('not loaded') } })
+    const signal = Object.defineProperty({ ...levels }, 'stopRules', { enumerable: true, get: () => { throw new Error('not loaded') } })
     expect(ask(signal, 103)).toMatchObject({ error: expect.stringContaining('not loaded') })
   })
 })

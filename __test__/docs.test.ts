@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path'
 import { ROOT, runNode, spawnKept } from './helpers/child'
 import { startExchange, type Exchange } from './helpers/exchange'
 import { newHome, newLoop } from './helpers/home'
+import type { SignalInput } from '..'
 
 interface Block {
   language: string
@@ -41,7 +42,21 @@ const environment = (home: string): NodeJS.ProcessEnv => ({
   PATH: `${join(project, 'node_modules', '.bin')}:${process.env.PATH}`,
 })
 
-/** A home of two markets with candles, two versions of each model, and, as `old.csv`, candles from elsewhere. */
+/** Signals of the two days before the last candle, each at the close of one. */
+function pastSignals(): SignalInput[] {
+  const rows = readFileSync(join(project, 'old.csv'), 'utf8').trim().split('\n').slice(-48, -1)
+  return rows.flatMap((row, n) => {
+    const [time, , , , close] = row.split(',') as [string, string, string, string, string]
+    const [entryPrice, timestamp] = [Number(close), new Date(`${time.replace(' ', 'T').replace('Z', '')}Z`).getTime() + 3_600_000]
+    const signal = { id: `past-${n}`, pair: 'BTC/USDT', timeframe: '1h', signalType: 'BUY', confidence: 60, entryPrice, timestamp } as const
+    return n % 4 === 0 ? [{ ...signal, stopLoss: 0.99 * entryPrice, takeProfit: 1.015 * entryPrice }] : []
+  })
+}
+
+/**
+ * A home of two markets with candles, signals of two days, two versions of each model; beside it candles from elsewhere as `old.csv`, and signals as
+ * `signals.jsonl`.
+ */
 async function preparedHome(): Promise<string> {
   const home = newHome()
   writeFileSync(join(home, 'training_config.json'), JSON.stringify({ symbols: ['BTCUSDT', 'ETHUSDT'], timeframes: ['1h'], history_days: 60, trees: 10 }))
@@ -52,7 +67,9 @@ async function preparedHome(): Promise<string> {
   copyFileSync(join(home, 'data', 'btcusdt_1h.csv'), join(project, 'old.csv'))
   const loop = newLoop({ home, exchangeUrl: exchange.url })
   await loop.feedbackTracker.recordSignal({ id: 'before', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 100, timestamp: Date.now() })
+  await loop.feedbackTracker.recordSignals(pastSignals())
   await loop.close()
+  writeFileSync(join(project, 'signals.jsonl'), pastSignals().map((signal) => `${JSON.stringify({ ...signal, id: `other-${signal.id}` })}\n`).join(''))
   return home
 }
 

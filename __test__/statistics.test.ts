@@ -125,3 +125,34 @@ test('signals that wait for their entry, and cancelled ones, count apart', async
   expect(holdingTimes).toEqual({ wins: { signals: 1, meanMs: 6 * HOUR, medianMs: 6 * HOUR } })
   expect((await stats(loop.home)).stdout).toContain('Waiting for their entry: 1; cancelled: 1 (1 TARGET_BEFORE_ENTRY); 50.0 % of those that waited were entered, after 4.0 h (median).')
 })
+
+test('signals with several targets tell their parts', async () => {
+  const loop = newLoop()
+  const { feedbackTracker } = loop
+  const halves = (id: string, hours: number): SignalInput => ({
+    id, pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 100, stopLoss: 98, takeProfits: [{ price: 102 }, { price: 104 }],
+    stopRules: { breakEvenAfterTarget: 1 }, timestamp: BEGAN + hours * HOUR,
+  })
+  // In turn: to both targets, back to the entry after the first, and to the stop.
+  const lives = [[102, 104], [102, 100], [98]]
+  for (let n = 0; n < 12; n++) {
+    await feedbackTracker.recordSignal(halves(`s${n}`, 4 * n))
+    for (const [i, price] of lives[n % 3]!.entries()) await feedbackTracker.onPrice('BTCUSDT', price, BEGAN + (4 * n + i + 1) * HOUR)
+  }
+  await feedbackTracker.recordSignal({ ...halves('with its end', 100), outcome: 'SUCCESS', exitPrice: 103, closedAt: BEGAN + 101 * HOUR } as SignalInput)
+  const { overall, profitByPart } = await feedbackTracker.getStats(undefined, undefined, 36_500)
+  expect(profitByPart).toMatchObject({
+    signals: 12,
+    targets: [
+      { number: 1, signals: 12, reached: 8, part: { signals: 8, averageShare: 50, averageProfitLoss: 1, totalProfitLoss: 8 } },
+      { number: 2, signals: 12, reached: 4, part: { signals: 4, averageShare: 50, averageProfitLoss: 2, totalProfitLoss: 8 } },
+    ],
+    stop: { signals: 8, averageShare: 75, averageProfitLoss: -1, totalProfitLoss: -8 },
+  })
+  expect(profitByPart!.targets[0]!.reachedRate).toBeCloseTo(200 / 3, 9)
+  expect(profitByPart).not.toHaveProperty('expiry')
+  // All parts, and the signal that was recorded with its end.
+  expect(overall.totalProfitLoss).toBeCloseTo(8 + 8 - 8 + 3, 9)
+  expect(JSON.parse((await stats(loop.home, '--json')).stdout).profitByPart).toEqual(profitByPart)
+  expect((await stats(loop.home)).stdout).toContain('Signals with several targets: target 1 reached by 8 of 12 (66.7 %): 50 % of a position each, +8.00 % in all; target 2 reached by 4 of 12')
+})

@@ -1202,6 +1202,8 @@ interface ReplaySettings {
   timeframes?: readonly Timeframe[]
   /** The folder of the candle files. Default: `data` in the home. */
   candles?: string
+  /** Bring the candles of the home up to date first; not together with `candles`. Default: false. */
+  fetch?: boolean
   /** These parts are left out in every run. */
   without?: readonly ReplayPart[]
   /** Each of these parts is left out in one more run over the same signals; `parts` of the result says what each brought. */

@@ -147,10 +147,14 @@ pub fn request(
     let (candles, csv, report, keep) = (path("candles")?, path("csv")?, path("report")?, path("keep")?);
     let symbols = values::list(map, "symbols", Symbol::given)?;
     let timeframes = values::list(map, "timeframes", Timeframe::parse)?;
+    let fetch = values::option(map, "fetch", "must be true or false", Value::as_bool)?.unwrap_or_default();
+    if fetch && candles.is_some() {
+        return Err(Error::argument("fetch", "brings the candles of the home up to date, not those of `candles`", fetch));
+    }
     let wanted = wanted(map, strategy, zone)?;
     let options = options(map, keep)?;
     values::no_more(map)?;
-    Ok((Request { wanted, symbols, timeframes, candles, csv, options }, report))
+    Ok((Request { wanted, symbols, timeframes, candles, fetch, csv, options }, report))
 }
 
 fn wanted(map: &mut Map<String, Value>, strategy: Option<JsStrategy>, zone: Tz) -> Result<Wanted> {

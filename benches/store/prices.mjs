@@ -5,8 +5,7 @@ import { CHUNK, SYMBOLS, mixed, quietPrice, signals } from './signals.mjs'
 
 /** The signals that `shouldCloseSignal` is asked about, by what they are. */
 const asked = () => {
-  // Objects of one shape, as from a database: `{ ...signal }` would give nearly each its own.
-  const buys = (more) => signals(0, 200).filter((signal) => signal.signalType === 'BUY').map((signal) => Object.assign(signal, more))
+  const buys = (more) => signals(0, 200).filter((signal) => signal.signalType === 'BUY').map((signal) => ({ ...signal, ...more }))
   return {
     plain: buys({}),
     dated: buys({ expiresAt: '2099-01-01T00:00:00.000Z' }),

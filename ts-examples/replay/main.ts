@@ -18,7 +18,7 @@ const SYMBOLS = ['BTCUSDT', 'ETHUSDT']
 async function main(): Promise<void> {
   const home = mkdtempSync(join(tmpdir(), 'signalloop-replay-example-'))
   SYMBOLS.forEach((symbol, number) => {
-    writeCandles(home, symbol, 300 * 24, number + 1)
+    writeCandles(home, symbol, 240 * 24, number + 1)
   })
   const loop = new SignalLoop({ home })
   try {
@@ -26,9 +26,9 @@ async function main(): Promise<void> {
     const { verdict, summary, parts } = await loop.replay({
       strategy: emaCross,
       compare: ['models', 'outcomes'],
-      // Trainings once a week instead of every night, and few trees, so that the example takes seconds.
+      // Trainings every two weeks instead of every night, and few trees, so that the example takes seconds.
       configuration: { trees: 10 },
-      scheduler: { retrain: { interval: '7d' }, update: { enabled: false } },
+      scheduler: { retrain: { interval: '14d' }, update: { enabled: false } },
       report: resolve(process.env.REPLAY_REPORT ?? 'replay.html'),
       onProgress: ({ at, run, signals }) => {
         if (process.stderr.isTTY) process.stderr.write(`\rrun ${run + 1} of 3, ${at.slice(0, 10)}, ${signals} signals `)

@@ -503,6 +503,9 @@ pub struct Replay {
     /// The folder of the candle files [default: data in the home]
     #[arg(long, value_name = "FOLDER")]
     pub candles: Option<PathBuf>,
+    /// Bring the candles of the home up to date first
+    #[arg(long, conflicts_with = "candles")]
+    pub fetch: bool,
     /// Begin at this time, such as 2026-03-28T00:00:00Z [default: the first signal or candle]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub from: Option<i64>,

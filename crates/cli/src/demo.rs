@@ -2,7 +2,7 @@
 
 use super::args::Demo;
 use super::output::Output;
-use super::planted;
+use super::{demo_replay, planted};
 use super::progress::summary;
 use super::shown::figures_table;
 use super::{FAILURE, SUCCESS};
@@ -75,7 +75,6 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     let demo = Running { core, simulator, clock, output };
     let (code, mut told) = demo.live(args.weeks).await?;
     let report = report::write(&demo.core, Some(&reports.join("report.html"))).await?.path;
-    demo.core.close().await;
     output.news("\n5. Signals of your own: their outcomes teach which of them to take");
     output.news(
         "   Ten a day, with indicators. Six in ten succeed; overbought ones, and those against MACD, fail more often,",
@@ -89,15 +88,24 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     output.news(
         "   How much can be learned on real markets is unknown in advance: docs/learning.md has some measurements.",
     );
+    output.news("\n6. Replay: would it have helped a strategy that knows nothing?");
+    output.news("   A BUY, then a SELL, every three hours, over the weeks of the simulated market. Each signal is assessed before it");
+    output.news("   is recorded, with models trained on the candles until then; then the same without models, and without outcomes.");
+    let replayed = reports.join("replay.html");
+    let lived_ms = START_MS + HISTORY_DAYS * DAY_MS;
+    told["replay"] = demo_replay::replay(&demo.core, lived_ms, &replayed, output).await?;
+    demo.core.close().await;
     told["report"] = json!(report);
     told["learnedReport"] = json!(std::path::absolute(&learned).unwrap_or(learned));
     output.document(&told);
-    output.news("\n6. Reports to open in a browser");
+    told["replayReport"] = json!(std::path::absolute(&replayed).unwrap_or(replayed));
+    output.news("\n7. Reports to open in a browser");
     output.line(format!("   The weeks on the simulated market: {}", report.display()));
     output.line(format!(
         "   What was learned from your own signals: {}",
         told["learnedReport"].as_str().unwrap_or_default()
     ));
+    output.line(format!("   The replay: {}", told["replayReport"].as_str().unwrap_or_default()));
     if args.keep.is_some() {
         output.news(format!("   Everything else is in {}: candles, models, feedback/signals.jsonl.", home.display()));
     }

@@ -23,6 +23,7 @@ mod args;
 mod commands;
 mod data;
 mod demo;
+mod demo_replay;
 mod details;
 mod doctor;
 mod import;

@@ -42,6 +42,11 @@ impl Output {
         }
     }
 
+    /// Whether `--quiet` suppresses what is not a result.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A warning, on standard error, so that it never mixes with the result.
     pub fn warning(&self, text: impl std::fmt::Display) {
         let word = Style::new().for_stderr().fg(Color::Yellow).apply_to("warning:");

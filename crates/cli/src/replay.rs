@@ -36,6 +36,7 @@ pub async fn replay(
         symbols: given(&asked.markets.symbols),
         timeframes: given(&asked.markets.timeframes),
         candles: asked.candles.clone(),
+        fetch: asked.fetch,
         csv: asked.csv.clone(),
         options: options(asked),
     };
@@ -146,9 +147,7 @@ fn tell(study: &Study, asked: &args::Replay, output: &Output) {
     output.line("");
     output.table(&sets(summary));
     score(summary, output);
-    for part in &study.parts {
-        output.line(format!("The part `{}`: {}.", part.without.as_str(), part.verdict.words));
-    }
+    told_parts(study, output);
     let happened = &study.happened;
     output.line(format!("{} models went into service, {} were refused by the gate.", happened.promoted, happened.refused));
     happened.notes.iter().filter(|note| note.kind == "warning").take(5).for_each(|note| output.warning(&note.text));
@@ -165,6 +164,13 @@ fn tell(study: &Study, asked: &args::Replay, output: &Output) {
         [("All signals", &asked.csv), ("The page", &asked.report), ("The home of the replay", &study.kept)];
     for (what, path) in written {
         path.iter().for_each(|path| output.line(format!("{what}: {}", path.display())));
+    }
+}
+
+/// What each part brought that was left out.
+pub fn told_parts(study: &Study, output: &Output) {
+    for part in &study.parts {
+        output.line(format!("   The part `{}`: {}.", part.without.as_str(), part.verdict.words));
     }
 }
 
@@ -186,7 +192,7 @@ fn score(summary: &Summary, output: &Output) {
 }
 
 /// The figures of all signals, of those taken and of those left.
-fn sets(summary: &Summary) -> Table {
+pub fn sets(summary: &Summary) -> Table {
     let mut table = Table::new(&["signals", "count", "closed", "success", "R each", "R in all", "drawdown", "Sharpe"]);
     let mut row = |name: &str, set: &Set| {
         let figures = &set.figures;

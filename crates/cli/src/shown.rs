@@ -140,6 +140,9 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     if let Some(time) = stats.holding.time_to_fill() {
         document["timeToFill"] = json!(time);
     }
+    if let Some(by_part) = &stats.by_part {
+        document["profitByPart"] = json!(by_part);
+    }
     if let Some(exposure) = exposure {
         document["exposure"] = json!({
             "from": format_iso(exposure.from_ms), "until": format_iso(exposure.until_ms),

@@ -34,10 +34,15 @@ pub(super) struct TrainingData {
     candles: Arc<CandleStore>,
     pub(super) store: Arc<SignalStore>,
     performance: Arc<LivePerformance>,
-    /// What is known of each market, and of how many candles.
-    kept: Mutex<HashMap<Market, (usize, Arc<Mutex<KnownMarket>>)>>,
+    kept: Mutex<HashMap<Market, KeptMarket>>,
     /// The signals whose shapes are counted.
     pub(super) seen: Mutex<SeenSignals>,
+}
+
+/// What is kept of a market between two trainings, and of how many candles.
+struct KeptMarket {
+    candles: usize,
+    known: Arc<Mutex<KnownMarket>>,
 }
 
 /// What is known of a market.
@@ -90,7 +95,7 @@ impl TrainingData {
     }
 
     fn known(&self, market: &Market) -> Arc<Mutex<KnownMarket>> {
-        let known = self.kept.lock().get(market).map(|(_, known)| known.clone());
+        let known = self.kept.lock().get(market).map(|kept| kept.known.clone());
         known.unwrap_or_else(|| {
             let rows = GrowingDataset::new(market);
             Arc::new(Mutex::new(KnownMarket { rows, cursor: ClosingCursor::default(), live: Vec::new() }))
@@ -101,9 +106,9 @@ impl TrainingData {
     fn keep(&self, market: &Market, candles: usize, known: Arc<Mutex<KnownMarket>>) {
         let mut kept = self.kept.lock();
         kept.remove(market);
-        let others: usize = kept.values().map(|(candles, _)| candles).sum();
+        let others: usize = kept.values().map(|kept| kept.candles).sum();
         if others + candles <= MAX_KEPT_CANDLES {
-            kept.insert(market.clone(), (candles, known));
+            kept.insert(market.clone(), KeptMarket { candles, known });
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Request {
     pub timeframes: Option<Vec<Timeframe>>,
     /// The folder of the candle files. Default: `data` in the home.
     pub candles: Option<PathBuf>,
+    /// Bring the candles of the home up to date first.
+    pub fetch: bool,
     /// Where to write a CSV file of all signals, with what was said of each.
     pub csv: Option<PathBuf>,
     /// How to replay.
@@ -109,22 +111,25 @@ pub struct Study {
     pub decisions: Vec<super::Decision>,
 }
 
-/// Replays as asked. The user's home stays as it is, but for its ledger of replays.
+/// Replays as asked. The user's home stays as it is, but for its ledger of replays and the candles that are fetched.
 ///
 /// # Errors
-/// As [`replay`] and [`candles_in`]; [`Error::InvalidArgument`] if an output would replace one of signalloop's own files.
+/// As [`replay`] and [`candles_in`]; those of a fetch; [`Error::InvalidArgument`] if an output would replace one of signalloop's own files.
 pub async fn study(
     core: &SignalLoop,
     request: Request,
     cancel: Cancel,
     progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<Study> {
-    let Request { wanted, symbols, timeframes, candles, csv, mut options } = request;
+    let Request { wanted, symbols, timeframes, candles, fetch, csv, mut options } = request;
     let home = core.settings().home().to_owned();
     options.home.clone_from(&home);
     csv.iter().try_for_each(|path| home::check_output(&home, "csv", path))?;
     let asked = Asked { symbols, timeframes };
     let (source, markets, refused) = found(core, wanted, &asked).await?;
+    if fetch {
+        fetch_all(core, &markets, &cancel).await?;
+    }
     let folder = candles.unwrap_or_else(|| home.join("data"));
     let past = Arc::new(candles_in(&folder, &markets)?);
     let settings = options.to_json();
@@ -140,6 +145,15 @@ pub async fn study(
         write_file(path, &replayed.runs[0], &costs)?;
     }
     Ok(summed_up(replayed, looks, refused, &costs, config.seed))
+}
+
+/// Brings the candles of the home up to date.
+///
+/// # Errors
+/// The error of the first market that cannot be fetched; [`Error::Cancelled`].
+async fn fetch_all(core: &SignalLoop, markets: &BTreeSet<Market>, cancel: &Cancel) -> Result<()> {
+    let fetched = core.fetcher().fetch(markets.iter().cloned().collect(), None, |_| {});
+    cancel.unless(fetched).await?.into_iter().try_for_each(|market| market.fetched.map(drop))
 }
 
 /// The symbols and timeframes that were asked for.

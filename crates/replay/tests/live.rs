@@ -36,7 +36,7 @@ fn trials(home: &Path) -> Vec<Map<String, Value>> {
     };
     let mut trials: Vec<_> = text.lines().map(trial).collect();
     // Markets are trained side by side, so their order is that of the threads.
-    trials.sort_by_key(|trial| (trial["at"].to_string(), trial["market"].to_string()));
+    trials.sort_by_key(|trial| Value::from(trial.clone()).to_string());
     trials
 }
 

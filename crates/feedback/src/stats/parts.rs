@@ -1,5 +1,6 @@
 //! Profit by part: what each target of signals with several brought, and what became of the rest.
 
+use super::low_and_high_if_any;
 use domain::proportions::wilson;
 use serde::{Deserialize, Serialize};
 
@@ -143,24 +144,28 @@ impl Parts {
     }
 }
 
-/// What the parts of closed signals with two targets or more brought. A signal that was recorded with its end is not among them, because
+/// What the parts of closed signals with two targets or more brought, serialised under the names of the JavaScript API. A signal that was recorded with its end is not among them, because
 /// nobody knows its parts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProfitByPart {
     /// The number of signals.
     pub signals: u64,
     /// Each target, by number.
     pub targets: Vec<TargetPart>,
     /// What the stop closed, wherever it had moved; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<ClosedPart>,
     /// What the expiry closed; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expiry: Option<ClosedPart>,
     /// What was closed by hand; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hand: Option<ClosedPart>,
 }
 
 /// What a target brought.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TargetPart {
     /// Its number, from 1 for the nearest.
     pub number: u64,
@@ -169,24 +174,30 @@ pub struct TargetPart {
     /// Those that reached it.
     pub reached: u64,
     /// The same in percent; `None` below [`TARGET_SIGNALS`] signals that had it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reached_rate: Option<f64>,
     /// Wilson's 95 % interval of that rate, in percent.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "low_and_high_if_any")]
     pub reached_interval: Option<(f64, f64)>,
     /// What was closed there; `None` if it was never reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<ClosedPart>,
 }
 
 /// What was closed in one way. Profits are before costs, in percentage points of the price paid for the whole position, so those of all
 /// parts add up to the profits of the signals.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ClosedPart {
     /// The number of signals.
     pub signals: u64,
     /// How much of a position was closed so, in percent: the mean over these signals.
     pub average_share: f64,
     /// What that added to the profit of such a signal: the mean.
+    #[serde(rename = "averageProfitLoss")]
     pub average_profit: f64,
     /// The same, summed up.
+    #[serde(rename = "totalProfitLoss")]
     pub total_profit: f64,
 }
 

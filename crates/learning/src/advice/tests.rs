@@ -324,7 +324,7 @@ fn managed_signals_are_replayed() {
     let dip = &advice((0..32).map(halves).collect(), &hourly(shaken()), 0.0).strategies[0];
     // Three of four are stopped at 98, the others reach both targets: 3 % on 2.
     assert_eq!((dip.signals, dip.left_out, dip.alternatives.len()), (32, LeftOut::default(), 30));
-    assert!(close(dip.own.unwrap().mean_r, 0.75 * -1.0 + 0.25 * 1.5));
+    assert!(close(dip.own.unwrap().mean_r, -0.75 + 0.25 * 1.5));
     assert_eq!(dip.usual.unwrap().target_percent, Some(3.0));
     // A stop at 96 is never touched; targets at 108 neither, which leaves a half at 104 and the other at 99.
     assert!(close(found(dip, 2.0, 1.0, 1.0).tried.mean_r, 3.0 / 4.0));

@@ -1,6 +1,7 @@
 //! The feature rows of a series that grows: only new candles are computed.
 
 use super::cycles::KnownCycles;
+use super::rows::Rows;
 use super::state::{FeatureState, Missing, Row, is_silent};
 use domain::calendar::Calendar;
 use domain::candle::Candle;
@@ -12,14 +13,19 @@ use std::sync::Arc;
 /// Rows of a piece. A table that grows while others share its rows copies one piece.
 const PIECE: usize = 256;
 
-/// Rows in pieces, which tables of different lengths share.
-#[derive(Debug, Clone, Default)]
+/// Rows that tables of different lengths share: those computed first, in one contiguous piece of memory, and then others in pieces.
+#[derive(Debug, Clone)]
 pub struct SharedRows {
-    pieces: Vec<Arc<Vec<Row>>>,
+    first: Arc<Rows>,
+    later: Vec<Arc<Vec<Row>>>,
     len: usize,
 }
 
 impl SharedRows {
+    fn new(first: Rows) -> Self {
+        Self { len: first.len(), first: Arc::new(first), later: Vec::new() }
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.len
@@ -32,24 +38,25 @@ impl SharedRows {
 
     /// A row.
     pub fn row(&self, at: usize) -> &Row {
-        &self.pieces[at / PIECE][at % PIECE]
-    }
-
-    /// A row, for changes that tables that share it do not see.
-    pub fn row_mut(&mut self, at: usize) -> &mut Row {
-        &mut Arc::make_mut(&mut self.pieces[at / PIECE])[at % PIECE]
-    }
-
-    /// The row after the last one; it counts once it is [`Self::take`]n.
-    fn next(&mut self) -> &mut Row {
-        if self.len == self.pieces.len() * PIECE {
-            self.pieces.push(Arc::new(vec![[0.0; COUNT]; PIECE]));
+        match at.checked_sub(self.first.len()) {
+            None => &self.first[at],
+            Some(later) => &self.later[later / PIECE][later % PIECE],
         }
-        self.row_mut(self.len)
     }
 
-    fn take(&mut self) {
-        self.len += 1;
+    /// A row that no other table shares, to change it.
+    #[cfg(test)]
+    pub fn row_mut(&mut self, at: usize) -> &mut Row {
+        &mut Arc::get_mut(&mut self.first).unwrap()[at]
+    }
+
+    /// The row after the last one; it counts once `len` is raised.
+    fn next(&mut self) -> &mut Row {
+        let later = self.len - self.first.len();
+        if later == self.later.len() * PIECE {
+            self.later.push(Arc::new(vec![[0.0; COUNT]; PIECE]));
+        }
+        &mut Arc::make_mut(&mut self.later[later / PIECE])[later % PIECE]
     }
 }
 
@@ -79,21 +86,31 @@ impl fmt::Debug for GrowingFeatures {
 impl GrowingFeatures {
     /// A market without candles, of `step_ms` each.
     pub fn new(step_ms: i64) -> Self {
-        Self::begin(&[], Arc::new(Calendar::learn(&[], step_ms)))
+        Self::computed(&[], Arc::new(Calendar::always(step_ms)))
     }
 
-    fn begin(candles: &[Candle], calendar: Arc<Calendar>) -> Self {
-        Self {
-            candles: Vec::new(),
+    /// All rows of these candles.
+    fn computed(candles: &[Candle], calendar: Arc<Calendar>) -> Self {
+        let mut first = Rows::zeros(candles.len());
+        let mut features = Self {
+            candles: candles.to_vec(),
             state: FeatureState::of(candles, &calendar),
             cycles: KnownCycles::new(calendar.step_ms()),
             is_silent: is_silent(candles),
             calendar,
-            rows: SharedRows::default(),
-            bars: Vec::new(),
-            atr: Vec::new(),
+            rows: SharedRows::new(Rows::zeros(0)),
+            bars: Vec::with_capacity(candles.len()),
+            atr: Vec::with_capacity(candles.len()),
             missing: BTreeMap::new(),
+        };
+        let room: &mut [Row] = &mut first;
+        for (bar, candle) in candles.iter().enumerate() {
+            let row = features.bars.len();
+            features.write(bar, candle, &mut room[row]);
         }
+        first.truncate(features.bars.len());
+        features.rows = SharedRows::new(first);
+        features
     }
 
     /// Computes the rows of `candles`, checked and oldest first: of those that follow the candles it has. If they are not its
@@ -101,27 +118,32 @@ impl GrowingFeatures {
     /// kept.
     pub fn grow(&mut self, candles: &[Candle]) -> bool {
         let calendar = Arc::new(Calendar::learn(candles, self.calendar.step_ms()));
-        let is_kept = self.is_continued_by(candles, &calendar);
-        if is_kept {
-            self.state.trade_by(&calendar);
-            self.calendar = calendar;
-        } else {
-            *self = Self::begin(candles, calendar);
+        if !self.is_continued_by(candles, &calendar) {
+            *self = Self::computed(candles, calendar);
+            return false;
         }
+        self.state.trade_by(&calendar);
+        self.calendar = calendar;
+        let mut rows = std::mem::replace(&mut self.rows, SharedRows::new(Rows::zeros(0)));
         for (bar, candle) in candles.iter().enumerate().skip(self.candles.len()) {
-            let written = self.state.write(candle, |time_ms| self.cycles.of(time_ms), self.rows.next());
-            match (written, self.state.atr()) {
-                (Ok(()), Some(range)) => {
-                    self.rows.take();
-                    self.bars.push(bar);
-                    self.atr.push(range);
-                }
-                (Err(cause), _) => *self.missing.entry(cause).or_default() += 1,
-                (Ok(()), None) => *self.missing.entry(Missing::WarmUp).or_default() += 1,
-            }
+            self.write(bar, candle, rows.next());
+            rows.len = self.bars.len();
         }
+        self.rows = rows;
         self.candles.extend_from_slice(&candles[self.candles.len()..]);
-        is_kept
+        true
+    }
+
+    /// Writes the row of the next candle, if it has one.
+    fn write(&mut self, bar: usize, candle: &Candle, row: &mut Row) {
+        match (self.state.write(candle, |time_ms| self.cycles.of(time_ms), row), self.state.atr()) {
+            (Ok(()), Some(range)) => {
+                self.bars.push(bar);
+                self.atr.push(range);
+            }
+            (Err(cause), _) => *self.missing.entry(cause).or_default() += 1,
+            (Ok(()), None) => *self.missing.entry(Missing::WarmUp).or_default() += 1,
+        }
     }
 
     fn is_continued_by(&self, candles: &[Candle], calendar: &Calendar) -> bool {

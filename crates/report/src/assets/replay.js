@@ -115,13 +115,13 @@ const partsSection = ({ parts }) => {
     mean(logLoss, 4),
     `${whole(onlyWhole)} / ${whole(onlyOther)}`,
   ]
-  const columns = [['part', 'tight'], ['did it help?', 'text'], ['R a signal', 'number'], ['R in all', 'number'], ['log loss', 'number'], ['only with / without', 'number']]
+  const columns = [['part', 'tight'], ['did it help?', 'text'], ['R a signal', 'number'], ['R in all', 'number'], ['log loss', 'number'], ['with / without', 'number']]
   const unpaired = Math.max(...parts.map(({ difference }) => difference.unpaired))
   return section(
     'parts',
     'What each part brought',
     table(columns, parts.map(row)),
-    paragraph(`Each part was left out in one more run over the same signals. Differences are the first run minus that one, so that R above 0 and log loss below 0 speak for the part. Brackets are 95 % intervals, in which signals given at the same time count as one. “Only with / without” are the signals that would have been taken only with the part, and only without it.${unpaired > 0 ? ` Up to ${count(unpaired, 'signal')} that one run lacks are in no figure.` : ''}`),
+    paragraph(`Each part was left out in one more run over the same signals. Differences are the first run minus that one, so that R above 0 and log loss below 0 speak for the part. Brackets are 95 % intervals, in which signals given at the same time count as one. “With / without” are the signals that would have been taken only with the part, and only without it.${unpaired > 0 ? ` Up to ${count(unpaired, 'signal')} that one run lacks are in no figure.` : ''}`),
   )
 }
 
