@@ -34,6 +34,6 @@ export function prepare(home, { data, symbols, from, until }) {
   const stored = data === undefined ? new Map() : candlesOf(data)
   const real = new Map(symbols.map((symbol) => [symbol, (stored.get(symbol) ?? []).filter(([openMs]) => openMs >= from && openMs < until)]))
   const complete = [...real.values()].every((candles) => candles[0]?.[0] === from && candles.at(-1)[0] === until - HOUR)
-  symbols.forEach((symbol, seed) => store(home, symbol, complete ? real.get(symbol) : walk(seed + 1, from, until)))
+  for (const [seed, symbol] of symbols.entries()) store(home, symbol, complete ? real.get(symbol) : walk(seed + 1, from, until))
   return complete ? 'real candles' : 'a simulated walk'
 }
