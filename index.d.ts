@@ -1261,7 +1261,7 @@ export type Strategy = (
   candles: StrategyCandles,
 ) => StrategyAnswer | Promise<StrategyAnswer>
 
-type StrategyAnswer = StrategySignal | readonly StrategySignal[] | undefined | null | void
+type StrategyAnswer = StrategySignal | readonly StrategySignal[] | undefined | null
 
 /** The market that a strategy is asked about. */
 export interface StrategyMarket {
