@@ -279,8 +279,8 @@ test('the demonstration leaves reports to look at, and shows a learner that gets
   const told = JSON.parse(stdout)
   expect(code).toBe(0)
   const left = Object.keys(contents(tmp)).sort()
-  expect(left).toEqual([told.learnedReport, told.report].sort())
-  for (const path of left) expect(readFileSync(path, 'utf8')).toContain('<title>signalloop report</title>')
+  expect(left).toEqual([told.learnedReport, told.replayReport, told.report].sort())
+  for (const path of left) expect(readFileSync(path, 'utf8')).toMatch(/<title>signalloop (report|replay)<\/title>/)
   const weeks = told.learning.weeks as { figures: { all: number; taken: number; best: number } }[]
   const share = weeks.map(({ figures: { all, taken, best } }) => (taken - all) / (best - all))
   expect(weeks).toHaveLength(8)

@@ -280,8 +280,11 @@ export async function replays(signal: BackendSignal): Promise<void> {
   await replay({ signals: [{ ...signal, outcome: 'SUCCESS', exitPrice: 104, closedAt: 1 }], strategy: undefined, own: false })
   await replay({ strategy: crossing, onFault: 'continue', timeLimitMs: 500, candles: 'past', configuration: { feeBps: 4 }, scheduler: { retrain: { interval: '7d' } } })
   await replay({ own: 'low', symbols: ['BTCUSDT'] as const, timeframes: ['1h'], threads: 2, keep: 'kept', csv: 'all.csv', report: 'replay.html' })
-  // Without a type of its own, its arguments are known, whatever it returns.
-  await replay({ strategy: ({ timeframe }, { close, time }) => use(timeframe satisfies signalloop.Timeframe, close.subarray(-5), time[0]) })
+  // Without a type of its own, its arguments are known.
+  await replay({ strategy: ({ timeframe }, { close, time }) => {
+    use(timeframe satisfies signalloop.Timeframe, close.subarray(-5), time[0])
+    return undefined
+  } })
   await replay({ strategy: async () => [{ signal_type: 'SELL', entry_price: 1, stop_loss: 2, id: 'mine', confidence: 70, indicators: { rsi: 70 } }] })
   await replay({ strategy: () => null, signal: AbortSignal.timeout(1000), onProgress: ({ at, run, without }) => use(at.length, run, without === 'models') })
   const { verdict, summary, parts, looks, happened, faults, markets, kept } = await replay()

@@ -76,7 +76,7 @@ pub async fn replay(core: &Arc<SignalLoop>, from_ms: i64, page: &Path, output: &
         ..Options::default()
     };
     let wanted = Wanted::Strategy(Box::new(TakesTurns));
-    let request = Request { wanted, symbols: None, timeframes: None, candles: None, fetch: false, csv: None, options };
+    let request = Request { wanted, symbols: None, timeframes: None, candles: None, fetch: true, csv: None, options };
     let studied = study(core, request, Cancel::default(), |_| {}).await?;
     report::write_replay(&studied, page)?;
     output.news(format!("   {}.", studied.verdict.advice.words));
