@@ -65,7 +65,8 @@ fn signal(bar: &Bar<'_>, direction: Direction, now_ms: i64) -> Result<Option<Sig
 /// # Errors
 /// As [`study`].
 pub async fn replay(core: &Arc<SignalLoop>, from_ms: i64, page: &Path, output: &Output) -> Result<Value> {
-    let weekly = json!({ "retrain": { "interval": "7d", "time": "02:00" }, "update": { "enabled": false } });
+    // The first update is due at once, and trains in full because there is no model yet.
+    let weekly = json!({ "retrain": { "interval": "7d", "time": "02:00" }, "update": { "interval": "7d" } });
     let scheduler = weekly.as_object().cloned().unwrap_or_default();
     let options = Options {
         from_ms: Some(from_ms),
