@@ -284,16 +284,17 @@ impl CandleStore {
 
     /// The last of the `closed` candles of a replay.
     fn of_replay(&self, market: &Market, closed: &[Candle]) -> Option<(Seen, Arc<RecentCandles>)> {
-        let (seen, last) = (Seen::First(closed.len()), closed.last()?);
+        if closed.is_empty() {
+            return None;
+        }
+        let seen = Seen::First(closed.len());
         let known = self.known.read().get(market).cloned();
         let calendar = match known {
             Some((before, recent)) if before == seen => return Some((seen, recent)),
             Some((Seen::First(before), recent)) => grown_calendar(&recent, &closed[..before], closed),
             _ => None,
         };
-        let candle_ms = market.timeframe.millis();
-        let calendar = calendar.unwrap_or_else(|| Arc::new(Calendar::learn(closed, candle_ms)));
-        debug_assert!(last.open_ms + candle_ms <= self.settings.now_ms());
+        let calendar = calendar.unwrap_or_else(|| Arc::new(Calendar::learn(closed, market.timeframe.millis())));
         let recent = Arc::new(RecentCandles::new(closed, calendar, false));
         self.known.write().insert(market.clone(), (seen, recent.clone()));
         Some((seen, recent))

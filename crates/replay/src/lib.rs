@@ -19,13 +19,13 @@ pub mod overfitting;
 mod past;
 mod rows;
 mod run;
+mod runs;
 mod steps;
 mod study;
 pub mod summary;
 #[cfg(test)]
 mod testing;
 pub mod verdict;
-mod whole;
 
 pub use adopt::{Adopted, adopt};
 pub use decision::{Advice, Decision};
@@ -38,7 +38,7 @@ pub use options::{OnFault, Options, Part};
 pub use past::candles_in;
 pub use rows::{End, Row};
 pub use run::Progress;
+pub use runs::{Replayed, RunResult, replay};
 pub use study::{Request, Study, Wanted, WithoutPart, study};
 pub use summary::Summary;
 pub use verdict::Verdict;
-pub use whole::{Replayed, RunResult, replay};

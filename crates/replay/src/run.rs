@@ -5,7 +5,7 @@ use super::faults::Faults;
 use super::folder::Folder;
 use super::given::{Bar, Given, Source};
 use super::happened::{Ear, Happened, Listener};
-use super::options::{Options, Part};
+use super::options::{OnFault, Options, Part};
 use super::steps;
 use candles::PastCandles;
 use domain::cancel::Cancel;
@@ -77,7 +77,7 @@ pub(crate) struct Run<'a> {
     closing: Vec<(Market, usize)>,
     /// Real ends to come: time, and place in `ends`.
     due: BinaryHeap<Reverse<(i64, usize)>>,
-    ends: Vec<Update>,
+    ends: Vec<(Market, Update)>,
     given: Vec<Given>,
     advice: HashMap<String, Advice>,
     faults: Faults,
@@ -196,11 +196,16 @@ impl<'a> Run<'a> {
     async fn end_until(&mut self, now_ms: i64) -> Result<()> {
         while self.due.peek().is_some_and(|Reverse((end_ms, _))| *end_ms <= now_ms) {
             let Some(Reverse((_, place))) = self.due.pop() else { break };
-            let update = self.ends[place].clone();
+            let (market, update) = self.ends[place].clone();
             match self.core.signals().close_by_hand(update).await {
                 Ok(closed) => self.unsettled |= closed,
-                // Candles have ended it otherwise, or its order was never filled.
-                Err(Error::SignalConflict { .. } | Error::InvalidArgument { .. }) => {}
+                // Candles have ended it otherwise.
+                Err(Error::SignalConflict { .. }) => {}
+                // What happened in the past cannot be asked again, so the replay goes on, and its levels decide.
+                Err(error @ Error::InvalidArgument { .. }) => {
+                    let problem = format!("the real end of a signal was not taken over: {error}");
+                    self.faults.add(now_ms, &market, problem, OnFault::Continue)?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -252,7 +257,7 @@ impl<'a> Run<'a> {
         self.advice.extend(advice.map(|advice| (id, advice)));
         if let Some(end) = end {
             self.due.push(Reverse((end.closed_ms.unwrap_or(at_ms), self.ends.len())));
-            self.ends.push(end);
+            self.ends.push((market, end));
         }
         Ok(())
     }
