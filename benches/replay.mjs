@@ -1,7 +1,7 @@
 // Measures replays: signals of a strategy in JavaScript with and without learning, beside backtesters on the same candles and by the same
 // rules; the loop's own signals; and how the costs grow. Rows that signalloop loses are kept. docs/performance.md explains the rows.
 //
-//     npm run bench:replay                                     # four years of a simulated walk
+//     npm run bench:replay                                     # four years of simulated candles
 //     npm run bench:replay -- --data FOLDER                    # real candles: btcusdt_1h.csv, …, also in its folders history and market
 //     npm run bench:replay -- --from 2024-01-01 --until 2024-02-01
 //     npm run bench:replay -- --only contenders,ten,growth     # some parts
@@ -56,7 +56,8 @@ const measured = await inFolder(tmpdir(), async (folder) => {
 const kinds = Object.entries(measured).map(([name, { kind }]) => `${name}: ${kind}`)
 const versions = measured.contenders?.versions ?? []
 const about =
-  `${machine}; ${options.from} to ${options.until}, 1h, six coins; ${kinds.join(', ')}; medians of ${rounds} rounds where lowest and highest are given; ` +
+  `${machine}; ${options.from} to ${options.until}, 1h, six coins; ${kinds.join(', ')}; ` +
+  `${measured.contenders ? `medians of ${rounds} rounds where lowest and highest are given; ` : ''}` +
   `${versions.length > 0 ? `peers of ${[...new Set(versions.flatMap((text) => text.split(', ')))].join(', ')}` : 'no peers'}; ${Math.round((performance.now() - begin) / 1000)} s in all.`
 const tables = [
   goalsTable(measured),

@@ -18,7 +18,7 @@ export function contendersTable(rows) {
 
 export function tenTable({ days, rows }) {
   const head = [`ten markets, ${days} days, own signals`, 'signals', 'models promoted', 'CPU s', 's', 'peak memory, MB']
-  const line = (row) => [row.name, `${row.signals}`, `${row.promoted}`, number(row.cpuSeconds), number(row.wallSeconds), number(row.peakBytes / MB)]
+  const line = (row) => row.missing ? [row.name, row.missing, '', '', '', ''] : [row.name, `${row.signals}`, `${row.promoted}`, number(row.cpuSeconds), number(row.wallSeconds), number(row.peakBytes / MB)]
   return [head, ...rows.map(line)]
 }
 
@@ -49,7 +49,8 @@ export function goalsTable({ contenders, ten, growth }) {
       goal("backtest-kit's CPU s a signal, in those with learning", times, '≥ 20', times >= 20),
     )
   }
-  if (ten) lines.push(goal('seconds of ten markets, nightly trainings', ten.rows[0].wallSeconds, '≤ 60', ten.rows[0].wallSeconds <= 60))
+  const nightly = ten?.rows[0].wallSeconds
+  if (ten) lines.push(goal('seconds of ten markets, nightly trainings', nightly, '≤ 60', nightly <= 60))
   if (growth) {
     const most = Math.max(...growth.rows.flatMap(({ bySignals, byMarkets }) => [bySignals, byMarkets]))
     lines.push(goal('highest exponent', most, '≤ 1.1', most <= 1.1, (x) => x.toFixed(2)))
