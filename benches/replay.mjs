@@ -1,7 +1,7 @@
 // Measures replays: signals of a strategy in JavaScript with and without learning, beside backtesters on the same candles and by the same
 // rules; the loop's own signals; and how the costs grow. Rows that signalloop loses are kept. docs/performance.md explains the rows.
 //
-//     npm run bench:replay                                     # four years of a simulated walk
+//     npm run bench:replay                                     # four years of simulated candles
 //     npm run bench:replay -- --data FOLDER                    # real candles: btcusdt_1h.csv, …, also in its folders history and market
 //     npm run bench:replay -- --from 2024-01-01 --until 2024-02-01
 //     npm run bench:replay -- --only contenders,ten,growth     # some parts
@@ -20,6 +20,7 @@ import { inFolder } from './shared/measure.mjs'
 import { intoPage, markdown, text } from './shared/page.mjs'
 
 const PARTS = { contenders, ten, growth }
+const TABLES = { contenders: contendersTable, ten: tenTable, growth: growthTable }
 const { values: options } = parseArgs({
   options: {
     data: { type: 'string' },
@@ -50,20 +51,21 @@ const measured = await inFolder(tmpdir(), async (folder) => {
   const found = {}
   for (const name of Object.keys(PARTS).filter((name) => wanted.includes(name))) {
     found[name] = await PARTS[name]({ folder, data: options.data, from, until, peers, rounds })
+    // Printed at once, because a later measurement may be cancelled.
+    if (!options.json) console.log(`\n${text(TABLES[name](found[name]))}\n`)
   }
   return found
 })
 const kinds = Object.entries(measured).map(([name, { kind }]) => `${name}: ${kind}`)
 const versions = measured.contenders?.versions ?? []
 const about =
-  `${machine}; ${options.from} to ${options.until}, 1h, six coins; ${kinds.join(', ')}; medians of ${rounds} rounds where lowest and highest are given; ` +
+  `${machine}; ${options.from} to ${options.until}, 1h, six coins; ${kinds.join(', ')}; ` +
+  `${measured.contenders ? `medians of ${rounds} rounds where lowest and highest are given; ` : ''}` +
   `${versions.length > 0 ? `peers of ${[...new Set(versions.flatMap((text) => text.split(', ')))].join(', ')}` : 'no peers'}; ${Math.round((performance.now() - begin) / 1000)} s in all.`
-const tables = [
-  goalsTable(measured),
-  measured.contenders && contendersTable(measured.contenders.rows),
-  measured.ten && tenTable(measured.ten),
-  measured.growth && growthTable(measured.growth.rows),
-].filter(Boolean)
-const printed = (of) => [about, ...tables.flatMap((lines) => ['', of(lines)])].join('\n')
-console.log(options.json ? JSON.stringify({ about, ...measured }, null, 2) : printed(text))
-if (options.write) intoPage('performance.md', 'bench:replay', printed(markdown))
+const goals = goalsTable(measured)
+if (options.json) console.log(JSON.stringify({ about, ...measured }, null, 2))
+else console.log(`${about}\n\n${text(goals)}`)
+if (options.write) {
+  const tables = [goals, ...Object.entries(measured).map(([name, figures]) => TABLES[name](figures))]
+  intoPage('performance.md', 'bench:replay', [about, ...tables.map(markdown)].join('\n\n'))
+}

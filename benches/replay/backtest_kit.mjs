@@ -1,4 +1,4 @@
-// backtest-kit: one position a symbol and rule, with stop, target and expiry.
+// backtest-kit: one position a symbol, with stop, target and expiry; of several signals of a candle, the first one is taken.
 //
 // It wants candles of a minute: the first minute of an hour has the whole hour's candle, the others stay at its close.
 //
@@ -13,21 +13,19 @@ const [packages, folder] = process.argv.slice(2)
 const kit = createRequire(join(packages, 'package.json'))('backtest-kit')
 const MINUTE = 60_000
 const LENGTHS = { '1m': MINUTE, '1h': HOUR }
-const NAMES = ['rsi', 'macd', 'ema', 'donchian', 'bollinger']
-const exchangeName = 'candles'
+const [exchangeName, strategyName] = ['candles', 'textbook']
 
 const markets = candlesOf(folder)
 let [given, handled] = [0, 0]
-/** What the rules say, by symbol, rule and time of the close, computed before. */
+/** What the rules say, by symbol and time of the close, computed before. */
 const said = new Map()
 for (const [symbol, candles] of markets) {
   const rules = new Rules()
-  const of = Object.fromEntries(NAMES.map((name) => [name, new Map()]))
+  const of = new Map()
   for (const [openMs, , high, low, close] of candles) {
-    for (const [name, side] of rules.add(high, low, close)) {
-      of[name].set(openMs + HOUR, { side, close, atr: rules.atr })
-      given++
-    }
+    const signals = rules.add(high, low, close)
+    given += signals.length
+    if (signals.length > 0) of.set(openMs + HOUR, { side: signals[0][1], close, atr: rules.atr })
   }
   said.set(symbol, of)
 }
@@ -75,33 +73,29 @@ kit.addExchangeSchema({
   formatPrice: async (_, price) => `${price}`,
   formatQuantity: async (_, quantity) => `${quantity}`,
 })
-for (const strategyName of NAMES) {
-  kit.addStrategySchema({
-    strategyName,
-    interval: '1h',
-    getSignal: async (symbol, when) => {
-      const signal = said.get(symbol)[strategyName].get(when.getTime())
-      if (!signal) return null
-      const { side, close, atr } = signal
-      return {
-        position: side > 0 ? 'long' : 'short',
-        priceOpen: close,
-        priceTakeProfit: close + side * TARGET_ATR * atr,
-        priceStopLoss: close - side * STOP_ATR * atr,
-        minuteEstimatedTime: 60 * EXPIRY_HOURS,
-      }
-    },
-  })
-}
+kit.addStrategySchema({
+  strategyName,
+  interval: '1h',
+  getSignal: async (symbol, when) => {
+    const signal = said.get(symbol).get(when.getTime())
+    if (!signal) return null
+    const { side, close, atr } = signal
+    return {
+      position: side > 0 ? 'long' : 'short',
+      priceOpen: close,
+      priceTakeProfit: close + side * TARGET_ATR * atr,
+      priceStopLoss: close - side * STOP_ATR * atr,
+      minuteEstimatedTime: 60 * EXPIRY_HOURS,
+    }
+  },
+})
 for (const [symbol, candles] of markets) {
   const frameName = `all of ${symbol}`
   // The last signals have the whole of their life.
   const last = candles.at(-1)[0] - EXPIRY_HOURS * HOUR
   kit.addFrameSchema({ frameName, interval: '1h', startDate: new Date(candles[0][0] + HOUR), endDate: new Date(last) })
-  for (const strategyName of NAMES) {
-    for await (const event of kit.Backtest.run(symbol, { strategyName, exchangeName, frameName })) {
-      if (event.action === 'closed') handled++
-    }
+  for await (const event of kit.Backtest.run(symbol, { strategyName, exchangeName, frameName })) {
+    if (event.action === 'closed') handled++
   }
 }
 console.log(JSON.stringify({ ...usage(), signals: given, handled }))

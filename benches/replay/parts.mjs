@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { alternate, median } from '../shared/measure.mjs'
 import { SIX, TEN, prepare } from './candles.mjs'
-import { replay } from './child.mjs'
+import { attempt, replay } from './child.mjs'
 import { PEERS } from './peers.mjs'
 import { HOUR } from './rules.mjs'
 
@@ -62,14 +62,14 @@ export async function contenders({ folder, data, from, until, peers, rounds }) {
   return { kind, versions, rows }
 }
 
-/** The loop's own signals of ten markets, in the last year. */
+/** The loop's own signals of ten markets, in the last year. Where none was given, `missing` says so. */
 export function ten({ folder, data, from, until }) {
   const begin = Math.max(from, until - YEAR)
   const { path, kind } = home(folder, 'ten', { data, symbols: TEN, from: begin, until })
   const schedules = { 'nightly trainings': NIGHTLY, 'nightly trainings, updates every six hours': {} }
   const rows = Object.entries(schedules).map(([name, scheduler]) => {
     console.error(`own signals of ten markets, ${name} …`)
-    return { name, ...replay(path, { own: true, symbols: TEN, scheduler }) }
+    return { name, ...attempt(path, { own: true, symbols: TEN, scheduler }) }
   })
   return { kind, days: Math.round((until - begin) / (24 * HOUR)), rows }
 }

@@ -1,6 +1,6 @@
 // The peers, what each can do of the task, and how it is installed and started.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { python } from '../shared/peers.mjs'
 import { beside, run } from './child.mjs'
@@ -16,7 +16,9 @@ const inPython = (suffix, script) => () => {
 /** Apart from the other npm peers: should one of its packages be missing, they can be installed all the same. */
 function backtestKit() {
   const folder = beside('../peers/.backtest-kit')
-  if (!existsSync(join(folder, 'node_modules', KIT))) {
+  const about = join(folder, 'node_modules', KIT, 'package.json')
+  const installed = () => existsSync(about) && JSON.parse(readFileSync(about, 'utf8')).version === KIT_VERSION
+  if (!installed()) {
     console.error(`installing ${KIT} into benches/peers/.backtest-kit …`)
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true }))
@@ -34,7 +36,7 @@ export const PEERS = {
   vectorbt: { handles: 'one a symbol and rule, no expiry', rounds: true, install: inPython('-vectorbt', 'vectorbt_peer.py') },
   freqtrade: { handles: 'spot: BUY only, one a pair, with expiry', install: inPython('-freqtrade', 'freqtrade_peer.py') },
   Jesse: { handles: 'fast mode: one a symbol, with expiry', install: inPython('-jesse', 'jesse_peer.py') },
-  [KIT]: { handles: 'one a symbol and rule, with expiry', install: backtestKit },
+  [KIT]: { handles: 'one a symbol, with expiry', install: backtestKit },
 }
 
 /** Names by what `--peers` says: `all`, `none`, or a list. */
