@@ -6,12 +6,13 @@
 //     npm run bench:replay -- --from 2024-01-01 --until 2024-02-01
 //     npm run bench:replay -- --only contenders,ten,growth     # some parts
 //     npm run bench:replay -- --peers none                     # or some of them: backtesting.py,vectorbt
+//     npm run bench:replay -- --no-trainings                   # without the rows whose models are trained, which take an hour
 //     npm run bench:replay -- --rounds 5                       # of those that take seconds; default 3, the others run once
 //     npm run bench:replay -- --json                           # JSON instead of the tables
 //     npm run bench:replay -- --write                          # puts the tables into docs/performance.md
 import { tmpdir } from 'node:os'
 import { parseArgs } from 'node:util'
-import { contenders, growth, ten } from './replay/parts.mjs'
+import { contenders, growth, modes, ten } from './replay/parts.mjs'
 import { peersOf } from './replay/peers.mjs'
 import { contendersTable, goalsTable, growthTable, tenTable } from './replay/report.mjs'
 import { HOUR } from './replay/rules.mjs'
@@ -29,6 +30,7 @@ const { values: options } = parseArgs({
     only: { type: 'string', default: Object.keys(PARTS).join(',') },
     peers: { type: 'string', default: 'all' },
     rounds: { type: 'string', default: '3' },
+    'no-trainings': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
@@ -50,7 +52,7 @@ const [machine, begin] = [aboutMachine(), performance.now()]
 const measured = await inFolder(tmpdir(), async (folder) => {
   const found = {}
   for (const name of Object.keys(PARTS).filter((name) => wanted.includes(name))) {
-    found[name] = await PARTS[name]({ folder, data: options.data, from, until, peers, rounds })
+    found[name] = await PARTS[name]({ folder, data: options.data, from, until, peers, rounds, modes: modes(options['no-trainings']) })
     // Printed at once, because a later measurement may be cancelled.
     if (!options.json) console.log(`\n${text(TABLES[name](found[name]))}\n`)
   }

@@ -21,6 +21,9 @@ export const MODES = {
 }
 export { ALL, LEARNS_NOT }
 
+/** The options of all modes, or of those that train no models. */
+export const modes = (withoutTrainings) => Object.fromEntries(Object.entries(MODES).filter(([name]) => !withoutTrainings || name !== ALL))
+
 /** Medians of figures of several rounds; those of a peer that failed are the reason. */
 function medians(rounds) {
   const failed = rounds.find(({ missing }) => missing)
@@ -38,7 +41,7 @@ function home(folder, name, wanted) {
 }
 
 /** The strategy's signals of six coins, by signalloop and by peers: the quick ones take turns for some rounds, the others run once. */
-export async function contenders({ folder, data, from, until, peers, rounds }) {
+export async function contenders({ folder, data, from, until, peers, rounds, modes }) {
   const { path, kind } = home(folder, 'six', { data, symbols: SIX, from, until })
   const candles = join(path, 'data')
   const installed = Object.fromEntries(peers.map((name) => [name, PEERS[name].install()]))
@@ -46,7 +49,7 @@ export async function contenders({ folder, data, from, until, peers, rounds }) {
     console.error(`${name} …`)
     return act()
   }
-  const ours = Object.entries(MODES).map(([name, options]) => [name, turn(name, () => replay(path, { symbols: SIX, ...options }))])
+  const ours = Object.entries(modes).map(([name, options]) => [name, turn(name, () => replay(path, { symbols: SIX, ...options }))])
   const theirs = peers.filter((name) => !installed[name].missing).map((name) => [name, turn(name, () => installed[name].start(candles))])
   const quick = ([name]) => name === LEARNS_NOT || PEERS[name]?.rounds
   const all = [...ours, ...theirs]
@@ -54,7 +57,7 @@ export async function contenders({ folder, data, from, until, peers, rounds }) {
     ...(await alternate(rounds, Object.fromEntries(all.filter(quick)), { warmUp: false })),
     ...(await alternate(1, Object.fromEntries(all.filter((entry) => !quick(entry))), { warmUp: false })),
   }
-  const rows = [...Object.keys(MODES), ...peers].map((name) => {
+  const rows = [...Object.keys(modes), ...peers].map((name) => {
     const handles = PEERS[name]?.handles ?? 'overlapping, with expiry; stored'
     return { name, handles, ...(installed[name]?.missing ? { missing: installed[name].missing } : medians(figures[name])) }
   })
@@ -75,10 +78,10 @@ export function ten({ folder, data, from, until }) {
 }
 
 /** CPU seconds with half of the time and of the markets, and the exponents of their growth. */
-export function growth({ folder, data, from, until }) {
+export function growth({ folder, data, from, until, modes }) {
   const middle = from + Math.round((until - from) / HOUR / 2) * HOUR
   const { path, kind } = home(folder, 'growth', { data, symbols: SIX, from, until })
-  const rows = Object.entries(MODES).map(([name, options]) => {
+  const rows = Object.entries(modes).map(([name, options]) => {
     console.error(`growth of ${name} …`)
     const all = replay(path, { symbols: SIX, ...options })
     const half = replay(path, { symbols: SIX, ...options, until: new Date(middle).toISOString() })

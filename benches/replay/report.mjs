@@ -42,12 +42,12 @@ export function goalsTable({ contenders, ten, growth }) {
   if (contenders) {
     const of = Object.fromEntries(contenders.rows.filter(({ missing }) => !missing).map((row) => [row.name, row]))
     const [plain, all, backtesting, freqtrade, kit] = [of[LEARNS_NOT], of[ALL], of['backtesting.py'], of.freqtrade, of['backtest-kit']]
-    const times = kit && perSignal(kit) && perSignal(all) ? perSignal(kit) / perSignal(all) : undefined
+    const times = kit && all && perSignal(kit) && perSignal(all) ? perSignal(kit) / perSignal(all) : undefined
     lines.push(
-      goal('seconds with learning', all.wallSeconds, '≤ 30', all.wallSeconds <= 30),
-      goal('its peak memory, MB', all.peakBytes / MB, '≤ 1 000', all.peakBytes <= 1000 * MB),
+      goal('seconds with learning', all?.wallSeconds, '≤ 30', all && all.wallSeconds <= 30),
+      goal('its peak memory, MB', all && all.peakBytes / MB, '≤ 1 000', all && all.peakBytes <= 1000 * MB),
       goal('CPU s without learning', plain.cpuSeconds, `≤ ${than('backtesting.py', backtesting)}`, backtesting && plain.cpuSeconds <= backtesting.cpuSeconds),
-      goal('CPU s with learning', all.cpuSeconds, `< ${than('freqtrade', freqtrade)}`, freqtrade && all.cpuSeconds < freqtrade.cpuSeconds),
+      goal('CPU s with learning', all?.cpuSeconds, `< ${than('freqtrade', freqtrade)}`, all && freqtrade && all.cpuSeconds < freqtrade.cpuSeconds),
       goal("backtest-kit's CPU s a signal, in those with learning", times, '≥ 20', times >= 20),
     )
   }
