@@ -117,7 +117,9 @@ export class Rules {
     this.#bottom.add(-low)
     this.#before = now
     this.now = now
-    return this.count++ < WARM_UP ? [] : given(before, now)
+    if (this.count++ < WARM_UP) return []
+    // No signal has a stop or a target that is no price.
+    return given(before, now).filter(([, side]) => close > (side > 0 ? STOP_ATR : TARGET_ATR) * this.atr)
   }
 }
 

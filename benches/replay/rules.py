@@ -56,7 +56,10 @@ def signals_of(candles):
     )
     signals = pd.DataFrame({rule: buy.astype(int) - sell.astype(int) for rule, (buy, sell) in zip(RULES, buys_and_sells)})
     signals.iloc[:WARM_UP] = 0
-    return signals, wilder(ranges, 14)
+    atr = wilder(ranges, 14)
+    # No signal has a stop or a target that is no price.
+    signals[signals.gt(0).mul(close <= STOP_ATR * atr, axis=0) | signals.lt(0).mul(close <= TARGET_ATR * atr, axis=0)] = 0
+    return signals, atr
 
 
 def told(given, handled):
