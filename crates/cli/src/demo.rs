@@ -97,8 +97,8 @@ pub async fn run(args: &Demo, output: &Output) -> Result<i32> {
     demo.core.close().await;
     told["report"] = json!(report);
     told["learnedReport"] = json!(std::path::absolute(&learned).unwrap_or(learned));
-    output.document(&told);
     told["replayReport"] = json!(std::path::absolute(&replayed).unwrap_or(replayed));
+    output.document(&told);
     output.news("\n7. Reports to open in a browser");
     output.line(format!("   The weeks on the simulated market: {}", report.display()));
     output.line(format!(
