@@ -6,7 +6,8 @@
 //! - *Which weeks count:* the [`WEEKS`] weeks with candles before the week in question; for the start of a series, its first
 //!   [`WEEKS`] weeks. Apart from that start, a candle's calendar is known when the candle closes and never changes.
 //! - *Which markets close:* those whose longest closed run is at least a seventh of the week (one day), if three quarters of the
-//!   candles of their open slots exist. Every other market, such as a coin, counts as always open.
+//!   candles of their open slots exist. Every other market, such as a coin, counts as always open. (A coin that lacks the same day
+//!   in most of eight weeks cannot be told from a market that closes.)
 //! - *A regular hole* has no open slot in it. A hole is also regular if it ends near an opening time (within an hour, for
 //!   daylight saving) and lacks less than [`HOLIDAYS`] days of trading: a holiday, a half day, a clock change.
 //! - *A gap* is a hole that is not regular and lacks more than [`MAX_GAP_BARS`] candles in open slots.
