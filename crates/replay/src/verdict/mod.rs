@@ -161,10 +161,11 @@ fn of_advice(summary: &Summary) -> Told {
         return told(Finding::NoDifference, words);
     };
     let compared = format!(
-        "the {} that it would take brought {:+.2} R each, all brought {:+.2} R: {}",
+        "the {} that it would take brought {} R each{}, all brought {} R: {}",
         counted(take.signals, "signal"),
-        take.mean,
-        r.all.mean,
+        signed(take.mean),
+        ends(&take),
+        signed(r.all.mean),
         a_signal(&gain)
     );
     let rest = format!("the {} that it would leave {}", counted(left.signals, "signal"), together(&left));
@@ -253,8 +254,17 @@ fn reason(missing: Missing) -> String {
 
 /// `+0.15 R a signal [0.05, 0.25]`
 fn a_signal(mean: &Mean) -> String {
-    let ends = mean.interval.map_or_else(String::new, |Ends { low, high }| format!(" [{low:.2}, {high:.2}]"));
-    format!("{:+.2} R a signal{ends}", mean.mean)
+    format!("{} R a signal{}", signed(mean.mean), ends(mean))
+}
+
+/// ` [0.05, 0.25]`; nothing without an interval.
+fn ends(mean: &Mean) -> String {
+    mean.interval.map_or_else(String::new, |Ends { low, high }| format!(" [{low:.2}, {high:.2}]"))
+}
+
+/// Two decimals with a sign; what rounds to 0 is `+0.00`.
+fn signed(r: f64) -> String {
+    format!("{:+.2}", (100.0 * r).round() / 100.0 + 0.0)
 }
 
 /// `9 signals lie`

@@ -20,7 +20,7 @@ fn it_says_whether_advice_helps_and_signals_earn() {
     assert_eq!((helped.advice.finding, helped.signals.finding, helped.looks), (Finding::Helped, Finding::Earn, None));
     assert!(
         helped.advice.words.starts_with(
-            "its advice clearly helped: the 100 signals that it would take brought +2.50 R each, all brought +0.17 R: +2.33 R a signal ["
+            "its advice clearly helped: the 100 signals that it would take brought +2.50 R each [2.50, 2.50], all brought +0.17 R: +2.33 R a signal ["
         ),
         "{}",
         helped.advice.words
