@@ -26,8 +26,8 @@ impl PastCandles {
         self.markets.keys()
     }
 
-    /// All candles of a market, whenever they closed. Only for whoever keeps the time; everyone else asks for those that
-    /// had closed.
+    /// All candles of a market, also those that close later. Only the driver of a replay may ask for them; the loop asks for
+    /// [`Self::closed`].
     pub fn all(&self, market: &Market) -> &[Candle] {
         self.markets.get(market).map_or(&[], Vec::as_slice)
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Hours between two signals of a symbol.
 const EVERY_HOURS: i64 = 3;
-/// Candles of which the mean range scales stop and target.
+/// Stop and target are multiples of the mean range of this many candles.
 const RANGE_CANDLES: usize = 24;
 
 /// A BUY, then a SELL, and so on, every few hours: it knows nothing of the market.

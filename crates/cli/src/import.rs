@@ -7,7 +7,7 @@ use domain::error::{Error, Result};
 use engine::SignalLoop;
 use readers::{Format, Options, Reading};
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use tempfile::NamedTempFile;
 
@@ -72,12 +72,6 @@ fn options(core: &SignalLoop, args: &Import) -> Options {
 /// The signals as a log of their own, which is removed when it is dropped.
 fn lines<'a>(signals: impl Iterator<Item = &'a readers::Signal>) -> io::Result<NamedTempFile> {
     let mut file = NamedTempFile::new()?;
-    let mut to = io::BufWriter::new(file.as_file_mut());
-    for signal in signals {
-        serde_json::to_writer(&mut to, signal)?;
-        to.write_all(b"\n")?;
-    }
-    to.flush()?;
-    drop(to);
+    readers::write_lines(file.as_file_mut(), signals)?;
     Ok(file)
 }

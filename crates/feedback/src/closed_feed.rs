@@ -74,8 +74,9 @@ impl<T> NewClosings<T> {
 }
 
 impl FeedbackStore {
-    /// What `read` makes of the closed signals of a market that this reader has not received, from memory; without those of which
-    /// it makes `None`, and without unknown outcomes. Its second argument is whether the signal was taken.
+    /// Calls `read` for each closed signal of a market that this reader has not received, and returns the results that are not
+    /// `None`. It works from memory, and leaves out signals with unknown outcomes. The second argument of `read` is whether the
+    /// signal was taken.
     ///
     /// # Errors
     /// As [`FeedbackStore::get`]; then nothing counts as received.
@@ -95,8 +96,9 @@ impl FeedbackStore {
         Ok(NewClosings { are_all, closings })
     }
 
-    /// What `read` makes of the closed records that this reader has not received, of a market or of all, read from the log one by
-    /// one; without those that closed before `since_ms`, those of which it makes `None`, and those with unknown outcomes.
+    /// Calls `read` for each closed record of a market, or of all, that this reader has not received, and returns the results that
+    /// are not `None`. Records are read from the log one by one. Those that closed before `since_ms` are left out, and those with
+    /// unknown outcomes.
     ///
     /// # Errors
     /// As [`FeedbackStore::get`], and those of `read`; then nothing counts as received.

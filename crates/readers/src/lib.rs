@@ -39,6 +39,7 @@ use domain::error::{Error, Result};
 use domain::symbol::Timeframe;
 use domain::time::Tz;
 use serde_json::{Map, Value};
+use std::io::{self, Write};
 
 /// A signal under the names of the public interface.
 pub type Signal = Map<String, Value>;
@@ -159,4 +160,17 @@ impl Reading {
             Err(refused) => self.refused.push(refused),
         }
     }
+}
+
+/// Writes signals as a log that `signalloop import` reads: one JSON object per line.
+///
+/// # Errors
+/// Those of writing.
+pub fn write_lines<'a>(to: impl Write, signals: impl Iterator<Item = &'a Signal>) -> io::Result<()> {
+    let mut to = io::BufWriter::new(to);
+    for signal in signals {
+        serde_json::to_writer(&mut to, signal)?;
+        to.write_all(b"\n")?;
+    }
+    to.flush()
 }

@@ -6,7 +6,6 @@ use engine::store_location::FILES;
 use engine::{Options, SignalLoop};
 use readers::{Format, Reading};
 use serde::Serialize;
-use std::io::Write;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -56,7 +55,9 @@ async fn read(
                     .map(|one| Refused { place: one.place, reason: format!("{}; got {}", one.problem, one.value) }),
             );
             let lines = folder.join("signals.jsonl");
-            write_lines(&lines, &signals).map_err(|error| Error::io("write", &lines, error))?;
+            let written = std::fs::File::create(&lines)
+                .and_then(|file| readers::write_lines(file, signals.iter().map(|found| &found.signal)));
+            written.map_err(|error| Error::io("write", &lines, error))?;
             core.signals().import(&lines).await?
         }
     };
@@ -64,13 +65,4 @@ async fn read(
         report.refused.into_iter().map(|one| Refused { place: format!("line {}", one.line), reason: one.reason }),
     );
     Ok((signals_of(core)?, refused))
-}
-
-fn write_lines(path: &Path, signals: &[readers::Found]) -> std::io::Result<()> {
-    let mut to = std::io::BufWriter::new(std::fs::File::create(path)?);
-    for found in signals {
-        serde_json::to_writer(&mut to, &found.signal)?;
-        to.write_all(b"\n")?;
-    }
-    to.flush()
 }

@@ -402,7 +402,7 @@ impl Signal {
     }
 }
 
-/// The levels and the terms of a signal of which prices of any time count.
+/// The levels and the terms of a signal without a time: prices of any time count for it.
 pub(super) fn levels_with(
     direction: Direction,
     prices: &mut Prices,

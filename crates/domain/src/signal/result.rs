@@ -105,7 +105,7 @@ impl Earned {
         Self::of(fills, Some(levels.since_ms), risk_percent, closing, &position.or(costs))
     }
 
-    /// Of a managed signal that was entered before these events, the last of which closed it; `None` if none did.
+    /// What a managed signal earned. It was entered before `events`, and the last of them closed it. `None` if it is not closed.
     pub fn of_trade(trade: &Trade, events: &[Event], position: &Position, costs: &Costs) -> Option<Self> {
         let closing = trade.closing()?;
         let fills = events.iter().filter_map(fill_of).collect();
@@ -163,7 +163,7 @@ impl Record {
         let levels = self.signal.levels()?;
         let Some(trade) = self.trade() else { return Some(Earned::of_plain(&levels, closing, position, costs)) };
         if let Some(since_ms) = trade.entered_ms().filter(|_| trade.ended().is_none()) {
-            // It was recorded with its end, so its history has no closing. Of one that waited, nobody knows when it was entered.
+            // It was recorded with its end, so its history has no closing. If it waited for its entry, the time of the entry is unknown.
             let entered = Levels { since_ms, entry: trade.levels().entry, stop_loss: trade.first_stop(), ..levels };
             return Some(Earned::of_plain(&entered, closing, position, costs));
         }
