@@ -1,6 +1,6 @@
 'use strict'
 
-// The package's exports: the default loop, and thin wrappers around native code. native.js is generated.
+// The package's exports: the default loop, and thin wrappers around native code.
 //
 // `process.env` is read here and not in native code: Jest gives each test file, and worker_threads each
 // worker, its own `process.env`, which native code cannot see.

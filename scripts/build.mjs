@@ -18,7 +18,7 @@ if (cargo.error || cargo.status !== 0) {
 console.log(`Building signalloop with ${cargo.stdout.trim()}; the first time takes a few minutes.`)
 const build = spawnSync(
   'napi',
-  ['build', '--platform', '--release', '--package', 'signalloop', '--output-dir', '.', '--js', 'native.js', '--dts', 'index.d.ts', '--no-dts-cache', ...process.argv.slice(2), '--', '--locked'],
+  ['build', '--platform', '--release', '--package', 'signalloop', '--output-dir', '.', '--no-js', '--dts', 'index.d.ts', '--no-dts-cache', ...process.argv.slice(2), '--', '--locked'],
   { stdio: 'inherit', shell: process.platform === 'win32' },
 )
 if (build.error) {

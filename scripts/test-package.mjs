@@ -1,10 +1,11 @@
 // Installs the package in an empty project, as a user does, and uses it there:
 //
-//     npm run test:package       # the tarball of `npm pack`, first with its addon, then as it is published: without the addon, with
-//                                # the package of this platform
+//     npm run test:package       # the tarball of `npm pack`, then published to a registry on this machine and installed from there
 //     npm run test:git           # a git dependency on this checkout's last commit; builds the addon again, which takes minutes
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -29,9 +30,9 @@ function check(what, is, expected) {
 function packed() {
   const [{ filename, files }] = JSON.parse(run(ROOT, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder))
   const names = files.map(({ path }) => path)
-  const known = /^(package\.json|README\.md|LICENSE|index\.js|index\.d\.ts|native\.js|dashboard\.js|loading\.js|close-decision\.js|reason\.js|strategy\.js|bin\/[\w.]+\.js|docs\/[\w-]+\.(md|svg)|signalloop\.[\w-]+\.node)$/
+  const known = /^(package\.json|README\.md|LICENSE|index\.js|index\.d\.ts|dashboard\.js|loading\.js|close-decision\.js|reason\.js|strategy\.js|bin\/[\w.]+\.js|docs\/[\w-]+\.(md|svg)|signalloop\.[\w-]+\.node)$/
   check('the tarball has nothing else in it', names.filter((name) => !known.test(name)), [])
-  const wanted = ['LICENSE', 'README.md', 'bin/signalloop.js', 'close-decision.js', 'dashboard.js', 'docs/errors.md', 'index.d.ts', 'index.js', 'loading.js', 'native.js', 'reason.js', 'strategy.js']
+  const wanted = ['LICENSE', 'README.md', 'bin/signalloop.js', 'close-decision.js', 'dashboard.js', 'docs/errors.md', 'index.d.ts', 'index.js', 'loading.js', 'reason.js', 'strategy.js']
   check('the tarball has what is needed', wanted.filter((name) => !names.includes(name)), [])
   return join(folder, filename)
 }
@@ -66,24 +67,74 @@ function use(name, dependencies, expected) {
   return project
 }
 
-/** Packs the main package without the addon, and the package of this platform with only the addon, as a release publishes them. */
-function published(tarball) {
-  const [flow, unpacked] = [join(folder, 'flow'), join(folder, 'unpacked')]
-  mkdirSync(flow)
-  mkdirSync(unpacked)
-  cpSync(join(ROOT, 'package.json'), join(flow, 'package.json'))
-  run(flow, process.execPath, join(ROOT, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js'), 'create-npm-dirs')
-  const platforms = readdirSync(join(flow, 'npm')).sort()
-  check('every platform has a package', platforms, [
-    'darwin-arm64', 'darwin-x64', 'linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linux-x64-musl', 'win32-x64-msvc',
-  ])
-  const [addon] = readdirSync(ROOT).filter((name) => name.endsWith('.node'))
-  const own = join(flow, 'npm', addon.split('.')[1])
-  cpSync(join(ROOT, addon), join(own, addon))
-  run(unpacked, 'tar', '-xzf', tarball)
-  rmSync(join(unpacked, 'package', addon))
-  const pack = (cwd) => join(folder, JSON.parse(run(cwd, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder))[0].filename)
-  return { platform: pack(own), main: pack(join(unpacked, 'package')), name: JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')).name }
+/**
+ * A registry on this machine, empty at first. Returns npm's arguments for it, and a function that ends it. `node-fetch` is overridden because a
+ * dependency asks for it by a tag that mirrors of the registry do not have.
+ */
+async function registry() {
+  const home = join(folder, 'registry')
+  mkdirSync(home)
+  writeFileSync(join(home, 'package.json'), JSON.stringify({ private: true, dependencies: { verdaccio: '6.7.4' }, overrides: { 'node-fetch': '2.7.0' } }))
+  run(home, 'npm', 'install', '--no-audit', '--no-fund')
+  const everyone = { access: '$all', publish: '$all' }
+  writeFileSync(join(home, 'config.yaml'), JSON.stringify({ storage: './storage', max_body_size: '100mb', packages: { '@*/*': everyone, '**': everyone }, log: { type: 'stdout', level: 'warn' } }))
+  const port = await freePort()
+  const server = spawn(process.execPath, [join(home, 'node_modules', 'verdaccio', 'bin', 'verdaccio'), '--config', 'config.yaml', '--listen', `127.0.0.1:${port}`], { cwd: home, stdio: ['ignore', 'ignore', 'inherit'] })
+  const url = `http://127.0.0.1:${port}/`
+  while (!(await fetch(`${url}-/ping`).then((answer) => answer.ok, () => false))) {
+    if (server.exitCode !== null) throw new Error(`the registry ended with ${server.exitCode}`)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  return { url, token: `--//127.0.0.1:${port}/:_authToken=anyone`, end: () => server.kill() }
+}
+
+/** A port that is free now. */
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** A folder with an addon for every platform; those of other platforms are empty files, since they are never loaded here. */
+function addons() {
+  const into = join(folder, 'addons')
+  mkdirSync(into)
+  const [own] = readdirSync(ROOT).filter((name) => name.endsWith('.node'))
+  for (const platform of PLATFORMS) writeFileSync(join(into, `signalloop.${platform}.node`), '')
+  cpSync(join(ROOT, own), join(into, own))
+  return { into, name: `@signalloop/native-${own.split('.')[1]}` }
+}
+
+const PLATFORMS = ['darwin-arm64', 'darwin-x64', 'linux-arm64-gnu', 'linux-arm64-musl', 'linux-x64-gnu', 'linux-x64-musl', 'win32-x64-msvc']
+
+/** Publishes to a registry of its own as a release does, installs from there, and removes the addon again. */
+async function released() {
+  const { into, name } = addons()
+  const { url, token, end } = await registry()
+  try {
+    const before = process.env.npm_config_registry
+    process.env.npm_config_registry = url
+    run(ROOT, process.execPath, 'scripts/release.mjs', into, token)
+    const project = use('from a registry', [`signalloop@${version}`], ['@signalloop', 'signalloop'])
+    check('only the addon of this platform came with it', readdirSync(join(project, 'node_modules', '@signalloop')), [name.split('/')[1]])
+    const tags = JSON.parse(run(project, 'npm', 'view', 'signalloop', 'dist-tags', '--json'))
+    check('it has the tag that its version asks for', tags[version.includes('-') ? 'next' : 'latest'], version)
+    const manifest = JSON.parse(readFileSync(join(project, 'node_modules', 'signalloop', 'package.json'), 'utf8'))
+    check('nothing runs when it is installed', [manifest.scripts, manifest.dependencies], [undefined, undefined])
+    check('every platform has a package', Object.keys(manifest.optionalDependencies).sort(), PLATFORMS.map((platform) => `@signalloop/native-${platform}`))
+    if (before === undefined) delete process.env.npm_config_registry
+    else process.env.npm_config_registry = before
+
+    // Without the package of the platform, the command says what is missing and what to do.
+    rmSync(join(project, 'node_modules', name), { recursive: true })
+    const { status, stderr } = spawnSync('npx', ['signalloop', 'stats'], { cwd: project, encoding: 'utf8', shell })
+    check('without its addon it says so', [status, stderr.includes(`The package ${name} is not installed`)], [1, true])
+  } finally {
+    end()
+  }
 }
 
 try {
@@ -93,12 +144,7 @@ try {
   } else {
     const tarball = packed()
     use('the tarball', [tarball], ['signalloop'])
-    const { platform, main, name } = published(tarball)
-    const project = use('as published', [main, platform], ['signalloop', name].sort())
-    // Without the package of the platform, the command says what is missing and what to do.
-    rmSync(join(project, 'node_modules', name), { recursive: true })
-    const { status, stderr } = spawnSync('npx', ['signalloop', 'stats'], { cwd: project, encoding: 'utf8', shell })
-    check('without its addon it says so', [status, /cannot be loaded on Node\.js v[\s\S]*--omit=optional/.test(stderr)], [1, true])
+    await released()
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })
