@@ -1917,15 +1917,6 @@ export declare const configure: SignalLoop['configure']
 /** See {@link SignalLoop.close}; of the default loop. */
 export declare const close: SignalLoop['close']
 
-
-/**
- * Which binding artifact the generated loader actually loaded: `'native'` for
- * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
- * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
- * can point the loader at a WASI artifact this package does not build itself.
- */
-export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
-
 /**
  * Records signals, closes them by price, stores their outcomes and gives statistics.
  *
