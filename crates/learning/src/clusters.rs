@@ -15,6 +15,8 @@ const WEEK_MS: i64 = 7 * 86_400_000;
 const LIVES: (i64, i64) = (2, 4);
 /// The number of clusters a short history is cut into, where lifetimes are short enough.
 const WANTED: i64 = 16;
+/// The quantile of signal lifetimes that sets the length of a cluster.
+const LONG_LIFE: f64 = 0.95;
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 2000;
 /// Share of resamples outside the interval, at each end.
@@ -34,6 +36,17 @@ pub const Z_ONE_SIDED: f64 = 1.644_853_626_951_472_7;
 /// clusters gets shorter ones, of at least two lifetimes.
 pub fn cluster_ms(span_ms: i64, life_ms: i64) -> i64 {
     (span_ms / WANTED).clamp(LIVES.0 * life_ms, WEEK_MS.max(LIVES.1 * life_ms)).max(1)
+}
+
+/// The length of a cluster of signals, by the times, UTC epoch ms, at which they were given and closed. Lifetimes beyond
+/// the quantile [`LONG_LIFE`] are ignored.
+pub fn cluster_ms_of(spans: impl Iterator<Item = (i64, i64)> + Clone) -> i64 {
+    let mut lives: Vec<i64> = spans.clone().map(|(given, closed)| (closed - given).max(0)).collect();
+    lives.sort_unstable();
+    let place = (LONG_LIFE * lives.len() as f64).ceil() as usize;
+    let life_ms = lives.get(place.saturating_sub(1)).copied().unwrap_or_default();
+    let times = || spans.clone().map(|(given, _)| given);
+    cluster_ms(times().max().unwrap_or_default() - times().min().unwrap_or_default(), life_ms)
 }
 
 /// A value with its weight, at a time.

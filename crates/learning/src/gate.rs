@@ -3,7 +3,7 @@
 //! Both predict the same rows, and neither prediction may come from a model that was trained on the row.
 //! `docs/decisions.md` says which rows are used, and why.
 
-use super::clusters::{Weighed, interval};
+use super::clusters::{Weighed, Z_95, interval};
 use super::train::Candidate;
 use crate::model::{
     Champion, ComparedOn, Comparison, Conceded, Decision, GateVerdict, HeldOut, Interval, Model, Pair, Record, log_loss,
@@ -132,7 +132,7 @@ fn margin(champion: &Record) -> f64 {
 fn conceded(champion: &Model, comparison: &Comparison) -> Conceded {
     let Conceded { rise, variance } = champion.lineage.conceded;
     let Some(Interval { low, mean, high }) = comparison.excess else { return champion.lineage.conceded };
-    let error = (high - low) / (2.0 * 1.96);
+    let error = (high - low) / (2.0 * Z_95);
     let sum = Conceded { rise: rise + mean, variance: variance + error * error };
     if sum.rise > 0.0 { sum } else { Conceded::default() }
 }

@@ -1,6 +1,6 @@
 //! Are the served probabilities harmful, that is, worse than the base rates stated beside them?
 
-use super::clusters::{cluster_ms, student};
+use super::clusters::{cluster_ms_of, student};
 use crate::model::{MIN_CLUSTERS, log_loss};
 use domain::signal::Record;
 use serde::Serialize;
@@ -16,8 +16,6 @@ const SURE: f64 = 3.5;
 /// The newest quarter must show a loss too, so that a past problem is forgotten before the window ends. Where the
 /// newest quarter alone is significant, earlier good results do not count.
 const NEWEST: usize = 4;
-/// The quantile of signal lifetimes that sets the length of a cluster; longer lifetimes are ignored.
-const LONG_LIFE: f64 = 0.95;
 
 /// What `assess` serves: the full estimate, or the base rate alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -95,7 +93,7 @@ impl Judge {
 impl Harm {
     /// Signals of one stretch of time count as one cluster.
     fn of(rows: &[Judged]) -> Option<Self> {
-        let length_ms = length_ms(rows);
+        let length_ms = cluster_ms_of(rows.iter().map(|row| (row.given_ms, row.given_ms + row.life_ms)));
         let mut clusters: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
         for row in rows {
             let (sum, count) = clusters.entry(row.given_ms.div_euclid(length_ms)).or_default();
@@ -124,26 +122,13 @@ impl Harm {
     }
 }
 
-/// The length of a cluster.
-fn length_ms(rows: &[Judged]) -> i64 {
-    let mut lifetimes: Vec<i64> = rows.iter().map(|row| row.life_ms).collect();
-    lifetimes.sort_unstable();
-    let place = (LONG_LIFE * lifetimes.len() as f64).ceil() as usize;
-    let life_ms = lifetimes.get(place.saturating_sub(1)).copied().unwrap_or_default();
-    let times = || rows.iter().map(|row| row.given_ms);
-    cluster_ms(times().max().unwrap_or_default() - times().min().unwrap_or_default(), life_ms)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::odds::logistic;
     use domain::time::HOUR_MS;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-
-    fn chance(log_odds: f64) -> f64 {
-        1.0 / (1.0 + (-log_odds).exp())
-    }
 
     /// Simulates signals, four at a time, whose outcomes share half of their luck. `of` gives, for a signal's number,
     /// how far the stated probability and the true one depart from the base rate. Returns the signal counts at which
@@ -157,8 +142,8 @@ mod tests {
             }
             let (said, truth) = of(number, random.random_range(-1.0..1.0));
             let drawn = if random.random_bool(0.5) { luck } else { random.random() };
-            let success = drawn < chance(truth);
-            let worse = log_loss(success, chance(said)) - log_loss(success, 0.5);
+            let success = drawn < logistic(truth);
+            let worse = log_loss(success, logistic(said)) - log_loss(success, 0.5);
             judge.add(Judged { given_ms: number / 4 * 6 * HOUR_MS, life_ms: 5 * HOUR_MS, worse });
             if number % 10 == 0 && judge.harm().is_some() {
                 harmed.push(number);

@@ -47,6 +47,7 @@ mod leakage;
 mod live;
 mod management;
 pub mod model;
+mod odds;
 pub mod outcomes;
 pub mod performance;
 mod pool;

@@ -1,8 +1,8 @@
 //! The input of the outcome learner: what was known about a signal when it was given, and nothing later.
 
-use super::levels::log_odds;
 use crate::features;
 use crate::management::Management;
+use crate::odds::log_odds;
 use domain::barrier::{Direction, Levels};
 use domain::features::COUNT;
 use domain::signal::{Departures, Signal};

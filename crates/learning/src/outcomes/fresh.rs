@@ -1,8 +1,8 @@
 //! Tests of a fresh start on a price without drift: the first signals to close are mostly those with a near level.
 
-use super::levels::{log_odds, logistic};
 use super::survivors::{Open, early};
 use super::{Case, Learner, Lesson, OutcomeModel};
+use crate::odds::{log_odds, logistic};
 use domain::barrier::{Direction, Levels};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

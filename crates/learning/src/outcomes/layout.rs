@@ -9,8 +9,8 @@
 use super::case::{Case, Lesson};
 use super::design::{Design, cluster_ms};
 use super::forest::{Kind, Table};
-use super::levels::logistic;
 use super::scores::Ranks;
+use crate::odds::logistic;
 use domain::barrier::Direction;
 use domain::features::FEATURES;
 use serde::{Deserialize, Serialize};

@@ -12,6 +12,7 @@
 use super::case::Case;
 use super::cholesky::Cholesky;
 use super::design::Design;
+use crate::odds::logistic;
 use domain::barrier::Direction;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -272,16 +273,6 @@ fn happened(success: bool) -> f64 {
 /// ln(1 + eˣ).
 fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-/// ln(p / (1 − p)).
-pub fn log_odds(probability: f64) -> f64 {
-    (probability / (1.0 - probability)).ln()
-}
-
-/// The inverse of [`log_odds`].
-pub fn logistic(log_odds: f64) -> f64 {
-    1.0 / (1.0 + (-log_odds).exp())
 }
 
 #[cfg(test)]

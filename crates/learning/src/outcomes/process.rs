@@ -6,7 +6,7 @@
 //! Processes*, 2011.
 
 use super::cholesky::Cholesky;
-use super::levels::logistic;
+use crate::odds::logistic;
 use ndarray::{Array2, ArrayView1, Axis, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

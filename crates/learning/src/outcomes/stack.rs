@@ -6,7 +6,7 @@
 
 use super::cholesky::Cholesky;
 use super::design::Design;
-use super::levels::logistic;
+use crate::odds::logistic;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@
 //! they closed.
 
 use super::case::{Lesson, LevelFacts};
-use super::levels::log_odds;
+use crate::odds::log_odds;
 use domain::barrier::Levels;
 use std::collections::HashMap;
 use std::f64::consts::PI;

@@ -1,7 +1,7 @@
 //! Means over signals, with intervals that treat the signals of one stretch of time as one cluster.
 
 use super::{Bin, Ends, Foretold, LogLoss, Mean, Part, RealisedR, Score};
-use crate::clusters::{Weighed, cluster_ms, interval};
+use crate::clusters::{Weighed, cluster_ms_of, interval};
 use crate::model::log_loss;
 use domain::signal::Said;
 use std::collections::BTreeMap;
@@ -10,8 +10,6 @@ use std::collections::BTreeMap;
 const MAX_BINS: usize = 10;
 /// Fewest signals in a bin, unless there are fewer in all.
 const MIN_BIN: usize = 10;
-/// The quantile of signal lifetimes that sets the length of a cluster; longer lifetimes are ignored.
-const LONG_LIFE: f64 = 0.95;
 
 fn success(row: &Foretold) -> f64 {
     f64::from(u8::from(row.succeeded))
@@ -31,13 +29,7 @@ pub struct Clusters {
 impl Clusters {
     /// For signals by the times, UTC epoch ms, at which they were given and closed.
     pub fn of(spans: impl Iterator<Item = (i64, i64)> + Clone, seed: u64) -> Self {
-        let mut lives: Vec<i64> = spans.clone().map(|(given, closed)| (closed - given).max(0)).collect();
-        lives.sort_unstable();
-        let place = (LONG_LIFE * lives.len() as f64).ceil() as usize;
-        let life_ms = lives.get(place.saturating_sub(1)).copied().unwrap_or_default();
-        let times = || spans.clone().map(|(given, _)| given);
-        let span_ms = times().max().unwrap_or_default() - times().min().unwrap_or_default();
-        Self { length_ms: cluster_ms(span_ms, life_ms), seed }
+        Self { length_ms: cluster_ms_of(spans), seed }
     }
 
     /// The mean of these values, each with the time at which its signal was given; `None` without values.

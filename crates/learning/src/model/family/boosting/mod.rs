@@ -11,6 +11,7 @@ mod tree;
 use super::{Family, Sample, fits, same_features};
 use crate::model::forest::Node;
 use crate::model::ranked::RankedForest;
+use crate::odds::{self, logistic};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use rayon::prelude::*;
@@ -89,7 +90,7 @@ impl Boosting {
     }
 
     fn departs_by(&self, log_odds: f64) -> f64 {
-        sigmoid(logit(self.offset) + log_odds) - self.offset
+        logistic(odds::log_odds(self.offset) + log_odds) - self.offset
     }
 }
 
@@ -100,7 +101,7 @@ impl Family for Boosting {
         let counting = sample.counting()?;
         let bins = sample.bins;
         let offsets: Vec<f64> = sample.offsets.iter().map(|offset| offset.clamp(MARGIN, 1.0 - MARGIN)).collect();
-        let mut log_odds: Vec<f64> = offsets.iter().map(|&offset| logit(offset)).collect();
+        let mut log_odds: Vec<f64> = offsets.iter().map(|&offset| odds::log_odds(offset)).collect();
         let units = Units::of(sample, counting.len());
         let seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mut trees = Vec::new();
@@ -200,7 +201,7 @@ impl Units {
 
     fn gradients(self, sample: &Sample, log_odds: &[f64]) -> Gradients {
         let sum = |((&log_odds, &happened), &weight): ((&f64, &bool), &f64)| {
-            let (probability, weight) = (sigmoid(log_odds), weight / self.largest_weight);
+            let (probability, weight) = (logistic(log_odds), weight / self.largest_weight);
             let slope = weight * (probability - f64::from(u8::from(happened)));
             let curvature = weight * probability * (1.0 - probability);
             GradientSum::of(nearest(slope * self.slope), nearest(curvature * self.curvature))
@@ -213,14 +214,6 @@ impl Units {
 /// Rounds to the nearest integer without a function call.
 fn nearest(x: f64) -> i64 {
     (x + 0.5_f64.copysign(x)) as i64
-}
-
-fn logit(probability: f64) -> f64 {
-    (probability / (1.0 - probability)).ln()
-}
-
-fn sigmoid(log_odds: f64) -> f64 {
-    1.0 / (1.0 + (-log_odds).exp())
 }
 
 #[cfg(test)]
@@ -255,7 +248,7 @@ mod tests {
             let weights: Vec<f64> = rows.iter().map(|(.., weight)| f64::from(*weight)).collect();
             let sample = Sample { bins: &bins, happened: &happened, weights: &weights, offsets: &vec![0.3; rows.len()] };
             let counting = sample.counting().unwrap();
-            let start = vec![logit(0.3); rows.len()];
+            let start = vec![odds::log_odds(0.3); rows.len()];
             let gradients = Units::of(&sample, rows.len()).gradients(&sample, &start);
             let parameters = BoostingParameters {
                 rounds: 1, max_leaves: 6, min_leaf: 5, shrinkage: 0.0, rate: 1.0, row_share: 1.0, feature_share: 1.0,
