@@ -115,3 +115,77 @@ pub(crate) fn summary(format: &Format, destination: &Destination, events: &[&Ent
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::destinations;
+    use domain::time::Tz;
+    use proptest::prelude::*;
+
+    fn formats() -> [(Format, &'static str); 3] {
+        [(Format::Telegram { chat_id: "1".into() }, "telegram"), (Format::Discord, "discord"), (Format::Slack, "slack")]
+    }
+
+    fn destination(to: &str) -> Destination {
+        let entry = json!([{ "to": to, "url": "http://a", "token": "t", "chat_id": 1 }]);
+        destinations(&entry, "f", Tz::UTC).unwrap().0.remove(0)
+    }
+
+    /// The text that a channel shows for an escaped one.
+    fn shown(format: &Format, escaped: &str) -> Option<String> {
+        if *format == Format::Discord {
+            let (mut text, mut chars) = (String::new(), escaped.chars());
+            while let Some(c) = chars.next() {
+                match c {
+                    '\\' => text.push(chars.next()?),
+                    // Anything of Discord's markup would be read as such.
+                    '*' | '_' | '~' | '`' | '|' | '>' | '<' | '#' | '[' | ']' | '(' | ')' | '@' | ':' | '-' => return None,
+                    c => text.push(c),
+                }
+            }
+            return Some(text);
+        }
+        if escaped.contains(['<', '>']) {
+            return None;
+        }
+        let text = escaped.replace("&lt;", "<").replace("&gt;", ">");
+        (text.matches('&').count() == text.matches("&amp;").count()).then(|| text.replace("&amp;", "&"))
+    }
+
+    fn entries(texts: &[String]) -> Vec<Entry> {
+        let one = |text: &String| Entry::new(Vec::new(), json!({ "type": "warning", "message": text }));
+        texts.iter().map(one).collect()
+    }
+
+    proptest! {
+        /// Every channel shows a value as it is: no character of it becomes markup, a mention or a link.
+        #[test]
+        fn what_is_escaped_is_shown_as_it_was(text in "[ -~äß€😀\n]{0,200}") {
+            for (format, _) in formats() {
+                prop_assert_eq!(shown(&format, &format.escape(&text)), Some(text.clone()));
+            }
+        }
+
+        /// Messages fit, hold at least one event, and none is left out or told twice.
+        #[test]
+        fn bursts_and_summaries_fit(texts in prop::collection::vec("[a&<*😀]{0,9000}", 1..12)) {
+            let entries = entries(&texts);
+            let all: Vec<&Entry> = entries.iter().collect();
+            for (format, to) in formats() {
+                let destination = destination(to);
+                let (mut rest, mut lines) = (&all[..], 0);
+                while !rest.is_empty() {
+                    let (text, held) = burst(&format, &destination, rest);
+                    prop_assert!(held > 0 && units(&text) <= format.limit());
+                    prop_assert_eq!(text.lines().count(), held);
+                    lines += held;
+                    rest = &rest[held..];
+                }
+                prop_assert_eq!(lines, all.len());
+                let text = summary(&format, &destination, &all);
+                prop_assert!(units(&text) <= format.limit(), "{} of {}", units(&text), format.limit());
+            }
+        }
+    }
+}
