@@ -39,6 +39,10 @@ const environment = (home: string): NodeJS.ProcessEnv => ({
   ...process.env,
   SIGNALLOOP_HOME: home,
   SIGNALLOOP_EXCHANGE_URL: exchange.url,
+  // What the example of docs/alerts.md names. Nothing is sent to them.
+  TELEGRAM_TOKEN: '1:a',
+  DISCORD_WEBHOOK: 'http://127.0.0.1:9/a',
+  ALERT_SECRET: 'b',
   PATH: `${join(project, 'node_modules', '.bin')}:${process.env.PATH}`,
 })
 

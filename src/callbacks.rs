@@ -1,11 +1,11 @@
 //! JavaScript functions called from Rust, and abort signals that Rust listens to. None of them keeps Node alive.
 
-use super::{thrown, types, values};
+use super::{thrown, values};
 use candles::given::Times;
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
-use engine::{Event, EventListener, Told};
+use engine::{Event, EventListener, Told, event_to_json};
 use exchange::{CandleFuture, CandleSource, PAGE_TIME, all_pages};
 use napi::bindgen_prelude::{Env, FnArgs, Function, FunctionRef, JsObjectValue, JsValue, Object, ObjectRef, Unknown};
 use napi::threadsafe_function::{ThreadsafeCallContext, ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -45,7 +45,7 @@ impl<T: 'static + napi::bindgen_prelude::ToNapiValue> Listener<T> {
 
 impl EventListener for Listener<Value> {
     fn tell(&self, event: &Event, at_ms: i64, dropped: u64) -> Told {
-        self.tell(types::event(event, at_ms, dropped))
+        self.tell(event_to_json(event, at_ms, dropped))
     }
 }
 

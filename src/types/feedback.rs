@@ -1,6 +1,5 @@
 //! Signals, closings, statistics, and the state of the store.
 
-use super::stored::trade_event;
 use super::word;
 use domain::signal::FillKind;
 use domain::time::format_iso;
@@ -38,7 +37,7 @@ impl ToNapiValue for CloseDecision {
         object.set_named_property("profitLoss", price.profit_percent)?;
         if let Some(trade) = managed {
             object.set_named_property("status", trade.status.as_str())?;
-            let events: Vec<Value> = trade.events.iter().map(trade_event).collect();
+            let events: Vec<Value> = trade.events.iter().map(engine::trade_event_to_json).collect();
             object.set_named_property("events", events)?;
             let unknown: Vec<&str> = trade.unknown.into_iter().map(engine::UnknownOfTrade::as_str).collect();
             object.set_named_property("unknown", unknown)?;
@@ -50,8 +49,6 @@ impl ToNapiValue for CloseDecision {
 
 /// A signal that was just closed.
 #[napi(object)]
-#[derive(serde::Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ClosedSignal {
     /// Its id.
     pub id: String,
@@ -64,7 +61,6 @@ pub struct ClosedSignal {
     #[napi(ts_type = "'BUY' | 'SELL'")]
     pub signal_type: String,
     /// Its strategy, if the signal named one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<String>,
     /// `false`: the signal was followed but not traded, so there is no position to close.
     pub taken: bool,
@@ -75,7 +71,6 @@ pub struct ClosedSignal {
     pub entry_price: f64,
     /// The price at which it closed, the mean of its parts by their shares; missing if it was closed manually without one, if the
     /// outcome is unknown, and if it was cancelled.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_price: Option<f64>,
     /// Profit in percent of the price paid, before costs: the sum over its parts of share × (exit − entry) / entry, for a SELL
     /// (entry − exit) / entry. 0 if the outcome is unknown, or if it was cancelled.
@@ -85,24 +80,18 @@ pub struct ClosedSignal {
     /// `profitLossPercent` after costs: minus (fee + funding per day × days held) in basis points / 100, where each part pays
     /// funding for the time it was held. Costs are the signal's own, else the configured ones. Missing if the outcome is unknown,
     /// if it was cancelled, or if nobody knows when it was entered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub net_profit_percent: Option<f64>,
     /// `netProfitPercent` × leverage: percent of the margin. Missing without a leverage. A liquidation is not simulated.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub net_margin_percent: Option<f64>,
     /// The net profit in units of the risk at entry: `netProfitPercent` / (|entry − first stop| / entry × 100), with the price
     /// paid as entry. Missing without a stop loss.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub realized_r: Option<f64>,
     /// How far the price went for the signal while it was open, in units of the risk at entry, 0 or more (maximum favourable
     /// excursion). Missing if not every price from entry to end was seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mfe_r: Option<f64>,
     /// How far it went against the signal, 0 or more (maximum adverse excursion).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mae_r: Option<f64>,
     /// From the entry to the end, in milliseconds. Missing where `netProfitPercent` is.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub holding_ms: Option<f64>,
     /// When it was given, ISO 8601, UTC.
     pub timestamp: String,
@@ -112,14 +101,11 @@ pub struct ClosedSignal {
 
 /// A purchase or sale of a signal's position.
 #[napi(object)]
-#[derive(serde::Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct SignalFill {
     /// `ENTRY`: the position was entered. `TARGET`, `STOP`, `EXPIRY`: a rule closed a part, or the rest. `HAND`: you did.
     #[napi(ts_type = "'ENTRY' | 'TARGET' | 'STOP' | 'EXPIRY' | 'HAND'")]
     pub kind: String,
     /// The price; missing where you gave only a profit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
     /// The part, in percent of the whole position.
     pub share: f64,

@@ -1,6 +1,5 @@
 //! The shapes that JavaScript sees, converted from the core's with `From`. Types only, no rules.
 
-mod events;
 mod feedback;
 mod improvement;
 mod learning;
@@ -9,7 +8,6 @@ mod report;
 mod stored;
 mod trials;
 
-pub use events::event;
 pub use feedback::{
     CloseDecision, ClosedSignal, Compaction, ImportReport, Interval, PerformanceStats, PerformanceTotals, Recovery,
 };
@@ -19,7 +17,7 @@ pub use models::{
     ActionProbabilities, FetchResult, Prediction, Signal, TrainProgress, TrainingResults, action, percent,
 };
 pub use report::ReportResult;
-pub use stored::{stored_signal, trade_event};
+pub use stored::stored_signal;
 pub use trials::{ModelEntry, Rollback};
 
 /// The word that a unit variant is spelt by.

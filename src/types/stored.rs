@@ -1,9 +1,9 @@
 //! A recorded signal with its history, in the shapes of `StoredSignal` and `SignalEvent` in `header.d.ts`.
 
-use super::ClosedSignal;
-use domain::barrier::{Event, Status, StopRules, Target, Terms, Trade, TrailBy, What};
+use domain::barrier::{Status, StopRules, Target, Terms, Trade, TrailBy};
 use domain::signal::{Costs, Record, Signal};
 use domain::time::format_iso;
+use engine::{closed_signal_to_json, trade_event_to_json};
 use serde_json::{Map, Value, json};
 
 /// Without members that are null.
@@ -12,28 +12,6 @@ fn present(mut object: Value) -> Value {
         members.retain(|_, value| !value.is_null());
     }
     object
-}
-
-/// An event in the life of a signal.
-pub fn trade_event(event: &Event) -> Value {
-    let mut told = match &event.what {
-        What::Filled { price } => json!({ "type": "filled", "price": price }),
-        What::Target { number, price, share } => {
-            json!({ "type": "target", "number": number, "price": price, "share": share })
-        }
-        What::Stop { price, cause } => json!({ "type": "stop", "price": price, "cause": cause }),
-        What::Reduced { price, share } => json!({ "type": "reduced", "price": price, "share": share }),
-        What::Amended { stop_loss, take_profits, expires_at, reason } => json!({
-            "type": "amended", "stopLoss": stop_loss, "takeProfits": take_profits,
-            "expiresAt": expires_at.map(format_iso), "reason": reason,
-        }),
-        What::Exit { price, share, cause } => json!({ "type": "exit", "price": price, "share": share, "cause": cause }),
-        What::Cancelled { cause, reason, replaced_by } => {
-            json!({ "type": "cancelled", "cause": cause, "reason": reason, "replacedBy": replaced_by })
-        }
-    };
-    told["at"] = json!(format_iso(event.at));
-    present(told)
 }
 
 /// A recorded signal. `costs` count where it states none.
@@ -46,11 +24,11 @@ pub fn stored_signal(record: &Record, costs: &Costs) -> Value {
         None => trade.as_ref().map(Trade::status),
     };
     let position = trade.filter(|_| record.closing.is_none()).map(|trade| position(&trade));
-    let closed = feedback::ClosedSignal::of(record, costs).map(ClosedSignal::from);
+    let closed = feedback::ClosedSignal::of(record, costs).as_ref().map(closed_signal_to_json);
     present(json!({
         "signal": given(&record.signal),
         "status": status.map(Status::as_str),
-        "history": record.history.iter().map(trade_event).collect::<Vec<_>>(),
+        "history": record.history.iter().map(trade_event_to_json).collect::<Vec<_>>(),
         "position": position,
         "closed": closed,
     }))

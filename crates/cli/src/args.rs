@@ -100,6 +100,9 @@ pub enum Command {
     Rollback(Rollback),
     /// Run the loop automatically: candles, training, evaluation, open signals
     Scheduler(SchedulerArgs),
+    /// Try out where alerts are sent
+    #[command(subcommand)]
+    Alerts(Alerts),
     /// Check the home, its configuration and the exchange: what is wrong, why it matters, and what to do
     Doctor,
     /// Print the state of the home in Prometheus' text format
@@ -156,6 +159,17 @@ pub enum Scheduler {
     Status,
     /// Print the due times within a period, as if each task had last run at its beginning
     Next(Next),
+}
+
+/// What to do with alerts.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Alerts {
+    /// Send a test message to each destination of `alerts` in scheduler_config.json, and say what came of it
+    Test {
+        /// Only to the destination with this name
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+    },
 }
 
 /// Which task to run.

@@ -1,7 +1,7 @@
 //! The commands, each a few lines over the engine.
 
 use super::args::{
-    Args, Command, CopySignals, Data, FaultRate, Learn, LearnMode, Mode, Predict, Rollback, Simulator as SimulatorArgs,
+    Alerts, Args, Command, CopySignals, Data, FaultRate, Learn, LearnMode, Mode, Predict, Rollback, Simulator as SimulatorArgs,
     Store, Train,
 };
 use super::data;
@@ -70,6 +70,7 @@ pub async fn run(
             // `Args::consistent` has already refused it.
             Err(problem) => Err(Error::argument("scheduler", problem, "nothing")),
         },
+        Command::Alerts(Alerts::Test { to }) => super::scheduler::test_alerts(&core, to.as_deref(), output).await,
         Command::Import(asked) => import(&core, asked, output).await,
         Command::Store(Store::Migrate) => migrate(&core, output),
         Command::Store(Store::Copy(asked)) => copy(&core, asked, output).await,

@@ -2,12 +2,13 @@
 
 use super::args::{Next, Scheduler};
 use super::output::Output;
+use super::commands::exit_code;
 use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use chrono::{DateTime, SecondsFormat};
 use domain::error::{Error, Result};
 use domain::symbol::Symbol;
 use domain::time::format_iso;
-use engine::{Event, EventListener, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json};
+use engine::{AlertStatus, DestinationState, Event, EventListener, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json};
 use scheduler::coordination::Leader;
 use scheduler::{LastRun, Outcome, Task};
 use serde_json::{Map, Value, json};
@@ -40,6 +41,23 @@ pub async fn scheduler(core: &Arc<SignalLoop>, command: &Scheduler, output: &Out
         }
         Scheduler::Next(asked) => next(core, asked, output),
     }
+}
+
+/// Sends test messages and prints what came of them.
+pub async fn test_alerts(core: &Arc<SignalLoop>, to: Option<&str>, output: &Output) -> Result<i32> {
+    let results = core.scheduler().test_alerts(to).await?;
+    let arrived = results.iter().filter(|(_, result)| result.is_ok()).count();
+    let mut document = Vec::new();
+    for (name, result) in &results {
+        let problem = result.as_ref().err().map(|failure| failure.message());
+        output.line(format!("{name}: {}", problem.unwrap_or("it arrived")));
+        document.push(match problem {
+            None => json!({ "name": name, "arrived": true }),
+            Some(problem) => json!({ "name": name, "arrived": false, "problem": problem }),
+        });
+    }
+    output.document(&document.into());
+    Ok(exit_code(arrived, results.len()))
 }
 
 /// Runs until the process is asked to stop.
@@ -162,6 +180,13 @@ fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
         }
         if let Some(problem) = problem {
             output.line(format!("          cannot be run: {problem}"));
+        }
+    }
+    for AlertStatus { name, to, state } in &status.alerts {
+        let DestinationState { sent, waiting, failed, .. } = state;
+        output.line(format!("alerts to {name} ({to}): {sent} sent, {waiting} waiting, {failed} failed"));
+        if let (Some(at), Some(failure)) = (&state.last_failure_at, &state.last_failure) {
+            output.line(format!("          {at} failed: {failure}"));
         }
     }
 }

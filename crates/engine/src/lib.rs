@@ -29,6 +29,7 @@
 
 mod account;
 mod advise;
+mod alerts;
 mod assess;
 mod bet;
 mod compute;
@@ -36,6 +37,7 @@ mod data;
 mod distributed_training;
 mod drift;
 mod evaluate;
+mod event_json;
 mod events;
 mod fed_candles;
 mod fetch;
@@ -72,7 +74,10 @@ mod watch;
 pub use account::FetchProgress;
 pub use advise::AdviceFilter;
 pub use assess::{Assessment, OutcomeLearner, SourceOfEvidence};
+pub use ::alerts::DestinationState;
+pub use alerts::AlertStatus;
 pub use data::CheckedFile;
+pub use event_json::{closed_signal_to_json, event_to_json, trade_event_to_json};
 pub use events::{Event, EventListener, Events, ModelChange, Told};
 pub use fetch::{CandleFetcher, FetchNews, FetchResult};
 pub use lifetime::{Call, Lifetime};

@@ -9,6 +9,7 @@
 //! a folder these are file locks, which end with their process. In a database they are leases, and writes of a former
 //! holder are rejected.
 
+use super::alerts::{Alerts, Targets, destinations};
 use super::schedule_loop::ScheduleLoop;
 use super::settings::WatchedFile;
 use super::task_run::RunRequest;
@@ -99,6 +100,8 @@ pub(super) struct SchedulerRules {
     pub(super) config: SchedulerConfig,
     /// Warnings about the configuration: unknown keys, or a changed file that cannot be used.
     pub(super) warnings: Vec<String>,
+    /// Who gets alerts.
+    pub(super) alerts: Targets,
     file: WatchedFile,
 }
 
@@ -152,7 +155,8 @@ impl Scheduler {
         let (config, warnings) = self.config(changes.clone())?;
         self.take_thresholds(changes.clone())?;
         let (_, ended) = watch::channel(true);
-        let running = Arc::new(Running::new(changes, SchedulerRules { config, warnings, file }, ended));
+        let rules = SchedulerRules { config, warnings, alerts: Targets::default(), file };
+        let running = Arc::new(Running::new(changes, rules, ended));
         *self.running.lock() = Some(running.clone());
         Ok(SteppedScheduler(ScheduleLoop::new(self.clone(), running)))
     }
@@ -167,6 +171,7 @@ impl Scheduler {
         let call = self.lifetime.begin()?;
         let file = WatchedFile::now(self.scheduler_file())?;
         let (config, warnings) = self.config(changes.clone())?;
+        let alerts = self.alert_targets(&config)?;
         if let Some(running) = self.running.lock().clone() {
             self.reread_rules(&running);
         }
@@ -183,13 +188,15 @@ impl Scheduler {
         }
         self.take_thresholds(changes.clone())?;
         let (end, ended) = watch::channel(false);
-        let started = Arc::new(Running::new(changes, SchedulerRules { config, warnings, file }, ended));
+        let rules = SchedulerRules { config, warnings, alerts, file };
+        let started = Arc::new(Running::new(changes, rules, ended));
         *running = Some(started.clone());
         self.settings.scheduler_runs(true);
+        let alerts = Alerts::begin(self.clone(), started.clone());
         let this = self.clone();
         tokio::spawn(async move {
             drop(call);
-            ScheduleLoop::new(this.clone(), started.clone()).keep_schedule().await;
+            ScheduleLoop::new(this.clone(), started.clone()).keep_schedule(alerts).await;
             {
                 let mut running = this.running.lock();
                 running.take_if(|current| Arc::ptr_eq(current, &started));
@@ -252,6 +259,8 @@ impl Scheduler {
         let (config, mut warnings) = SchedulerConfig::load(&self.scheduler_file())?;
         let (config, more) = config.merge(changes, "startScheduler()")?;
         warnings.extend(more);
+        let (_, more) = destinations(&config)?;
+        warnings.extend(more);
         Ok((config, warnings))
     }
 
@@ -274,10 +283,15 @@ impl Scheduler {
     pub(super) fn reread_rules(&self, running: &Running) {
         let problem = {
             let rules = &mut *running.rules.lock();
-            match rules.file.read_if_changed(|| self.config(running.options.clone())) {
+            let read = || {
+                let (config, warnings) = self.config(running.options.clone())?;
+                let alerts = self.alert_targets(&config)?;
+                Ok((config, warnings, alerts))
+            };
+            match rules.file.read_if_changed(read) {
                 None => return,
-                Some(Ok((config, warnings))) => {
-                    (rules.config, rules.warnings) = (config, warnings);
+                Some(Ok(news)) => {
+                    (rules.config, rules.warnings, rules.alerts) = news;
                     return;
                 }
                 Some(Err(problem)) => {

@@ -2,6 +2,7 @@
 //! their trainings.
 
 use super::Event;
+use super::alerts::Alerts;
 use super::schedule::{Running, Scheduler, TaskProblem};
 use super::task_run::{RunRequest, TaskRun, TaskState};
 use domain::error::{Error, Result};
@@ -44,7 +45,7 @@ impl ScheduleLoop {
     }
 
     /// Leads if no other process does, and runs due tasks, until it is stopped.
-    pub async fn keep_schedule(mut self) {
+    pub async fn keep_schedule(mut self, alerts: Alerts) {
         let (scheduler, running) = (self.scheduler.clone(), self.running.clone());
         loop {
             self.look();
@@ -64,6 +65,7 @@ impl ScheduleLoop {
         // The running tasks were cancelled and end within their grace period. Only then is the leader's lock released.
         while self.runs.join_next().await.is_some() {}
         while self.helping.join_next().await.is_some() {}
+        alerts.ended().await;
         *running.leader.lock() = None;
     }
 

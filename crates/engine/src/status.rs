@@ -1,7 +1,7 @@
 //! The status of the scheduler, for people and for scripts.
 
 use super::schedule::TaskProblem;
-use super::{Scheduler, SignalLoop};
+use super::{AlertStatus, Scheduler, SignalLoop};
 use domain::error::Result;
 use domain::time::format_iso;
 use scheduler::coordination::{Leader, Seen};
@@ -27,6 +27,8 @@ pub struct SchedulerStatus {
     pub warnings: Vec<String>,
     /// The status of each task.
     pub tasks: Vec<TaskStatus>,
+    /// The status of the alerts to each destination.
+    pub alerts: Vec<AlertStatus>,
 }
 
 /// Fingerprints of state that no file shows: the content of a database, and which process leads. They differ when the
@@ -68,6 +70,7 @@ impl SchedulerStatus {
             "timezone": self.config.timezone.name(),
             "warnings": self.warnings,
             "tasks": self.tasks.iter().map(TaskStatus::to_json).collect::<Vec<_>>(),
+            "alerts": Some(&self.alerts).filter(|alerts| !alerts.is_empty()),
         }))
     }
 }
@@ -102,7 +105,8 @@ pub fn run_to_json(run: &LastRun) -> Value {
     }))
 }
 
-fn present(mut object: Value) -> Value {
+/// Without members that are null.
+pub(super) fn present(mut object: Value) -> Value {
     if let Value::Object(map) = &mut object {
         map.retain(|_, value| !value.is_null());
     }
@@ -149,6 +153,7 @@ impl Scheduler {
             led_by: self.coordination.leader(),
             warnings,
             tasks,
+            alerts: self.alert_status(&config)?,
             config,
         })
     }

@@ -1,5 +1,6 @@
 //! HTTP(S) GET requests to one host: limits, time-outs, retries, and errors in plain words.
 
+use super::client::{cause, client, retry_after};
 use super::limits::Budget;
 use backon::{ExponentialBuilder, Retryable};
 use chrono::DateTime;
@@ -7,8 +8,6 @@ use domain::time::now_ms;
 use parking_lot::Mutex;
 use reqwest::{Client, Response, StatusCode, Url, header};
 use serde_json::Value;
-use std::error::Error as _;
-use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -211,21 +210,7 @@ impl Host {
     }
 
     fn connect(&self) -> std::result::Result<Client, Failure> {
-        // An error means that the process already has a provider, which works as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .connect_timeout(self.pace.connect)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("signalloop/", env!("CARGO_PKG_VERSION")));
-        if self.base.scheme() == "http" {
-            // Without TLS no certificates are needed; a slim container has none.
-            builder = builder.tls_certs_only([]);
-        }
-        if self.base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
-            // A proxy's loopback is another machine.
-            builder = builder.no_proxy();
-        }
-        builder.build().map_err(|e| {
+        client(&self.base, self.pace.connect).map_err(|e| {
             Failure::Lasting(format!(
                 "cannot prepare connections to {}: {} (are the system's certificates installed?)",
                 self.name,
@@ -312,12 +297,6 @@ fn not_json(body: &[u8]) -> String {
     format!("its answer is not JSON, it begins {start:?}")
 }
 
-/// `Retry-After` in seconds. No exchange uses its other form, a date.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 /// The host's clock, UTC epoch ms.
 fn date(response: &Response) -> Option<i64> {
     let date = response.headers().get(header::DATE)?.to_str().ok()?;
@@ -331,25 +310,6 @@ fn banned_for(body: &[u8], host_ms: i64) -> Option<Duration> {
     let digits = after.find(|c: char| !c.is_ascii_digit()).map_or(after, |end| &after[..end]);
     let wait_ms = digits.parse::<i64>().ok()?.checked_sub(host_ms)?;
     u64::try_from(wait_ms).ok().map(Duration::from_millis)
-}
-
-/// The innermost cause; the outer errors only say that something failed.
-fn cause(error: &reqwest::Error) -> String {
-    let mut deepest = error.to_string();
-    let mut next = error.source();
-    while let Some(inner) = next {
-        if let Some(error) = inner.downcast_ref::<io::Error>()
-            && error.kind() == io::ErrorKind::ConnectionRefused
-        {
-            return "connection refused".to_owned();
-        }
-        if inner.to_string() == "dns error" {
-            return "its name could not be resolved (DNS)".to_owned();
-        }
-        deepest = inner.to_string();
-        next = inner.source();
-    }
-    deepest
 }
 
 #[cfg(test)]

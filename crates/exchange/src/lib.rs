@@ -1,7 +1,7 @@
 //! Candles and prices from an exchange: an HTTP client with limits and retries, Binance's API, and fetching a market page by
 //! page. The port [`CandleSource`] is any source of candles.
 //!
-//! It imports `domain` and `candles`. Beside `postgres` it is the only crate that opens connections.
+//! It imports `domain` and `candles`. Beside `postgres` it is the only crate that opens connections; [`Poster`] sends for others.
 //!
 //! # Example
 //! Updating a candle file from a source; [`Exchange`] is the one for Binance.
@@ -30,6 +30,7 @@
 //! ```
 
 mod binance;
+mod client;
 mod http;
 mod limits;
 mod pages;
@@ -37,6 +38,7 @@ pub mod source;
 mod walk;
 
 pub use binance::Exchange;
+pub use client::{NotPosted, Posted, Poster};
 pub use http::Pace;
 pub use pages::{PAGE_TIME, all_pages};
 pub use source::{

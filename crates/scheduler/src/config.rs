@@ -10,6 +10,7 @@ use domain::symbol::Symbol;
 use domain::time::Tz;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -74,7 +75,24 @@ pub struct SchedulerConfig {
     pub retry: Retry,
     /// Keys that replace those of `poor_performance` in the training configuration; checked.
     pub poor_performance: Map<String, Value>,
+    /// The key `alerts`, as it was given; `alerts` checks it.
+    pub alerts: AlertsGiven,
     tasks: BTreeMap<Task, TaskSettings>,
+}
+
+/// The value of the key `alerts`. It may hold secrets, so its `Debug` does not show it.
+#[derive(Clone, PartialEq, Default)]
+pub struct AlertsGiven {
+    /// The value; null if there is none.
+    pub value: Value,
+    /// The file or other source that it comes from, for errors.
+    pub file: String,
+}
+
+impl fmt::Debug for AlertsGiven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AlertsGiven({})", self.file)
+    }
 }
 
 /// The settings of one task.
@@ -105,6 +123,7 @@ impl Default for SchedulerConfig {
             catch_up: CatchUp::default(),
             retry: Retry { attempts: 3, base: Duration::from_secs(60), longest: hours(1) },
             poor_performance: Map::new(),
+            alerts: AlertsGiven::default(),
             tasks: tasks.into_iter().map(own).collect(),
         }
     }
@@ -145,6 +164,8 @@ impl SchedulerConfig {
             _ => None,
         };
         raw.set(&["catch_up"], "must be \"once\" or \"skip\"", catch_up, &mut self.catch_up)?;
+        let alerts = |v: &Value| Some(AlertsGiven { value: v.clone(), file: file.to_owned() });
+        raw.set(&["alerts"], "", alerts, &mut self.alerts)?;
         let mut warnings = self.merge_thresholds(&mut raw)?;
         let mut nested = raw.nested(&["retry"])?;
         self.retry.merge(&mut nested)?;

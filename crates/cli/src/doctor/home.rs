@@ -181,6 +181,21 @@ pub(super) fn models(core: &SignalLoop) -> Vec<Finding> {
     found
 }
 
+/// Checks the destinations of alerts and their secrets, and sends nothing.
+pub(super) fn alerts(core: &SignalLoop) -> Option<Finding> {
+    match core.scheduler().check_alerts() {
+        Ok(names) if names.is_empty() => None,
+        Ok(names) => {
+            let what = format!("{} can be sent to; `signalloop alerts test` tries it out", names.join(", "));
+            Some(Finding::fine(Check::Alerts, what))
+        }
+        Err(error) => {
+            let advice = "correct the value, or set what it names, in the environment of the scheduler too";
+            Some(Finding::fault(Check::Alerts, &error, "the scheduler does not start without it", advice))
+        }
+    }
+}
+
 /// The first few names of a long list.
 pub(super) fn some(names: &[String]) -> String {
     const SHOWN: usize = 4;

@@ -41,6 +41,8 @@ pub enum Check {
     Models,
     /// The scheduled tasks.
     Scheduler,
+    /// Where alerts are sent.
+    Alerts,
     /// The exchange that candles and prices come from.
     Exchange,
     /// This machine's clock compared with the exchange's.
@@ -57,6 +59,7 @@ impl Check {
             Self::Candles => "candles",
             Self::Models => "models",
             Self::Scheduler => "scheduler",
+            Self::Alerts => "alerts",
             Self::Exchange => "exchange",
             Self::Clock => "clock",
         }
@@ -109,13 +112,16 @@ pub async fn examine(options: Options) -> Vec<Finding> {
     }
     let opened = SignalLoop::open(options);
     let home = opened.as_ref().map_or(home, |core| core.settings().home().to_owned());
-    found.extend(configuration(opened.as_ref(), &SchedulerConfig::load(&home.join("scheduler_config.json"))));
+    let scheduler = SchedulerConfig::load(&home.join("scheduler_config.json"));
+    found.extend(configuration(opened.as_ref(), &scheduler));
     // Without a valid configuration, the markets and the exchange are unknown.
     let Ok(core) = opened else { return found };
     found.extend(home::signals(&core));
     found.extend(market::candles(&core));
     found.extend(home::models(&core));
     found.extend(home::scheduler(&core));
+    // Other wrong values of that file were reported already.
+    found.extend(scheduler.ok().and_then(|_| home::alerts(&core)));
     found.extend(market::exchange(&core).await);
     found
 }

@@ -1,21 +1,23 @@
-//! Events, in the shapes of `LoopEvent` in `header.d.ts`.
+//! Events as JSON, in the shapes of `LoopEvent` in the declarations for TypeScript: for `onEvent`, and for alerts.
 
-use super::{ClosedSignal, trade_event, word};
+use super::status::present;
+use super::{Event, FetchProgress, ModelChange, run_to_json};
+use domain::barrier::{Event as TradeEvent, What};
 use domain::symbol::Market;
 use domain::time::format_iso;
-use engine::{Event, FetchProgress, ModelChange, run_to_json};
-use feedback::{ChangedSignal, IgnoredPrices};
+use feedback::{ChangedSignal, ClosedSignal, IgnoredPrices};
 use learning::performance::Turn;
 use serde_json::{Value, json};
 
-/// An event as JavaScript sees it.
-pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
+/// An event that happened at `at_ms`, UTC epoch ms, as JavaScript sees it. `dropped` is the number of events that its listener
+/// missed before.
+pub fn event_to_json(event: &Event, at_ms: i64, dropped: u64) -> Value {
     let mut told = match event {
-        Event::SignalClosed(signal) => json!({ "type": "signalClosed", "signal": ClosedSignal::from(signal.clone()) }),
+        Event::SignalClosed(signal) => json!({ "type": "signalClosed", "signal": closed_signal_to_json(signal) }),
         Event::SignalChanged(changed) => json!({
             "type": "signalChanged",
             "signal": changed_signal(changed),
-            "events": changed.events.iter().map(trade_event).collect::<Vec<_>>(),
+            "events": changed.events.iter().map(trade_event_to_json).collect::<Vec<_>>(),
         }),
         Event::ModelPromoted(change) => model("modelPromoted", change),
         Event::ModelRefused(change) => model("modelRefused", change),
@@ -35,7 +37,7 @@ pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
             "type": "conservativeMode",
             "active": *turn == Turn::Entered,
             "scope": scope.as_ref().map_or_else(|| "home".to_owned(), Market::to_string),
-            "cause": word(turn),
+            "cause": turn,
             "reason": reason,
             "closedSignals": evidence.closed,
             "successRate": evidence.success_rate(),
@@ -72,6 +74,59 @@ pub fn event(event: &Event, at_ms: i64, dropped: u64) -> Value {
         told["dropped"] = json!(dropped);
     }
     told
+}
+
+/// A closed signal.
+pub fn closed_signal_to_json(closed: &ClosedSignal) -> Value {
+    let earned = &closed.earned;
+    let fills = earned.fills.iter().map(|fill| {
+        present(json!({
+            "kind": fill.kind.as_str(), "price": fill.price, "share": fill.share, "at": format_iso(fill.at_ms),
+        }))
+    });
+    present(json!({
+        "id": closed.id,
+        "symbol": closed.symbol,
+        "timeframe": closed.timeframe,
+        "signalType": closed.direction,
+        "strategy": closed.strategy,
+        "taken": closed.taken,
+        "outcome": closed.outcome,
+        "entryPrice": closed.entry_price,
+        "exitPrice": closed.exit_price,
+        "profitLossPercent": closed.profit_percent,
+        "fills": fills.collect::<Vec<_>>(),
+        "netProfitPercent": earned.net_profit_percent,
+        "netMarginPercent": earned.net_margin_percent,
+        "realizedR": earned.realized_r,
+        "mfeR": earned.mfe_r,
+        "maeR": earned.mae_r,
+        "holdingMs": earned.holding_ms,
+        "timestamp": format_iso(closed.timestamp_ms),
+        "closedAt": format_iso(closed.closed_ms),
+    }))
+}
+
+/// An event in the life of a signal.
+pub fn trade_event_to_json(event: &TradeEvent) -> Value {
+    let mut told = match &event.what {
+        What::Filled { price } => json!({ "type": "filled", "price": price }),
+        What::Target { number, price, share } => {
+            json!({ "type": "target", "number": number, "price": price, "share": share })
+        }
+        What::Stop { price, cause } => json!({ "type": "stop", "price": price, "cause": cause }),
+        What::Reduced { price, share } => json!({ "type": "reduced", "price": price, "share": share }),
+        What::Amended { stop_loss, take_profits, expires_at, reason } => json!({
+            "type": "amended", "stopLoss": stop_loss, "takeProfits": take_profits,
+            "expiresAt": expires_at.map(format_iso), "reason": reason,
+        }),
+        What::Exit { price, share, cause } => json!({ "type": "exit", "price": price, "share": share, "cause": cause }),
+        What::Cancelled { cause, reason, replaced_by } => {
+            json!({ "type": "cancelled", "cause": cause, "reason": reason, "replacedBy": replaced_by })
+        }
+    };
+    told["at"] = json!(format_iso(event.at));
+    present(told)
 }
 
 fn changed_signal(changed: &ChangedSignal) -> Value {

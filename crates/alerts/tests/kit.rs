@@ -1,0 +1,189 @@
+//! A local server with faults, and a sender that is stepped until something has happened.
+
+use alerts::{Destination, Entry, Outbox, Pace, Sender, destinations};
+use domain::time::{Clock, Tz, format_iso, now_ms};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the server does with a request.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Answers with a status, a header line (may be empty) and a body.
+    Answer(u16, &'static str, String),
+    /// Reads the request and never answers.
+    Hang,
+    /// Reads the request and closes the connection.
+    Close,
+}
+
+pub fn ok() -> Act {
+    Act::Answer(200, "", json!({ "ok": true }).to_string())
+}
+
+/// A request that arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub at: Instant,
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    pub text: String,
+}
+
+impl Request {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+}
+
+/// The server. After what was planned it answers every request with success.
+pub struct Server {
+    pub url: String,
+    pub requests: Arc<Mutex<Vec<Request>>>,
+    plan: Arc<Mutex<VecDeque<Act>>>,
+}
+
+impl Server {
+    pub fn start(plan: impl IntoIterator<Item = Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
+        let plan = Arc::new(Mutex::new(plan.into_iter().collect::<VecDeque<_>>()));
+        let (seen, planned) = (requests.clone(), plan.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (seen, planned) = (seen.clone(), planned.clone());
+                std::thread::spawn(move || serve(&stream.unwrap(), &seen, &planned));
+            }
+        });
+        Self { url, requests, plan }
+    }
+
+    pub fn seen(&self) -> Vec<Request> {
+        self.requests.lock().clone()
+    }
+
+    pub fn plan(&self, act: Act) {
+        self.plan.lock().push_back(act);
+    }
+}
+
+/// Serves the requests of a connection until it ends.
+fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, plan: &Mutex<VecDeque<Act>>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut first = String::new();
+        if reader.read_line(&mut first).unwrap_or(0) == 0 {
+            return;
+        }
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            let Some((name, value)) = line.trim().split_once(": ") else { break };
+            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        }
+        let mut body = vec![0; headers["content-length"].parse().unwrap()];
+        reader.read_exact(&mut body).unwrap();
+        let (path, text) = (first.split(' ').nth(1).unwrap().to_owned(), String::from_utf8(body).unwrap());
+        seen.lock().push(Request { at: Instant::now(), path, headers, text });
+        let act = plan.lock().pop_front().unwrap_or_else(ok);
+        match act {
+            Act::Answer(status, header, body) => {
+                let length = body.len();
+                let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
+                let text = format!("HTTP/1.1 {status} X\r\n{header}content-length: {length}\r\n\r\n{body}");
+                (&mut &*stream).write_all(text.as_bytes()).unwrap();
+            }
+            Act::Hang => std::thread::sleep(Duration::from_secs(60)),
+            Act::Close => return,
+        }
+    }
+}
+
+pub const PACE: Pace = Pace {
+    together: Duration::from_millis(50),
+    patience: Duration::from_millis(400),
+    base: Duration::from_millis(40),
+    longest: Duration::from_millis(80),
+};
+
+/// A sender on a folder, and what it warned of.
+pub struct Bench {
+    pub sender: Option<Sender>,
+    pub warnings: Arc<Mutex<Vec<String>>>,
+}
+
+impl Bench {
+    pub fn open(folder: &Path, configured: Value, clock: Clock) -> Self {
+        let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = warnings.clone();
+        let mut sender = Sender::open(folder, PACE, clock, Box::new(move |text| heard.lock().push(text))).unwrap();
+        let targets = read(configured).into_iter().map(|one| {
+            let target = Arc::new(one.resolve(folder).unwrap());
+            (one, target)
+        });
+        sender.set_destinations(targets.collect());
+        Self { sender: Some(sender), warnings }
+    }
+
+    /// One look at what there is to do.
+    pub async fn step(&mut self) {
+        let mut sender = self.sender.take().unwrap();
+        self.sender = Some(
+            tokio::task::spawn_blocking(move || {
+                sender.step();
+                sender
+            })
+            .await
+            .unwrap(),
+        );
+    }
+
+    /// Steps until `done`, for ten seconds at most.
+    pub async fn until(&mut self, done: impl Fn() -> bool) {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !done() {
+            assert!(Instant::now() < end, "it did not come; warnings: {:?}", self.warnings.lock());
+            self.step().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Steps for a while.
+    pub async fn for_ms(&mut self, ms: u64) {
+        let end = Instant::now() + Duration::from_millis(ms);
+        while Instant::now() < end {
+            self.step().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+pub fn read(configured: Value) -> Vec<Destination> {
+    destinations(&configured, "scheduler_config.json", Tz::UTC).unwrap().0
+}
+
+pub fn warning(text: &str, to: &[&str]) -> Entry {
+    warning_at(text, to, now_ms())
+}
+
+pub fn warning_at(text: &str, to: &[&str], at_ms: i64) -> Entry {
+    let event = json!({ "type": "warning", "message": text, "at": format_iso(at_ms) });
+    Entry::new(to.iter().map(|name| name.to_string()).collect(), event)
+}
+
+pub fn append(folder: &Path, entries: &[Entry]) {
+    Outbox::new(folder).append(entries).unwrap();
+}
+
+/// The state that the sender wrote of a destination.
+pub fn state(folder: &Path, name: &str) -> Value {
+    let text = std::fs::read_to_string(folder.join("alerts.json")).unwrap_or_else(|_| "{}".into());
+    serde_json::from_str::<Value>(&text).unwrap()["destinations"][name].clone()
+}
