@@ -53,9 +53,9 @@ impl Args {
         let problem = match &self.command {
             Command::Train(train) => train.contradiction(),
             Command::Scheduler(scheduler) => scheduler.command().err(),
-            Command::Mcp(mcp) if self.json && mcp.http.is_none() => {
-                Some("--json is for commands that print a result: without --http, standard output belongs to the protocol")
-            }
+            Command::Mcp(mcp) if self.json && mcp.http.is_none() => Some(
+                "--json is for commands that print a result: without --http, standard output belongs to the protocol",
+            ),
             _ => None,
         };
         match problem {

@@ -24,13 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Runs a command that works on a home.
-pub async fn run(
-    command: &Command,
-    args: &Args,
-    host: Host,
-    output: &Output,
-    ending: &Ending,
-) -> Result<i32> {
+pub async fn run(command: &Command, args: &Args, host: Host, output: &Output, ending: &Ending) -> Result<i32> {
     // All cores are used: the command line has no event loop that needs one. A server leaves one to others.
     let serves = matches!(command, Command::Mcp(_));
     let threads = std::thread::available_parallelism().ok().map(usize::from).filter(|_| !serves);

@@ -24,7 +24,8 @@ pub async fn mcp(
     let shapes = host.shapes.ok_or_else(|| Error::argument("mcp", "needs Node.js to run", "nothing"))?;
     let (home, store, description) = (args.home.clone(), args.store.clone(), host.description);
     let doctor = move || -> domain::answer::Work<_> {
-        let (options, host) = (Options { home: home.clone(), store: store.clone(), ..Options::default() }, description.clone());
+        let (options, host) =
+            (Options { home: home.clone(), store: store.clone(), ..Options::default() }, description.clone());
         Box::pin(async move { document(&examine(options).await, &host) })
     };
     let server = Server::new(Setup { core: core.clone(), shapes, doctor: Arc::new(doctor), write: asked.write });
@@ -37,7 +38,9 @@ pub async fn mcp(
     };
     let Some(address) = asked.http else {
         if std::io::stdin().is_terminal() {
-            output.warning("this waits for a client of the Model Context Protocol; an agent starts it, see docs/agents.md");
+            output.warning(
+                "this waits for a client of the Model Context Protocol; an agent starts it, see docs/agents.md",
+            );
         }
         stdio(server, end).await?;
         return Ok(SUCCESS);

@@ -54,7 +54,9 @@ pub fn failure(error: &Error) -> Value {
         ("value", value.map(|value| json!(value))),
         ("allowed", allowed.map(Value::from)),
     ];
-    Value::Object(members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>())
+    Value::Object(
+        members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<Map<_, _>>(),
+    )
 }
 
 #[cfg(test)]

@@ -34,12 +34,7 @@ impl Arguments {
     }
 
     /// An argument that must be there.
-    pub fn required<T>(
-        &mut self,
-        name: &'static str,
-        allowed: &str,
-        parse: impl Fn(&Value) -> Option<T>,
-    ) -> Result<T> {
+    pub fn required<T>(&mut self, name: &'static str, allowed: &str, parse: impl Fn(&Value) -> Option<T>) -> Result<T> {
         self.option(name, allowed, parse)?.ok_or_else(|| Error::argument(name, allowed, "nothing"))
     }
 
@@ -113,7 +108,10 @@ mod tests {
     fn wrong_arguments_are_named() {
         let said = |error: Error| (error.code(), error.to_string());
         let (code, words) = said(of(json!({ "symbol": 7 })).symbol().unwrap_err());
-        assert_eq!((code, words.as_str()), ("ERR_INVALID_ARGUMENT", "argument `symbol` must be a pair such as BTCUSDT; got 7"));
+        assert_eq!(
+            (code, words.as_str()),
+            ("ERR_INVALID_ARGUMENT", "argument `symbol` must be a pair such as BTCUSDT; got 7")
+        );
         let (_, words) = said(of(json!({ "limit": 0 })).whole("limit", 1, 9).unwrap_err());
         assert!(words.contains("`limit` must be a whole number, 1 to 9; got 0"), "{words}");
         let (_, words) = said(of(json!({})).required_symbol().unwrap_err());

@@ -60,7 +60,8 @@ impl Token {
     /// Whether a request carries it.
     fn is_in(&self, headers: &HeaderMap) -> bool {
         let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let sent = sent.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let sent =
+            sent.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         // Digests are compared, so that the time tells nothing of the token.
         let hash = |text: &str| digest(&SHA256, text.as_bytes());
         sent.is_some_and(|(_, token)| hash(token.trim()).as_ref() == hash(&self.0).as_ref())

@@ -81,12 +81,15 @@ pub fn list() -> Vec<Prompt> {
 /// Invalid parameters, for an unknown name, and for a missing or unknown argument.
 pub fn get(name: &str, arguments: JsonObject) -> Result<GetPromptResult, ErrorData> {
     let wrong = |problem: String| ErrorData::invalid_params(problem, None);
-    let known = ALL.iter().find(|known| known.name == name).ok_or_else(|| wrong(format!("there is no prompt `{name}`")))?;
+    let known =
+        ALL.iter().find(|known| known.name == name).ok_or_else(|| wrong(format!("there is no prompt `{name}`")))?;
     if let Some(other) = arguments.keys().find(|key| !known.arguments.iter().any(|(name, ..)| name == key)) {
         return Err(wrong(format!("the prompt `{name}` has no argument `{other}`")));
     }
     let argument = |name: &str| arguments.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-    if let Some((missing, ..)) = known.arguments.iter().find(|(name, _, required)| *required && argument(name).is_none()) {
+    if let Some((missing, ..)) =
+        known.arguments.iter().find(|(name, _, required)| *required && argument(name).is_none())
+    {
         return Err(wrong(format!("the prompt `{name}` needs the argument `{missing}`, a text")));
     }
     let message = PromptMessage::new_text(Role::User, (known.text)(&argument));

@@ -42,11 +42,17 @@ impl Name {
     fn listed(self) -> Resource {
         let (name, kind, what) = match self {
             Self::Report => ("report", "text/html", "The report as one HTML page, made now, for a person to look at."),
-            Self::ReportData => ("report-data", "application/json", "The data that the report draws; times are UTC epoch ms."),
-            Self::Configuration => {
-                ("configuration", "application/json", "The configuration in force, and the scheduler's, without secrets.")
+            Self::ReportData => {
+                ("report-data", "application/json", "The data that the report draws; times are UTC epoch ms.")
             }
-            Self::Figures => ("figures", "text/markdown", "What the figures of live results mean, and how they are computed."),
+            Self::Configuration => (
+                "configuration",
+                "application/json",
+                "The configuration in force, and the scheduler's, without secrets.",
+            ),
+            Self::Figures => {
+                ("figures", "text/markdown", "What the figures of live results mean, and how they are computed.")
+            }
         };
         Resource::new(self.uri(), name).with_description(what).with_mime_type(kind)
     }

@@ -162,7 +162,15 @@ pub fn assessment() -> Value {
             "reasons": { "type": "array", "items": { "type": "string" } },
             "unusedIndicators": { "type": "array", "items": { "type": "string" }, "description": "Indicators that were not used." },
         }),
-        &["successProbability", "probabilityInterval", "baseRate", "threshold", "take", "closed", "effectiveSampleSize"],
+        &[
+            "successProbability",
+            "probabilityInterval",
+            "baseRate",
+            "threshold",
+            "take",
+            "closed",
+            "effectiveSampleSize",
+        ],
     )
 }
 
@@ -307,8 +315,14 @@ pub fn status() -> Value {
 
 /// What the doctor finds.
 pub fn doctor() -> Value {
-    let finding = output(json!({ "check": { "type": "string" }, "state": text("fine, warning or fault."), "what": { "type": "string" } }), &["check", "state", "what"]);
-    output(json!({ "healthy": { "type": "boolean" }, "findings": { "type": "array", "items": finding } }), &["healthy", "findings"])
+    let finding = output(
+        json!({ "check": { "type": "string" }, "state": text("fine, warning or fault."), "what": { "type": "string" } }),
+        &["check", "state", "what"],
+    );
+    output(
+        json!({ "healthy": { "type": "boolean" }, "findings": { "type": "array", "items": finding } }),
+        &["healthy", "findings"],
+    )
 }
 
 /// Whether a record was written.

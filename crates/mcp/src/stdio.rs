@@ -108,7 +108,11 @@ fn reading(mut from: impl Read + Send + 'static) -> Input {
 }
 
 impl AsyncRead for Input {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.at == self.chunk.len() {
             match ready!(self.chunks.poll_recv(context)) {
                 // The end of the input.

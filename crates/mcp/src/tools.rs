@@ -228,10 +228,9 @@ impl Name {
                 }),
                 &[],
             ),
-            Self::Assess => schema::input(
-                json!({ "signal": schema::signal(&["pair", "signalType", "entryPrice"]) }),
-                &["signal"],
-            ),
+            Self::Assess => {
+                schema::input(json!({ "signal": schema::signal(&["pair", "signalType", "entryPrice"]) }), &["signal"])
+            }
             Self::Patterns | Self::Models => schema::input(market(), &[]),
             Self::Scorecard => schema::input(
                 json!({ "since": schema::since(), "strategy": schema::strategy(), "symbol": schema::symbol() }),
@@ -252,7 +251,10 @@ impl Name {
                 }),
                 &[],
             ),
-            Self::Signal => schema::input(json!({ "id": { "type": "string", "description": "The id under which it was recorded." } }), &["id"]),
+            Self::Signal => schema::input(
+                json!({ "id": { "type": "string", "description": "The id under which it was recorded." } }),
+                &["id"],
+            ),
             Self::Report | Self::Status | Self::Doctor => schema::input(json!({}), &[]),
             Self::Replay => schema::input(
                 json!({

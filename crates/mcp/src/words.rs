@@ -49,10 +49,16 @@ fn figures(f: &Figures) -> Vec<String> {
     }
     told.push(format!("Mean profit after costs {:+.3} % of the entry a signal.", f.expectancy));
     if let Some(r) = f.average_r {
-        told.push(format!("Mean result {r:+.3} R, of {} with a stop.", counted(f.signals_with_stop, "signal", "signals")));
+        told.push(format!(
+            "Mean result {r:+.3} R, of {} with a stop.",
+            counted(f.signals_with_stop, "signal", "signals")
+        ));
     }
     if f.closed < FEW {
-        told.push(format!("{} are few: most of this may be luck.", counted(f.closed, "closed signal", "closed signals")));
+        told.push(format!(
+            "{} are few: most of this may be luck.",
+            counted(f.closed, "closed signal", "closed signals")
+        ));
     }
     told
 }
@@ -84,7 +90,8 @@ pub fn assessment(a: &Assessment) -> String {
         told.push(format!("Expected {r:+.3} R after costs (95 % interval {low:+.3} to {high:+.3})."));
     }
     told.push(match a.closed {
-        0 => "No signal has closed: nothing but its levels, and a model of candles if there is one, is known of it.".to_owned(),
+        0 => "No signal has closed: nothing but its levels, and a model of candles if there is one, is known of it."
+            .to_owned(),
         closed => format!(
             "It rests on {}, worth {:.0} independent outcomes.",
             counted(closed as u64, "closed signal", "closed signals"),
@@ -206,8 +213,13 @@ pub fn open_signals(total: usize, listed: usize) -> String {
 pub fn signal(shaped: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let (given, closed) = (&shaped["signal"], &shaped["closed"]);
-    let mut told =
-        vec![format!("{} {} {}: {}.", text(&given["id"]), text(&given["signalType"]), text(&given["pair"]), text(&shaped["status"]))];
+    let mut told = vec![format!(
+        "{} {} {}: {}.",
+        text(&given["id"]),
+        text(&given["signalType"]),
+        text(&given["pair"]),
+        text(&shaped["status"])
+    )];
     if let Some(outcome) = closed["outcome"].as_str() {
         let result = closed["netProfitPercent"].as_f64().map(|net| format!(", {net:+.3} % after costs"));
         let r = closed["realizedR"].as_f64().map(|r| format!(", {r:+.3} R"));
@@ -258,7 +270,9 @@ pub fn status(scheduler: &SchedulerStatus, mode: &ConservativeMode, write: bool)
     }];
     told.push(match &scheduler.led_by {
         Some(_) => "A process runs the scheduler's tasks.".to_owned(),
-        None => "No process runs the scheduler's tasks, so nothing is fetched, trained or watched by itself.".to_owned(),
+        None => {
+            "No process runs the scheduler's tasks, so nothing is fetched, trained or watched by itself.".to_owned()
+        }
     });
     told.push(conservative(mode).unwrap_or_else(|| "Conservative mode is off.".to_owned()));
     joined(&told)
