@@ -30,6 +30,8 @@ const past = rows.slice(-240).flatMap(([open, , , , close], n) => {
 })
 
 let loop: SignalLoop
+/** A client of a server that only reads the home of `loop`. */
+let shared: Client
 const clients: Client[] = []
 
 /** A home with closed, open and waiting signals, candles and a model. */
@@ -46,6 +48,7 @@ async function tradedLoop(): Promise<SignalLoop> {
 
 beforeAll(async () => {
   loop = await tradedLoop()
+  shared = await overStdio(loop.home)
 }, 120_000)
 
 afterAll(() => Promise.all(clients.map((client) => client.close())))
@@ -75,9 +78,9 @@ async function listening(home: string, args: string[] = [], env: Record<string, 
   return { child, url: new URL(JSON.parse(text).url) }
 }
 
-const called = async (client: Client, name: string, args: Record<string, unknown> = {}) => (await client.callTool({ name, arguments: args })) as CallToolResult
+const called = async (client: Client, name: string, args: object = {}) => (await client.callTool({ name, arguments: { ...args } })) as CallToolResult
 /** What a tool answers as data; the client has held it against the tool's schema. */
-async function answered(client: Client, name: string, args: Record<string, unknown> = {}): Promise<any> {
+async function answered(client: Client, name: string, args: object = {}): Promise<any> {
   const { isError, content, structuredContent } = await called(client, name, args)
   const [words, data] = content as { text: string }[]
   expect([isError, words!.text]).toEqual([false, expect.stringMatching(/\w{3}/)])
@@ -86,7 +89,7 @@ async function answered(client: Client, name: string, args: Record<string, unkno
   return structuredContent
 }
 /** The error of a tool as data. */
-async function failed(client: Client, name: string, args: Record<string, unknown> = {}): Promise<{ code: string; message: string; field?: string; value?: string; allowed?: string }> {
+async function failed(client: Client, name: string, args: object = {}): Promise<{ code: string; message: string; field?: string; value?: string; allowed?: string }> {
   const { isError, content } = await called(client, name, args)
   const [words, data] = content as { text: string }[]
   const { error } = JSON.parse(data!.text)
@@ -207,7 +210,7 @@ test('with --write it records, closes, amends and cancels, beside a backend that
 
   const tracker = backend.feedbackTracker
   const given = signal('by-agent')
-  for (let again = 0; again < 2; again++) expect(await answered(client, 'record_signal', given as {})).toEqual({ recorded: true, id: 'by-agent' })
+  for (let again = 0; again < 2; again++) expect(await answered(client, 'record_signal', given)).toEqual({ recorded: true, id: 'by-agent' })
   expect(await tracker.getSignal('by-agent')).toMatchObject({ status: 'open', signal: { id: 'by-agent', pair: 'BTCUSDT' } })
   expect(await failed(client, 'record_signal', { ...given, confidence: 10 })).toMatchObject({ code: 'ERR_SIGNAL_CONFLICT', field: 'confidence' })
 
@@ -243,10 +246,8 @@ test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
   ['replay', { candles: '/etc' }, { message: expect.stringContaining('has no member `candles`') }],
   ['replay', { without: ['everything'] }, { field: 'without' }],
 ])('a wrong argument of %s is named: %j', async (name, args, expected) => {
-  const client = (shared ??= await overStdio(loop.home))
-  expect(await failed(client, name, args)).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', ...expected })
+  expect(await failed(shared, name, args)).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', ...expected })
 })
-let shared: Client | undefined
 
 test('faults of the protocol are errors of the protocol', async () => {
   const client = await overStdio(loop.home)
@@ -259,7 +260,7 @@ test('a home that does not exist, and one without signals, say so', async () => 
   const nowhere = join(newHome(), 'missing')
   const client = await overStdio(nowhere, '--write')
   for (const [name, args] of [['statistics', {}], ['record_signal', signal('x')], ['status', {}]] as const) {
-    expect(await failed(client, name, args as {})).toMatchObject({ code: 'ERR_NO_DATA', message: expect.stringMatching(/missing does not exist: start `signalloop mcp --home FOLDER`/) })
+    expect(await failed(client, name, args)).toMatchObject({ code: 'ERR_NO_DATA', message: expect.stringMatching(/missing does not exist: start `signalloop mcp --home FOLDER`/) })
   }
   expect((await answered(client, 'doctor')).healthy).toBe(false)
   expect(contents(nowhere)).toEqual({})
@@ -272,10 +273,10 @@ test('a home that does not exist, and one without signals, say so', async () => 
 
 test('a replay equals that of the API, tells progress, and ends when it is cancelled', async () => {
   const client = await overStdio(loop.home)
-  const wanted = { signals: past, symbols: ['BTCUSDT'], timeframes: ['1h'], without: ['models'] }
+  const wanted = { signals: past, symbols: ['BTCUSDT'], timeframes: ['1h'] as const, without: ['models'] as const }
   const progress: Progress[] = []
   const replayed = (await client.callTool({ name: 'replay', arguments: wanted }, undefined, { onprogress: (news) => progress.push(news) })) as CallToolResult
-  const own = await loop.replay({ ...wanted, signals: past, without: ['models'] })
+  const own = await loop.replay(wanted)
   const { summary, verdict, looks, leftOut } = replayed.structuredContent as any
   expect([summary, verdict.advice, verdict.signals, leftOut]).toEqual(asJson([own.summary, own.verdict.advice, own.verdict.signals, own.leftOut]))
   expect([summary.all.signals, looks.looks, own.looks.looks]).toEqual([past.length, 1, 2])
@@ -300,7 +301,7 @@ test('over HTTP two clients ask at once', async () => {
   const asked = both.flatMap((client) => Array.from({ length: 10 }, () => answered(client, 'statistics', { all: true })))
   const api = await loop.feedbackTracker.getStats(undefined, undefined, 36_500)
   for (const { overall } of await Promise.all(asked)) expect(overall).toEqual(asJson(api.overall))
-  expect(await failed(both[0]!, 'record_signal', signal('x') as {})).toMatchObject({ message: expect.stringContaining('--write') })
+  expect(await failed(both[0]!, 'record_signal', signal('x'))).toMatchObject({ message: expect.stringContaining('--write') })
   child.kill('SIGTERM')
   expect(await once(child, 'close')).toEqual([0, null])
 })
