@@ -211,7 +211,7 @@ test('with --write it records, closes, amends and cancels, beside a backend that
   const tracker = backend.feedbackTracker
   const given = signal('by-agent')
   for (let again = 0; again < 2; again++) expect(await answered(client, 'record_signal', given)).toEqual({ recorded: true, id: 'by-agent' })
-  expect(await tracker.getSignal('by-agent')).toMatchObject({ status: 'open', signal: { id: 'by-agent', pair: 'BTCUSDT' } })
+  expect(await tracker.getSignal('by-agent')).toMatchObject({ status: 'OPEN', signal: { id: 'by-agent', pair: 'BTCUSDT' } })
   expect(await failed(client, 'record_signal', { ...given, confidence: 10 })).toMatchObject({ code: 'ERR_SIGNAL_CONFLICT', field: 'confidence' })
 
   expect(await answered(client, 'amend_signal', { signalId: 'by-agent', stopLoss: 0.97 * price, reason: 'wider' })).toEqual({ changed: true })
@@ -223,7 +223,7 @@ test('with --write it records, closes, amends and cancels, beside a backend that
 
   await tracker.recordSignal(signal('wait', { entryType: 'limit', entryPrice: 0.99 * price }))
   expect(await answered(client, 'cancel_signal', { signalId: 'wait', reason: 'late' })).toEqual({ changed: true })
-  expect((await tracker.getSignal('wait'))!.status).toBe('cancelled')
+  expect((await tracker.getSignal('wait'))!.status).toBe('CANCELLED')
   expect(await answered(client, 'cancel_signal', { signalId: 'nobody' })).toEqual({ changed: false })
 })
 

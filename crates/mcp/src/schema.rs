@@ -82,7 +82,7 @@ pub fn stored_signal() -> Value {
     output(
         json!({
             "signal": { "type": "object", "description": "As it was given." },
-            "status": { "type": "string", "description": "pending (waits for its entry), open, closed or cancelled; missing for a HOLD." },
+            "status": { "type": "string", "description": "PENDING (waits for its entry), OPEN, CLOSED or CANCELLED; missing for a HOLD." },
             "history": { "type": "array", "items": { "type": "object" }, "description": "What happened to it, oldest first." },
             "position": { "type": "object", "description": "Where it stands: stop, targets, open share in percent. Missing once it has ended." },
             "closed": {
