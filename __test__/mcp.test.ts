@@ -20,6 +20,8 @@ const TOKEN = '0123456789abcdef-token'
 
 const rows = candles(40 * 24)
 const price = rows.at(-1)![4]
+/** The log of signals. What is kept beside it is an index. */
+const logOf = (home: string) => readFileSync(join(home, 'feedback', 'signals.jsonl'), 'utf8')
 /** A BUY of now, near the last close. */
 const signal = (id: string, more: Partial<SignalInput> = {}) =>
   ({ id, pair: 'BTC/USDT', timeframe: '1h', signalType: 'BUY', confidence: 60, entryPrice: price, stopLoss: 0.98 * price, takeProfit: 1.02 * price, timestamp: new Date().toISOString(), ...more }) as SignalInput
@@ -119,7 +121,7 @@ test('without --write it lists what only reads, with schemas, hints, resources a
 test('what it answers is what the JavaScript API answers, and reading changes nothing', async () => {
   const client = await overStdio(loop.home)
   const tracker = loop.feedbackTracker
-  const before = contents(join(loop.home, 'feedback'))
+  const before = logOf(loop.home)
 
   const { exposure, ...statistics } = await answered(client, 'statistics', { days: 36_500 })
   const { exposure: lasting, ...own } = await tracker.getStats(undefined, undefined, 36_500)
@@ -150,7 +152,7 @@ test('what it answers is what the JavaScript API answers, and reading changes no
 
   const status = await answered(client, 'status')
   expect(status).toMatchObject({ home: loop.home, write: false, warnings: loop.warnings, conservativeMode: statistics.conservativeMode })
-  expect(contents(join(loop.home, 'feedback'))).toEqual(before)
+  expect(logOf(loop.home)).toEqual(before)
 
   const { resource, ...report } = await answered(client, 'report')
   const { path, bytes, ...written } = await loop.report({ out: join(newHome(), 'report.html') })
@@ -191,12 +193,12 @@ test('the configuration is told without secrets', async () => {
 
 test('without --write nothing is written, and it says what to do', async () => {
   const client = await overStdio(loop.home)
-  const before = contents(join(loop.home, 'feedback'))
+  const before = logOf(loop.home)
   for (const name of WRITE) {
     const { code, message } = await failed(client, name, { ...signal('x'), signalId: 'open' })
     expect([code, message]).toEqual(['ERR_INVALID_ARGUMENT', expect.stringContaining('start it with `signalloop mcp --write`')])
   }
-  expect(contents(join(loop.home, 'feedback'))).toEqual(before)
+  expect(logOf(loop.home)).toEqual(before)
 })
 
 test('with --write it records, closes, amends and cancels, beside a backend that has the home open', async () => {
@@ -238,7 +240,7 @@ test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
   ['assess', { signal: { ...signal('x'), stopLoss: 2 * price } }, { code: 'ERR_INVALID_SIGNAL', field: 'stopLoss' }],
   ['scorecard', { since: 'yesterday' }, { field: 'since', value: '"yesterday"' }],
   ['predict', {}, { field: 'symbol', value: 'nothing' }],
-  ['predict', { symbol: 'ETHUSDT' }, { code: 'ERR_NO_MODEL', message: expect.stringContaining('signalloop train --symbol ETHUSDT') }],
+  ['predict', { symbol: 'ETHUSDT' }, { code: 'ERR_NO_DATA', message: expect.stringContaining('signalloop fetch --symbol ETHUSDT') }],
   ['open_signals', { limit: 501 }, { field: 'limit', value: '501' }],
   ['signal', { id: 'nobody' }, { field: 'id', value: 'nobody' }],
   ['replay', { signals: [] }, { field: 'signals' }],
