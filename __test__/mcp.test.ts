@@ -177,7 +177,7 @@ test('words say how many outcomes a figure is of, its interval, and what it must
   const few = newLoop()
   await trade(few, 3)
   const other = await overStdio(few.home)
-  expect(((await called(other, 'statistics', { all: true })).content[0] as { text: string }).text).toContain('6 closed signals are few: most of this may be luck.')
+  expect(((await called(other, 'statistics', { all: true })).content[0] as { text: string }).text).toContain('With 6 closed signals, most of this may be luck.')
 })
 
 test('the configuration is told without secrets', async () => {

@@ -8,7 +8,7 @@ const SIGNALLOOP = join(ROOT, 'node_modules', 'signalloop', 'bin', 'signalloop.j
 
 /** What the protocol's own inspector prints, which it does only for answers that it understands. */
 function inspected(target: string[], ...args: string[]): any {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [INSPECTOR, ...target, ...args], { encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [INSPECTOR, '--cli', ...target, ...args], { encoding: 'utf8' })
   expect([status, stderr]).toEqual([0, expect.not.stringMatching(/failed/i)])
   return JSON.parse(stdout)
 }

@@ -55,10 +55,7 @@ fn figures(f: &Figures) -> Vec<String> {
         ));
     }
     if f.closed < FEW {
-        told.push(format!(
-            "{} are few: most of this may be luck.",
-            counted(f.closed, "closed signal", "closed signals")
-        ));
+        told.push(format!("With {}, most of this may be luck.", counted(f.closed, "closed signal", "closed signals")));
     }
     told
 }

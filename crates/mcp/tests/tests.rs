@@ -7,8 +7,8 @@ use feedback::Stats;
 use learning::outcomes::Pattern;
 use mcp::{Ended, Server, Setup, Shapes, stdio_on};
 use rmcp::model::{CallToolRequestParams, CallToolResult, ErrorCode};
-use rmcp::service::{RoleClient, RunningService, ServiceError};
 use rmcp::serve_client;
+use rmcp::service::{RoleClient, RunningService, ServiceError};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -58,7 +58,8 @@ impl Connection {
             ..Options::default()
         };
         let core = Arc::new(SignalLoop::open(options).unwrap());
-        let doctor = || -> domain::answer::Work<Value> { Box::pin(async { json!({ "healthy": true, "findings": [] }) }) };
+        let doctor =
+            || -> domain::answer::Work<Value> { Box::pin(async { json!({ "healthy": true, "findings": [] }) }) };
         let server = Server::new(Setup { core, shapes: Arc::new(Plain), doctor: Arc::new(doctor), write });
         let (here, there) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(there);
@@ -113,7 +114,8 @@ async fn a_written_signal_is_read_again() {
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "reading writes nothing");
 
     assert_eq!(connection.words("record_signal", signal("a")).await, (false, "The signal `a` is recorded.".to_owned()));
-    let update = json!({ "signalId": "a", "outcome": "TOOK_PROFIT", "exitPrice": 102, "closedAt": "2026-01-02T00:00:00Z" });
+    let update =
+        json!({ "signalId": "a", "outcome": "TOOK_PROFIT", "exitPrice": 102, "closedAt": "2026-01-02T00:00:00Z" });
     assert!(!connection.words("update_outcome", update).await.0);
     let result = connection.call("statistics", json!({ "all": true })).await.unwrap();
     assert_eq!(result.structured_content.unwrap()["overall"]["closedSignals"], 1);
