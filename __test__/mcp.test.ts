@@ -390,3 +390,14 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s ends it with code 0, also while a 
   child.kill(name)
   expect(await closed).toEqual([0, null])
 }, 60_000)
+
+test('the configurations in the documentation start a server', async () => {
+  const blocks = [...readFileSync(join(ROOT, 'docs', 'agents.md'), 'utf8').matchAll(/^```text\n(\{[\s\S]*?)^```$/gm)].map(([, text]) => JSON.parse(text!))
+  expect(blocks.map((block) => Object.keys(block))).toEqual([['mcpServers'], ['servers']])
+  for (const { command, args } of blocks.map(({ mcpServers, servers }) => (mcpServers ?? servers).signalloop)) {
+    const here = (arg: string) => arg.replace(/^.*\/node_modules\/signalloop/, ROOT).replace(/^.*\/ml$/, loop.home)
+    expect(command).toBe('node')
+    const client = await connected({ command: process.execPath, args: args.map(here), env: environment(), stderr: 'ignore' })
+    expect(await answered(client, 'status')).toMatchObject({ home: loop.home, write: false })
+  }
+})
