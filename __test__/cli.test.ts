@@ -245,7 +245,7 @@ fullDisk('output that is lost is no success, and said on standard error; a reade
   }
   const commands = [
     ['train', '--no-fetch'], ['stats'], ['stats', '--json'], ['scorecard'], ['advise'], ['models'], ['patterns'], ['report'], ['metrics'], ['compact'], ['scheduler', 'status'],
-    ['scheduler', 'once', '--task', 'evaluate'], ['data', 'check'], ['predict', '--symbol', 'BTCUSDT'], ['simulator'], ['dashboard', '--port', '0'], ['--help'], ['--version'],
+    ['scheduler', 'once', '--task', 'evaluate'], ['data', 'check'], ['predict', '--symbol', 'BTCUSDT'], ['simulator'], ['dashboard', '--port', '0'], ['mcp', '--http', '0'], ['--help'], ['--version'],
   ]
   for (const args of commands) {
     expect(await full(...args)).toEqual([args, 1, 'error: cannot write standard output: No space left on device (os error 28); make room on that disk [ERR_IO]'])
@@ -305,7 +305,7 @@ test('a market without candles says how to get them, also when nothing is to be 
 test('help is on standard output and names every command', async () => {
   const { code, stdout, stderr } = await signalloop(newHome(), '--help')
   expect([code, stderr]).toEqual([0, ''])
-  for (const command of ['train', 'retrain', 'fetch', 'predict', 'stats', 'models', 'report', 'dashboard', 'rollback', 'import', 'export', 'compact', 'demo', 'simulator']) {
+  for (const command of ['train', 'retrain', 'fetch', 'predict', 'stats', 'models', 'report', 'dashboard', 'mcp', 'rollback', 'import', 'export', 'compact', 'demo', 'simulator']) {
     expect(stdout).toMatch(new RegExp(`^ {2}${command} +\\w`, 'm'))
   }
 })

@@ -1,13 +1,14 @@
 //! Entry point of the command line: `bin/signalloop.js` passes its arguments and receives the exit code.
 
+use super::mcp::ApiShapes;
 use super::promises::{elsewhere, promise};
 use super::replay::{JsStrategy, Question};
-use cli::Ending;
+use cli::{Ending, Host};
 use domain::time::Tz;
 use napi::bindgen_prelude::{Env, Function, PromiseRaw};
 use napi_derive::napi;
 use replay::Strategy;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// A process runs one command.
 static ENDING: LazyLock<Ending> = LazyLock::new(Ending::default);
@@ -24,7 +25,8 @@ pub fn run_cli<'env>(
     promise(env, || {
         let strategy = strategy.map(|strategy| JsStrategy::new(strategy, Tz::UTC)).transpose()?;
         let strategy = strategy.map(|strategy| Box::new(strategy) as Box<dyn Strategy>);
-        Ok(elsewhere(async move { Ok(cli::run(args, &host, strategy, &ENDING).await) }))
+        let host = Host { description: host, strategy, shapes: Some(Arc::new(ApiShapes)) };
+        Ok(elsewhere(async move { Ok(cli::run(args, host, &ENDING).await) }))
     })
 }
 

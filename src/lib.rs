@@ -7,6 +7,7 @@ mod cli;
 mod decision;
 mod environment;
 mod errors;
+mod mcp;
 mod predictor;
 mod promises;
 mod readers;

@@ -148,6 +148,8 @@ impl From<feedback::ClosedSignal> for ClosedSignal {
 
 /// A 95 % interval, in the unit of what it is of: percent, 0-100, for a rate.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Interval {
     /// Lower end.
     pub low: f64,
@@ -158,6 +160,8 @@ pub struct Interval {
 /// Figures of a set of signals. HOLDs count only in `holdSignals`. Signals with `taken: false` count only in `followed` of {@link
 /// PerformanceStats}.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Performance {
     /// Signals given: open, closed, and those whose outcome is unknown.
     pub total_signals: f64,
@@ -334,6 +338,8 @@ impl From<feedback::Totals> for PerformanceTotals {
 
 /// The results of the signals of a period.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PerformanceStats {
     /// All signals.
     pub overall: Performance,
@@ -368,6 +374,8 @@ pub struct PerformanceStats {
 
 /// How long signals were open until they closed. Signals without profit or loss, and of unknown outcome, are in neither part.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HoldingTimes {
     /// Signals with a profit; missing without any.
     pub wins: Option<HoldingTime>,
@@ -377,6 +385,8 @@ pub struct HoldingTimes {
 
 /// How long something took.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HoldingTime {
     /// The number of signals.
     pub signals: f64,
@@ -389,6 +399,8 @@ pub struct HoldingTime {
 /// What the parts of closed signals with two targets or more brought. Signals that were recorded with their end are not among them:
 /// nobody knows their parts.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProfitByPart {
     /// The number of signals.
     pub signals: f64,
@@ -404,6 +416,8 @@ pub struct ProfitByPart {
 
 /// What a target brought.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TargetPart {
     /// Its number, from 1 for the nearest.
     pub number: f64,
@@ -423,6 +437,8 @@ pub struct TargetPart {
 /// What was closed in one way. Profits are before costs, in percentage points of the price paid for the whole position, so those of
 /// all parts add up to the profits of the signals.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ClosedPart {
     /// The number of signals.
     pub signals: f64,
@@ -472,6 +488,8 @@ impl From<feedback::ClosedPart> for ClosedPart {
 
 /// How much of a period signals were open.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Exposure {
     /// Start of the period: as requested, or when the first signal was given if none was given before; ISO 8601, UTC.
     pub from: String,
@@ -515,6 +533,8 @@ impl From<feedback::Exposure> for Exposure {
 /// Conservative mode: recent signals did poorly, so bets must meet a stricter rule until results recover. See
 /// `docs/live-results.md`.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ConservativeMode {
     /// The home or the selected market is in conservative mode.
     pub active: bool,

@@ -7,6 +7,8 @@ use napi_derive::napi;
 
 /// The estimated chances of a signal, from candles and from the outcomes of earlier signals.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Assessment {
     /// Probability that the signal succeeds, 0–1.
     pub success_probability: f64,
@@ -58,6 +60,8 @@ pub struct Assessment {
 
 /// One source of evidence about a signal.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SourceOfEvidence {
     /// `candles`; `baseRates` (of all signals, its strategy, symbol, timeframe and direction); or one of three learners of its
     /// indicators: `process`, `boosting`, `forest`.
@@ -98,6 +102,8 @@ impl From<engine::Assessment> for Assessment {
 
 /// A rule that separates successes from failures.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Pattern {
     /// In words: `BUY with rsi at or above 72`.
     pub rule: String,

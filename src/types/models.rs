@@ -23,6 +23,8 @@ pub fn percent(probability: f64) -> f64 {
 
 /// Probabilities in percent; they add up to 100.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub struct ActionProbabilities {
     /// Percent, 0–100: probability that a SELL would succeed.
     #[napi(js_name = "SELL")]
@@ -43,6 +45,8 @@ impl From<model::Probabilities> for ActionProbabilities {
 
 /// The prediction of a model for the time after the last closed candle.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Prediction {
     /// The symbol, normalised: `BTCUSDT`.
     pub symbol: String,
@@ -169,6 +173,8 @@ impl Signal {
 
 /// Held-out figures of one side (BUY or SELL) of a model, each beside that of the constant base rate.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Scores {
     /// Held-out rows.
     pub rows: u32,
@@ -211,6 +217,8 @@ impl From<model::Scores> for Scores {
 
 /// How much a feature reduced the variance.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Importance {
     /// The feature's name; `docs/features.md` defines it.
     pub feature: String,
@@ -220,6 +228,8 @@ pub struct Importance {
 
 /// How much better than the base rate the probabilities of a model were, on rows it had not seen.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Skill {
     /// Mean log loss of both sides minus that of the base rate: below 0 the model has skill; if `high` is below 0, beyond chance.
     /// Missing if the rows fill fewer than eight stretches of time.
@@ -254,6 +264,8 @@ impl From<model::Skill> for Skill {
 /// A shape of bets (stop, target, expiry) that recorded signals have, besides the configured one, and what was learned of it from
 /// candles.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ModelShape {
     /// Distance of the stop from the entry in average true ranges (14 bars).
     pub stop_atr: f64,
@@ -287,6 +299,8 @@ impl From<model::ShapeRecord> for ModelShape {
 
 /// One family of learners in a model. The prediction of a model is the weighted mean of its families.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FamilyWeight {
     /// `forest`, `boosting` or `linear`.
     #[napi(ts_type = "'forest' | 'boosting' | 'linear'")]
@@ -299,6 +313,8 @@ pub struct FamilyWeight {
 
 /// What a model was trained on, and its results on rows it had not seen.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ModelInfo {
     /// The symbol, normalised.
     pub symbol: String,
@@ -402,6 +418,8 @@ impl From<model::Record> for ModelInfo {
 
 /// An error as data, for calls that cover several markets and do not reject if one fails.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Failure {
     /// The stable code.
     #[napi(ts_type = "ErrorCode")]

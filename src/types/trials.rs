@@ -8,6 +8,8 @@ use napi_derive::napi;
 
 /// The same figure for both models.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Versus {
     /// Of the newly trained model.
     pub challenger: f64,
@@ -23,6 +25,8 @@ impl From<model::Pair> for Versus {
 
 /// A mean with its 95 % interval, from a bootstrap over stretches of time.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Estimate {
     /// Lower end: 2.5 % of the resamples lie below.
     pub low: f64,
@@ -40,6 +44,8 @@ impl From<model::Interval> for Estimate {
 
 /// Compares a newly trained model with the one in service, on the same rows, which neither had seen.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Comparison {
     /// `fresh`: rows after everything the champion was trained on. `held_out`: too few of those, so rows that both models held
     /// out in training. `short`: too few of either.
@@ -75,6 +81,8 @@ impl From<model::Comparison> for Comparison {
 
 /// One training and the decision about its model.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Trial {
     /// When, ISO 8601, UTC.
     pub at: String,
@@ -137,6 +145,8 @@ impl From<model::Trial> for Trial {
 
 /// A rollback: a model replaced by the one before it.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Rollback {
     /// The symbol, normalised.
     pub symbol: String,
@@ -171,6 +181,8 @@ impl From<model::Rollback> for Rollback {
 
 /// An entry of `models()`: the model in service of a market, and its history.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ModelEntry {
     /// The file.
     pub path: String,

@@ -12,7 +12,7 @@ use readers::Format;
 use replay::Part;
 use scheduler::Task;
 use simulator::Fault;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// A feedback loop for trading signals: it records them, closes them by price, learns, and predicts.
@@ -53,6 +53,9 @@ impl Args {
         let problem = match &self.command {
             Command::Train(train) => train.contradiction(),
             Command::Scheduler(scheduler) => scheduler.command().err(),
+            Command::Mcp(mcp) if self.json && mcp.http.is_none() => Some(
+                "--json is for commands that print a result: without --http, standard output belongs to the protocol",
+            ),
             _ => None,
         };
         match problem {
@@ -96,6 +99,8 @@ pub enum Command {
     Report(Report),
     /// Show the report live in a browser, on this machine
     Dashboard(Dashboard),
+    /// Let agents ask about signals: a Model Context Protocol server, on standard input and output or over HTTP
+    Mcp(Mcp),
     /// Put the previous model back into service
     Rollback(Rollback),
     /// Run the loop automatically: candles, training, evaluation, open signals
@@ -447,6 +452,33 @@ pub struct Dashboard {
     /// Open it in the browser
     #[arg(long)]
     pub open: bool,
+}
+
+/// How to serve agents.
+#[derive(Debug, clap::Args)]
+pub struct Mcp {
+    /// Also offer tools that record, close and change signals [default: tools that only read]
+    #[arg(long)]
+    pub write: bool,
+    /// Serve over HTTP here instead of standard input and output; port 0 is any free one
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = address)]
+    pub http: Option<SocketAddr>,
+    /// What clients over HTTP must send as a bearer token; others can see an argument, not the variable [default:
+    /// $SIGNALLOOP_MCP_TOKEN]
+    #[arg(long, value_name = "TOKEN", requires = "http")]
+    pub token: Option<String>,
+    /// A host name under which to answer over HTTP, besides addresses and localhost; may be given several times
+    #[arg(long = "allowed-host", value_name = "NAME", requires = "http")]
+    pub allowed_hosts: Vec<String>,
+}
+
+/// A port of this machine's own address, or an address and a port.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    const ALLOWED: &str = "must be a port such as 4601, or an address and a port such as 127.0.0.1:4601 or [::1]:4601";
+    let (host, port) = text.rsplit_once(':').unwrap_or(("127.0.0.1", text));
+    let host = if host == "localhost" { "127.0.0.1" } else { host };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Ok(SocketAddr::new(host.parse().map_err(|_| ALLOWED)?, port.parse().map_err(|_| ALLOWED)?))
 }
 
 /// Which signals to count.

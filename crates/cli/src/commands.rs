@@ -9,7 +9,7 @@ use super::import::import;
 use super::output::Output;
 use super::progress::Progress;
 use super::shown;
-use super::{Ending, FAILURE, PARTIAL, SUCCESS};
+use super::{Ending, FAILURE, Host, PARTIAL, SUCCESS};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
@@ -18,22 +18,16 @@ use engine::store_location::StoreLocation;
 use engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainResult, TrainingResults};
 use feedback::{ImportReport, StatsFilter, StoreOptions};
 use registry::{CopiedModels, RefusedModels};
-use replay::Strategy;
 use serde_json::{Value, json};
 use simulator::{Fault, Simulator, SimulatorOptions};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Runs a command that works on a home.
-pub async fn run(
-    command: &Command,
-    args: &Args,
-    strategy: Option<Box<dyn Strategy>>,
-    output: &Output,
-    ending: &Ending,
-) -> Result<i32> {
-    // All cores are used: the command line has no event loop that needs one.
-    let threads = std::thread::available_parallelism().ok().map(usize::from);
+pub async fn run(command: &Command, args: &Args, host: Host, output: &Output, ending: &Ending) -> Result<i32> {
+    // All cores are used: the command line has no event loop that needs one. A server leaves one to others.
+    let serves = matches!(command, Command::Mcp(_));
+    let threads = std::thread::available_parallelism().ok().map(usize::from).filter(|_| !serves);
     let (home, store) = (args.home.clone(), args.store.clone());
     let core = Arc::new(SignalLoop::open(Options { home, store, threads, ..Options::default() })?);
     core.settings().warnings().iter().for_each(|warning| output.warning(warning));
@@ -57,13 +51,14 @@ pub async fn run(
         Command::Stats(stats) => shown::stats(&core, stats, output),
         Command::Scorecard(asked) => super::scorecard::scorecard(&core, asked, output),
         Command::Advise(asked) => super::advise::advise(&core, asked, output),
-        Command::Replay(asked) => super::replay::replay(&core, asked, strategy, output, ending).await,
+        Command::Replay(asked) => super::replay::replay(&core, asked, host.strategy, output, ending).await,
         Command::Adopt(asked) => super::replay::adopt(&core, &asked.folder, output),
         Command::Learn(learn) => self::learn(&core, learn, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
         Command::Models => shown::models(&core, output),
         Command::Report(asked) => super::report::report(&core, asked, output).await,
         Command::Dashboard(asked) => super::report::dashboard(&core, asked, output, ending).await,
+        Command::Mcp(asked) => super::mcp::mcp(&core, asked, args, host, output, ending).await,
         Command::Rollback(rollback) => self::rollback(&core, rollback, output),
         Command::Scheduler(asked) => match asked.command() {
             Ok(command) => super::scheduler::scheduler(&core, &command, output, ending).await,

@@ -8,11 +8,11 @@
 //! 3 only a part worked.
 //!
 //! ```
-//! use cli::{Ending, SUCCESS, USAGE};
+//! use cli::{Ending, Host, SUCCESS, USAGE};
 //!
 //! let run = |argument: &str| {
 //!     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-//!     runtime.block_on(cli::run(vec![argument.to_owned()], "Rust", None, &Ending::default()))
+//!     runtime.block_on(cli::run(vec![argument.to_owned()], Host::default(), &Ending::default()))
 //! };
 //! assert_eq!(run("--version"), SUCCESS);
 //! assert_eq!(run("no-such-command"), USAGE);
@@ -27,6 +27,7 @@ mod demo_replay;
 mod details;
 mod doctor;
 mod import;
+mod mcp;
 mod output;
 mod planted;
 mod progress;
@@ -37,6 +38,7 @@ mod scorecard;
 mod shown;
 mod table;
 
+use ::mcp::Shapes;
 use ::replay::Strategy;
 use args::{Args, Command};
 use clap::Parser;
@@ -82,9 +84,19 @@ impl Ending {
     }
 }
 
-/// Runs the command line with `args`, without the program's name, and returns the exit code. `host` describes the
-/// runtime in words. `strategy` is what the host has loaded for `replay --strategy`.
-pub async fn run(args: Vec<String>, host: &str, strategy: Option<Box<dyn Strategy>>, ending: &Ending) -> i32 {
+/// What the process that runs the command line brings.
+#[derive(Default)]
+pub struct Host {
+    /// The runtime in words, for `doctor`.
+    pub description: String,
+    /// What was loaded for `replay --strategy`.
+    pub strategy: Option<Box<dyn Strategy>>,
+    /// What answers look like in the JavaScript API, for `mcp`.
+    pub shapes: Option<Arc<dyn Shapes>>,
+}
+
+/// Runs the command line with `args`, without the program's name, and returns the exit code.
+pub async fn run(args: Vec<String>, host: Host, ending: &Ending) -> i32 {
     // The arguments may be unreadable as a whole, but a script that passed `--json` gets JSON.
     let wants_json = args.iter().any(|arg| arg == "--json");
     let parsed = Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args));
@@ -107,9 +119,9 @@ pub async fn run(args: Vec<String>, host: &str, strategy: Option<Box<dyn Strateg
     let output = Output::new(args.json, args.quiet);
     let outcome = match args.command {
         Command::Demo(ref demo) => demo::run(demo, &output).await,
-        Command::Doctor => Ok(doctor::doctor(args.home, args.store, host, &output).await),
+        Command::Doctor => Ok(doctor::doctor(args.home, args.store, &host.description, &output).await),
         Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
-        ref other => commands::run(other, &args, strategy, &output, ending).await,
+        ref other => commands::run(other, &args, host, &output, ending).await,
     };
     let code = outcome.unwrap_or_else(|error| {
         output.error(&error);

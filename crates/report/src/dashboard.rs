@@ -147,19 +147,14 @@ impl Request {
     }
 
     /// Whether another site sent the request. Following a link to the page is allowed, because the linking site cannot
-    /// read it; a browser marks every other request from elsewhere. A request without any of these headers does not
-    /// come from a current browser.
+    /// read it.
     fn is_from_elsewhere(&self, wants_data: bool) -> bool {
-        if let Some(site) = &self.fetch_site {
-            let visits = !wants_data
-                && self.fetch_mode.as_deref() == Some("navigate")
-                && self.fetch_dest.as_deref() == Some("document");
-            return !(matches!(site.as_str(), "same-origin" | "none") || visits);
-        }
-        self.origin.as_ref().is_some_and(|origin| {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            host.is_none() || host != self.host.as_deref()
-        })
+        let visits = !wants_data
+            && self.fetch_site.is_some()
+            && self.fetch_mode.as_deref() == Some("navigate")
+            && self.fetch_dest.as_deref() == Some("document");
+        let (site, origin, host) = (self.fetch_site.as_deref(), self.origin.as_deref(), self.host.as_deref());
+        !visits && hosts::is_from_another_site(site, origin, host)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The host names under which the live view is served. Under any other name, a page of another site could read the data
+//! The host names under which the live view and the server for agents answer. Under any other name, a page of another site could read the data
 //! by DNS rebinding: its own name may resolve to this machine. Numeric addresses are safe.
 
 use domain::error::{Error, Result};
@@ -36,6 +36,18 @@ impl Hosts {
             || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
             || name == "localhost"
             || self.allowed.iter().any(|allowed| *allowed == host || *allowed == name)
+    }
+}
+
+/// Whether the page of another site sent a request, by its headers `Sec-Fetch-Site`, `Origin` and `Host`. A browser marks such a request
+/// with the first or the second; a request without both does not come from a current browser.
+pub fn is_from_another_site(fetch_site: Option<&str>, origin: Option<&str>, host: Option<&str>) -> bool {
+    match fetch_site {
+        Some(site) => !matches!(site, "same-origin" | "none"),
+        None => origin.is_some_and(|origin| {
+            let of_origin = origin.split_once("://").map(|(_, host)| host);
+            of_origin.is_none() || of_origin != host
+        }),
     }
 }
 

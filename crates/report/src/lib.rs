@@ -3,8 +3,7 @@
 //! [`Gatherer`] collects plain data from a loop, [`render`] turns it into one HTML document, and [`Dashboard`] serves
 //! the same page live. [`replay_page`] is the page of a replay.
 //!
-//! Reads a home through `engine`, and writes only the report file. Of the product's crates, only this one listens for
-//! connections (`simulator` does too, for tests and the demonstration); it opens none.
+//! Reads a home through `engine`, and writes only the report file. It listens for connections; it opens none.
 //!
 //! The live view answers only under host names that cannot be abused for DNS rebinding:
 //!
@@ -31,7 +30,7 @@ mod sums;
 
 pub use dashboard::{Answer, Dashboard, Request, failure};
 pub use data::{Gatherer, Report};
-pub use hosts::Hosts;
+pub use hosts::{Hosts, is_from_another_site};
 pub use page::{Place, policy, render, to_json};
 pub use replay_page::{replay_page, write_replay};
 pub use revision::Revision;

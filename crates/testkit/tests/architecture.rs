@@ -64,7 +64,8 @@ fn libraries_stay_where_they_belong() {
     assert_eq!(users("napi"), ["signalloop"]);
     assert_eq!(users("reqwest"), ["exchange"]);
     assert_eq!(users("tokio-postgres"), ["postgres", "testkit"]);
-    assert_eq!(users("axum"), ["report", "simulator"]);
+    assert_eq!(users("axum"), ["mcp", "report", "simulator"]);
+    assert_eq!(users("rmcp"), ["mcp"]);
     assert_eq!(users("clap"), ["benches", "cli"]);
     assert_eq!(users("smartcore"), ["learning"]);
 }

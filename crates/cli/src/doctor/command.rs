@@ -5,7 +5,7 @@ use crate::output::Output;
 use crate::{FAILURE, SUCCESS};
 use console::{Color, Style};
 use engine::Options;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -17,15 +17,24 @@ pub async fn doctor(home: Option<PathBuf>, store: Option<String>, host: &str, ou
     for finding in &found {
         show(finding, output);
     }
-    let count = |state| found.iter().filter(|finding| finding.state == state).count();
-    let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
+    let (faults, warnings) = (count(&found, Severity::Fault), count(&found, Severity::Warning));
     output.line(match (faults, warnings) {
         (0, 0) => "Nothing is wrong.".to_owned(),
         (0, warnings) => format!("It works, with {warnings} warnings."),
         (faults, warnings) => format!("{faults} faults and {warnings} warnings."),
     });
-    output.document(&json!({ "version": VERSION, "host": host, "healthy": faults == 0, "findings": found }));
+    output.document(&document(&found, host));
     if faults == 0 { SUCCESS } else { FAILURE }
+}
+
+fn count(found: &[Finding], state: Severity) -> usize {
+    found.iter().filter(|finding| finding.state == state).count()
+}
+
+/// What was found as data, with the runtime (`host`).
+pub fn document(found: &[Finding], host: &str) -> Value {
+    let healthy = count(found, Severity::Fault) == 0;
+    json!({ "version": VERSION, "host": host, "healthy": healthy, "findings": found })
 }
 
 fn show(finding: &Finding, output: &Output) {

@@ -5,7 +5,7 @@ mod command;
 mod home;
 mod market;
 
-pub use command::doctor;
+pub use command::{doctor, document};
 
 use domain::error::Error;
 use engine::home::expanded;
