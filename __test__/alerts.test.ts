@@ -9,7 +9,7 @@ import { failure, newHome, newLoop } from './helpers/home'
 
 /** No task runs by itself. */
 const IDLE: SchedulerConfiguration = Object.fromEntries(['watch', 'fetch', 'retrain', 'update', 'evaluate'].map((name) => [name, { enabled: false }]))
-const CLI = join(ROOT, 'bin', 'signalloop.mjs')
+const CLI = join(ROOT, 'bin', 'signalloop.js')
 
 interface Seen {
   path: string
