@@ -93,9 +93,8 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, plan: &Mutex<VecDeque<A
         let mut body = vec![0; headers["content-length"].parse().unwrap()];
         reader.read_exact(&mut body).unwrap();
         let (path, text) = (first.split(' ').nth(1).unwrap().to_owned(), String::from_utf8(body).unwrap());
-        seen.lock().push(Request { at: Instant::now(), path, headers, text });
+        seen.lock().push(Request { at: Instant::now(), path: path.clone(), headers, text });
         let act = plan.lock().pop_front().unwrap_or_else(ok);
-        let path = seen.lock().last().unwrap().path.clone();
         let act = match act {
             Act::Echo(status, header) => {
                 let parts: Vec<&str> = path.split('/').map(|part| part.trim_start_matches("bot")).collect();
