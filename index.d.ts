@@ -789,7 +789,62 @@ export interface SchedulerStatus {
   warnings: string[]
   /** Every task. */
   tasks: TaskStatus[]
+  /** The alerts to each destination; missing if there is none. */
+  alerts?: AlertStatus[]
 }
+
+/** The alerts to a destination. */
+export interface AlertStatus {
+  /** Its name. */
+  name: string
+  /** The way to it. */
+  to: 'webhook' | 'telegram' | 'discord' | 'slack'
+  /** Events that it took. */
+  sent: number
+  /** Events that wait: for a try, for the end of quiet hours, or for their turn. */
+  waiting: number
+  /** Events that were given up: refused, two days old, or more than can wait. */
+  failed: number
+  /** When it last took one, ISO 8601, UTC. */
+  lastSentAt?: string
+  /** The last failure, in words without secrets. */
+  lastFailure?: string
+  /** When that was, ISO 8601, UTC. */
+  lastFailureAt?: string
+}
+
+/** An event that can be sent as an alert. */
+export type AlertEvent =
+  | 'signalClosed' | 'signalChanged' | 'conservativeMode' | 'emergencyTraining' | 'modelPromoted' | 'modelRefused' | 'modelRolledBack'
+  | 'drift' | 'taskFinished' | 'taskFailed' | 'pricesIgnored' | 'warning'
+
+/**
+ * A destination of alerts. `url`, `token` and `secret` are `env:NAME`, `file:PATH` or the text itself. `docs/alerts.md` has the
+ * details.
+ */
+export type AlertConfiguration = {
+  /** Its name in status and errors; different for each destination. Default: `to`. */
+  name?: string
+  /** Default: all but `signalChanged`, `modelRefused`, `taskFinished` and `pricesIgnored`. */
+  events?: readonly AlertEvent[]
+  /** Events that are sent in quiet hours, too, and do not wait for `minInterval`. Default `conservativeMode`. */
+  urgent?: readonly AlertEvent[]
+  /** Local times, `22:00-07:00`: what happens meanwhile is sent afterwards. Default: none. */
+  quietHours?: string
+  /** IANA time zone of `quietHours`. Default: that of the scheduler. */
+  timezone?: string
+  /** The shortest time between two messages, in seconds, 0 to 86400, or as `1m`. Default 3 s; 0 for a webhook. */
+  minInterval?: number | string
+} & (
+  /** Posts the JSON of each event, signed with `secret` if there is one. */
+  | { to: 'webhook'; url: string; secret?: string }
+  /** Writes to a chat. `url` is the server of the Bot API, by default Telegram's. */
+  | { to: 'telegram'; token: string; chatId: string | number; url?: string; template?: AlertTemplate }
+  | { to: 'discord' | 'slack'; url: string; template?: AlertTemplate }
+)
+
+/** Text with placeholders such as `{{symbol}}`, for all events or by event. */
+export type AlertTemplate = string | { [event in AlertEvent]?: string }
 
 /** When a task runs, and on which symbols: by `interval`, by `time`, by `time` with an `interval` of whole days, or by `cron`. */
 export interface TaskConfiguration {
@@ -842,6 +897,8 @@ export interface SchedulerConfiguration {
   retry?: { attempts?: number; baseSeconds?: number | string; longestSeconds?: number | string }
   /** Overrides `poorPerformance` of the training configuration. */
   poorPerformance?: Configuration['poorPerformance']
+  /** Who gets which events; at most 50. Default: nobody. */
+  alerts?: readonly AlertConfiguration[]
   /** The old system's name for `poorPerformance.emergencyTraining`. */
   autoRetrainOnPoorPerformance?: boolean
   /** The old system's name for `poorPerformance.successThreshold`. */

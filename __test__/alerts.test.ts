@@ -9,7 +9,7 @@ import { failure, newHome, newLoop } from './helpers/home'
 
 /** No task runs by itself. */
 const IDLE: SchedulerConfiguration = Object.fromEntries(['watch', 'fetch', 'retrain', 'update', 'evaluate'].map((name) => [name, { enabled: false }]))
-const CLI = join(ROOT, 'bin', 'signalloop.mjs')
+const CLI = join(ROOT, 'bin', 'signalloop.js')
 
 interface Seen {
   path: string
@@ -126,7 +126,7 @@ test('many processes of a home send one message, of what happened in any of them
   const ended = await Promise.all([1, 2, 3].map(() => runNode([], { input: program, env: { SIGNALLOOP_HOME: home } })))
   expect(ended.map(({ code, stderr }) => [code, stderr])).toEqual([[0, ''], [0, ''], [0, '']])
   const lines = seen.flatMap(({ body }) => (JSON.parse(body) as { text: string }).text.split('\n'))
-  expect(lines).toEqual(Array<string>(3).fill('BTCUSDT TOOK_PROFIT 2.00'))
+  expect(lines).toEqual(Array<string>(3).fill('BTCUSDT TOOK_PROFIT 2.18'))
 }, 60_000)
 
 test('alerts do not keep a process alive, nor its stop waiting, while the server hangs', async () => {

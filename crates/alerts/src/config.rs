@@ -201,10 +201,11 @@ fn read_channel(raw: &mut Raw<'_>, key: &str) -> Result<Channel> {
                 Value::Number(number) => number.as_i64().map(|id| id.to_string()),
                 _ => Some(v.as_str()?.trim().to_owned()).filter(|id| !id.is_empty()),
             };
-            let allowed = "must be the id of a chat such as -1001234567890, or the name of a channel such as \"@alerts\"";
+            let allowed =
+                "must be the id of a chat such as -1001234567890, or the name of a channel such as \"@alerts\"";
             raw.set(&["chat_id"], allowed, id, &mut chat_id)?;
             if chat_id.is_empty() {
-                return Err(raw.invalid(&format!("{key}.chat_id"), "nothing", allowed));
+                return Err(said(raw, &format!("{key}.chat_id"), "nothing", allowed));
             }
             let mut url = TELEGRAM.to_owned();
             let allowed = "must be the address of a server of the Bot API, without the token";
@@ -215,8 +216,18 @@ fn read_channel(raw: &mut Raw<'_>, key: &str) -> Result<Channel> {
         }
         "discord" => Channel::Discord { url: required(raw, key, "url", secret)? },
         "slack" => Channel::Slack { url: required(raw, key, "url", secret)? },
-        _ => return Err(raw.invalid(&format!("{key}.to"), "nothing", TO)),
+        _ => return Err(said(raw, &format!("{key}.to"), "nothing", TO)),
     })
+}
+
+/// The error for a value that is described, not quoted.
+fn said(raw: &Raw<'_>, key: &str, value: &str, allowed: &str) -> Error {
+    match raw.invalid(key, value, allowed) {
+        Error::InvalidConfig { file, key, allowed, .. } => {
+            Error::InvalidConfig { file, key, value: value.to_owned(), allowed }
+        }
+        other => other,
+    }
 }
 
 /// A secret. Its value is in no error.
@@ -224,12 +235,12 @@ fn optional(raw: &mut Raw<'_>, key: &str, name: &str, allowed: &str) -> Result<O
     let mut given = None;
     raw.set(&[name], allowed, |v| Some(Some(v.clone())), &mut given)?;
     let Some(given) = given else { return Ok(None) };
-    let hidden = || raw.invalid(&format!("{key}.{name}"), HIDDEN, allowed);
+    let hidden = || said(raw, &format!("{key}.{name}"), HIDDEN, allowed);
     given.as_str().and_then(Secret::parse).map(Some).ok_or_else(hidden)
 }
 
 fn required(raw: &mut Raw<'_>, key: &str, name: &str, allowed: &str) -> Result<Secret> {
-    optional(raw, key, name, allowed)?.ok_or_else(|| raw.invalid(&format!("{key}.{name}"), "nothing", allowed))
+    optional(raw, key, name, allowed)?.ok_or_else(|| said(raw, &format!("{key}.{name}"), "nothing", allowed))
 }
 
 /// `template`: one for all events, or an object of templates by event.
@@ -295,7 +306,9 @@ mod tests {
         assert_eq!(one.quiet, QuietHours::parse("22:00-07:00", "Europe/Berlin".parse().unwrap()));
         assert_eq!(one.min_interval, Duration::from_secs(60));
         assert_eq!(warnings, ["scheduler_config.json: unknown key `alerts[0].tokn` is ignored"]);
-        let (found, _) = read_one(json!({ "to": "slack", "url": "https://hooks.slack.com/services/x", "quiet_hours": "1:00-2:00" })).unwrap();
+        let (found, _) =
+            read_one(json!({ "to": "slack", "url": "https://hooks.slack.com/services/x", "quiet_hours": "1:00-2:00" }))
+                .unwrap();
         assert_eq!((found[0].name.as_str(), found[0].events.len()), ("slack", 8));
         assert_eq!(found[0].quiet, QuietHours::parse("01:00-02:00", "Asia/Tokyo".parse().unwrap()));
         assert_eq!(destinations(&Value::Null, "f", Tz::UTC).unwrap(), (vec![], vec![]));
@@ -308,22 +321,44 @@ mod tests {
         for (given, expected) in [
             (json!({ "token": HIDE }), "`alerts` must be a list of at most 50 destinations"),
             (json!([HIDE]), "`alerts[0]` must be an object with the key `to`"),
-            (json!([{ "url": HIDE }]), "`alerts[0].to` must be \"webhook\", \"telegram\", \"discord\" or \"slack\"; got nothing"),
+            (
+                json!([{ "url": HIDE }]),
+                "`alerts[0].to` must be \"webhook\", \"telegram\", \"discord\" or \"slack\"; got nothing",
+            ),
             (json!([{ "to": "pager", "url": HIDE }]), "`alerts[0].to` must be"),
             (json!([{ "to": "telegram", "token": [HIDE], "chat_id": 1 }]), "`alerts[0].token` must be \"env:NAME\""),
             (json!([{ "to": "telegram", "token": HIDE }]), "`alerts[0].chat_id` must be the id of a chat"),
             (json!([discord(), discord()]), "`alerts[1].name` must be different for each destination"),
-            (json!([{ "to": "slack", "url": HIDE, "events": ["closed"] }]), "`alerts[0].events` must be a list of some of signalClosed, "),
+            (
+                json!([{ "to": "slack", "url": HIDE, "events": ["closed"] }]),
+                "`alerts[0].events` must be a list of some of signalClosed, ",
+            ),
             (json!([{ "to": "slack", "url": HIDE, "urgent": "warning" }]), "`alerts[0].urgent` must be a list"),
-            (json!([{ "to": "slack", "url": HIDE, "template": "{{version}}", "events": ["signalClosed"] }]),
-                "`alerts[0].template` has no placeholder {{version}}; there are at, "),
-            (json!([{ "to": "slack", "url": HIDE, "template": { "signalClosed": "{{reason}}" } }]),
-                "`alerts[0].template.signalClosed` has no placeholder {{reason}}"),
-            (json!([{ "to": "slack", "url": HIDE, "template": { "closed": "x" } }]), "`alerts[0].template.closed` must be one of signalClosed"),
+            (
+                json!([{ "to": "slack", "url": HIDE, "template": "{{version}}", "events": ["signalClosed"] }]),
+                "`alerts[0].template` has no placeholder {{version}}; there are at, ",
+            ),
+            (
+                json!([{ "to": "slack", "url": HIDE, "template": { "signalClosed": "{{reason}}" } }]),
+                "`alerts[0].template.signalClosed` has no placeholder {{reason}}",
+            ),
+            (
+                json!([{ "to": "slack", "url": HIDE, "template": { "closed": "x" } }]),
+                "`alerts[0].template.closed` must be one of signalClosed",
+            ),
             (json!([{ "to": "webhook", "url": HIDE, "template": "x" }]), "`alerts[0].template` is for messages"),
-            (json!([{ "to": "slack", "url": HIDE, "quiet_hours": "22-7" }]), "`alerts[0].quiet_hours` must be two times of day"),
-            (json!([{ "to": "slack", "url": HIDE, "timezone": "Berlin" }]), "`alerts[0].timezone` must be an IANA time zone"),
-            (json!([{ "to": "slack", "url": HIDE, "min_interval": -1 }]), "`alerts[0].min_interval` must be a number of seconds"),
+            (
+                json!([{ "to": "slack", "url": HIDE, "quiet_hours": "22-7" }]),
+                "`alerts[0].quiet_hours` must be two times of day",
+            ),
+            (
+                json!([{ "to": "slack", "url": HIDE, "timezone": "Berlin" }]),
+                "`alerts[0].timezone` must be an IANA time zone",
+            ),
+            (
+                json!([{ "to": "slack", "url": HIDE, "min_interval": -1 }]),
+                "`alerts[0].min_interval` must be a number of seconds",
+            ),
             (json!([{ "to": "slack", "url": HIDE, "name": "a b" }]), "`alerts[0].name` must be a text of 1 to 40"),
             (json!([{ "to": "webhook", "url": HIDE, "secret": 5 }]), "`alerts[0].secret` must be"),
         ] {
@@ -339,6 +374,9 @@ mod tests {
             "scheduler_config.json: `alerts[0].token` names an environment variable that is not set; got env:SIGNALLOOP_NO_TOKEN"
         );
         let of_url = error(json!({ "to": "slack", "url": HIDE }));
-        assert_eq!(of_url, "scheduler_config.json: `alerts[0].url` must be an http(s) address; got a text that is not shown");
+        assert_eq!(
+            of_url,
+            "scheduler_config.json: `alerts[0].url` must be an http(s) address; got a text that is not shown"
+        );
     }
 }

@@ -28,10 +28,10 @@ mod template;
 
 pub use config::{Channel, Destination, destinations};
 pub use kinds::{KINDS, Kind};
+pub use lane::Pace;
 pub use outbox::{Entry, Outbox};
 pub use quiet::QuietHours;
 pub use secret::Secret;
-pub use lane::Pace;
 pub use sender::Sender;
 pub use state::{DestinationState, KNOWN, Known, State};
 pub use target::{Failure, Target, signature};

@@ -36,11 +36,10 @@ impl Format {
     pub fn escape(&self, text: &str) -> String {
         match self {
             Self::Webhook => text.to_owned(),
-            Self::Telegram { .. } | Self::Slack => {
-                text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-            }
+            Self::Telegram { .. } | Self::Slack => text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
             Self::Discord => text.chars().fold(String::new(), |mut escaped, c| {
-                if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '%' | '+' | '/' | '?' | '!' | ';' | '$' | '\'') {
+                if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '%' | '+' | '/' | '?' | '!' | ';' | '$' | '\'')
+                {
                     escaped.push('\\');
                 }
                 escaped.push(c);
@@ -140,7 +139,9 @@ mod tests {
                 match c {
                     '\\' => text.push(chars.next()?),
                     // Anything of Discord's markup would be read as such.
-                    '*' | '_' | '~' | '`' | '|' | '>' | '<' | '#' | '[' | ']' | '(' | ')' | '@' | ':' | '-' => return None,
+                    '*' | '_' | '~' | '`' | '|' | '>' | '<' | '#' | '[' | ']' | '(' | ')' | '@' | ':' | '-' => {
+                        return None;
+                    }
                     c => text.push(c),
                 }
             }

@@ -234,7 +234,10 @@ mod tests {
         let mut successor = Outbox::new(home.path());
         let found = successor.read_news().unwrap();
         let open: Vec<_> = found.iter().filter(|entry| !entry.to.is_empty()).collect();
-        assert_eq!(open.iter().map(|entry| (entry.id.as_str(), entry.to.len())).collect::<Vec<_>>(), [("1", 1), ("3", 1), ("4", 1)]);
+        assert_eq!(
+            open.iter().map(|entry| (entry.id.as_str(), entry.to.len())).collect::<Vec<_>>(),
+            [("1", 1), ("3", 1), ("4", 1)]
+        );
         successor.settle("b", &["1".into(), "3".into(), "4".into()]).unwrap();
         assert_eq!(std::fs::read(home.path().join("alerts.jsonl")).unwrap(), b"");
         assert!(!successor.has_news().unwrap());

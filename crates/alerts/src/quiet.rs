@@ -29,11 +29,7 @@ impl QuietHours {
     pub fn is_quiet(&self, at_ms: i64) -> bool {
         let Some(at) = DateTime::<Utc>::from_timestamp_millis(at_ms) else { return false };
         let now = at.with_timezone(&self.zone).time();
-        if self.from < self.until {
-            self.from <= now && now < self.until
-        } else {
-            self.from <= now || now < self.until
-        }
+        if self.from < self.until { self.from <= now && now < self.until } else { self.from <= now || now < self.until }
     }
 }
 
@@ -67,7 +63,10 @@ mod tests {
         let skipped = QuietHours::parse("02:15-02:45", berlin).unwrap();
         let minutes = |from: &str| (0..24 * 60).filter(|m| skipped.is_quiet(at(from) + m * 60_000)).count();
         // The half hour is skipped, occurs once, or twice.
-        assert_eq!([minutes("2026-03-29T00:00:00Z"), minutes("2026-05-01T00:00:00Z"), minutes("2026-10-25T00:00:00Z")], [0, 30, 60]);
+        assert_eq!(
+            [minutes("2026-03-29T00:00:00Z"), minutes("2026-05-01T00:00:00Z"), minutes("2026-10-25T00:00:00Z")],
+            [0, 30, 60]
+        );
         let noon = QuietHours::parse("12:00 - 13:00", Tz::UTC).unwrap();
         assert_eq!([at("2026-01-01T12:00:00Z"), at("2026-01-01T13:00:00Z")].map(|at| noon.is_quiet(at)), [true, false]);
     }

@@ -187,7 +187,10 @@ impl Sender {
         if !ids.is_empty() {
             lane.state.failed += ids.len() as u64;
             let name = lane.destination.name.clone();
-            (self.warn)(format!("{OWN_WARNING}{name}: {} were given up: they waited too long, or were too many", ids.len()));
+            (self.warn)(format!(
+                "{OWN_WARNING}{name}: {} were given up: they waited too long, or were too many",
+                ids.len()
+            ));
             let settled = self.outbox.settle(&name, &ids);
             self.note_disk(settled);
         }

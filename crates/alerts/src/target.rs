@@ -15,6 +15,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Most characters of a host's words that are told.
 const WORDS: usize = 200;
 
+/// A part of an address that is shorter is a word, such as `api`.
+const SHORTEST_PART: usize = 8;
+
 /// Why an attempt failed, in words without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -74,10 +77,14 @@ impl Target {
             Channel::Slack { url } => (get("url", url)?, url.origin(), Format::Slack, Vec::new(), None),
         };
         let poster = Poster::new(&address).ok_or_else(|| invalid("url", &origin, ADDRESS))?;
-        secrets.extend(address.strip_prefix(&poster.host()).filter(|path| path.len() > 1).map(str::to_owned));
+        // Also each part of the address: a server may tell one alone.
+        let path = address.strip_prefix(&poster.host()).unwrap_or(&address);
+        secrets.extend(path.split(['/', '?', '&', '=']).filter(|part| part.len() >= SHORTEST_PART).map(str::to_owned));
         secrets.push(address);
         let key = secret.as_ref().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
         secrets.extend(secret);
+        // One may contain another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Ok(Self { poster, format, key, secrets })
     }
 

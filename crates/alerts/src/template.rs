@@ -135,7 +135,9 @@ mod tests {
     fn what_is_wrong_is_named() {
         let closed = kinds_named(&["signalClosed"]);
         let problem = |text: &str| Template::parse(text, &closed).unwrap_err();
-        assert!(problem("{{symbol}} {{version}}").starts_with("has no placeholder {{version}}; there are at, closedAt, "));
+        assert!(
+            problem("{{symbol}} {{version}}").starts_with("has no placeholder {{version}}; there are at, closedAt, ")
+        );
         assert_eq!(problem("{{symbol"), "must close every {{ with }}");
         assert_eq!(problem(" "), "must be a text of 1 to 1000 characters");
         assert_eq!(problem(&"x".repeat(1001)), "must be a text of 1 to 1000 characters");
@@ -149,7 +151,10 @@ mod tests {
         let render = |event: serde_json::Value| {
             templates.of(Kind::of(&event).unwrap()).render(&event, &|text| format!("<{text}>"), 100)
         };
-        assert_eq!(render(json!({ "type": "signalClosed", "signal": { "symbol": "A", "outcome": "TOOK_PROFIT" } })), "<A>: <TOOK_PROFIT>");
+        assert_eq!(
+            render(json!({ "type": "signalClosed", "signal": { "symbol": "A", "outcome": "TOOK_PROFIT" } })),
+            "<A>: <TOOK_PROFIT>"
+        );
         assert_eq!(render(json!({ "type": "warning", "message": "disk" })), "Warning: <disk>");
     }
 }

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub enum Act {
     /// Answers with a status, a header line (may be empty) and a body.
     Answer(u16, &'static str, String),
+    /// Answers with a status, a header line, and every part of the request's own address.
+    Echo(u16, &'static str),
     /// Reads the request and never answers.
     Hang,
     /// Reads the request and closes the connection.
@@ -91,8 +93,16 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, plan: &Mutex<VecDeque<A
         let mut body = vec![0; headers["content-length"].parse().unwrap()];
         reader.read_exact(&mut body).unwrap();
         let (path, text) = (first.split(' ').nth(1).unwrap().to_owned(), String::from_utf8(body).unwrap());
-        seen.lock().push(Request { at: Instant::now(), path, headers, text });
+        seen.lock().push(Request { at: Instant::now(), path: path.clone(), headers, text });
         let act = plan.lock().pop_front().unwrap_or_else(ok);
+        let act = match act {
+            Act::Echo(status, header) => {
+                let parts: Vec<&str> = path.split('/').map(|part| part.trim_start_matches("bot")).collect();
+                let said = format!("{} {path}", parts.join(" "));
+                Act::Answer(status, header, json!({ "description": said, "retry_after": 0.01 }).to_string())
+            }
+            other => other,
+        };
         match act {
             Act::Answer(status, header, body) => {
                 let length = body.len();
@@ -102,6 +112,7 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, plan: &Mutex<VecDeque<A
             }
             Act::Hang => std::thread::sleep(Duration::from_secs(60)),
             Act::Close => return,
+            Act::Echo(..) => unreachable!("made an answer above"),
         }
     }
 }

@@ -30,20 +30,32 @@ async fn each_channel_has_its_own_body_and_escaping() {
     bench.until(|| server.seen().len() == 3).await;
     let mut seen: Vec<(String, Value)> = server.seen().iter().map(|one| (one.path.clone(), one.json())).collect();
     seen.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(seen, [
-        ("/bott/sendMessage".into(), json!({
-            "chat_id": "@me", "parse_mode": "HTML", "link_preview_options": { "is_disabled": true },
-            "text": "<b>&lt;!channel&gt; &amp; @everyone *b* [x](y)</b>",
-        })),
-        ("/discord".into(), json!({
-            "allowed_mentions": { "parse": [] },
-            "content": "**\\<!channel\\> \\& \\@everyone \\*b\\* \\[x\\]\\(y\\)**",
-        })),
-        ("/slack".into(), json!({
-            "unfurl_links": false, "unfurl_media": false,
-            "text": "Warning: &lt;!channel&gt; &amp; @everyone *b* [x](y)",
-        })),
-    ]);
+    assert_eq!(
+        seen,
+        [
+            (
+                "/bott/sendMessage".into(),
+                json!({
+                    "chat_id": "@me", "parse_mode": "HTML", "link_preview_options": { "is_disabled": true },
+                    "text": "<b>&lt;!channel&gt; &amp; @everyone *b* [x](y)</b>",
+                })
+            ),
+            (
+                "/discord".into(),
+                json!({
+                    "allowed_mentions": { "parse": [] },
+                    "content": "**\\<!channel\\> \\& \\@everyone \\*b\\* \\[x\\]\\(y\\)**",
+                })
+            ),
+            (
+                "/slack".into(),
+                json!({
+                    "unfurl_links": false, "unfurl_media": false,
+                    "text": "Warning: &lt;!channel&gt; &amp; @everyone *b* [x](y)",
+                })
+            ),
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,7 +77,8 @@ async fn a_burst_is_one_message_and_a_long_one_is_several_that_fit() {
     let texts: Vec<String> =
         server.seen()[1..].iter().map(|one| one.json()["content"].as_str().unwrap().to_owned()).collect();
     assert!(texts.len() > 3 && texts.iter().all(|text| text.encode_utf16().count() <= 2000));
-    let firsts: Vec<char> = texts.iter().flat_map(|text| text.lines()).map(|line| line.chars().nth(9).unwrap()).collect();
+    let firsts: Vec<char> =
+        texts.iter().flat_map(|text| text.lines()).map(|line| line.chars().nth(9).unwrap()).collect();
     assert_eq!(firsts.iter().collect::<String>(), "0123456789\\");
     assert!(texts.last().unwrap().ends_with('…'), "what is too long is cut");
 }
@@ -99,7 +112,8 @@ async fn quiet_hours_hold_all_but_urgent_events_and_end_with_one_summary() {
     assert_eq!(texts().len(), 2);
     // More than a message holds is counted.
     clock.set(at("2026-03-29T23:00:00Z"));
-    let many: Vec<Entry> = (0..900).map(|i| warning_at(&format!("{i} {}", "x".repeat(100)), &["slack"], clock.now_ms())).collect();
+    let many: Vec<Entry> =
+        (0..900).map(|i| warning_at(&format!("{i} {}", "x".repeat(100)), &["slack"], clock.now_ms())).collect();
     append(home.path(), &many);
     bench.for_ms(100).await;
     clock.set(at("2026-03-30T06:00:00Z"));

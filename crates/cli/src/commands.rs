@@ -1,8 +1,8 @@
 //! The commands, each a few lines over the engine.
 
 use super::args::{
-    Alerts, Args, Command, CopySignals, Data, FaultRate, Learn, LearnMode, Mode, Predict, Rollback, Simulator as SimulatorArgs,
-    Store, Train,
+    Alerts, Args, Command, CopySignals, Data, FaultRate, Learn, LearnMode, Mode, Predict, Rollback,
+    Simulator as SimulatorArgs, Store, Train,
 };
 use super::data;
 use super::import::import;

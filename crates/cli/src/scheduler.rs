@@ -1,14 +1,16 @@
 //! `signalloop scheduler …`: run all tasks or one, show their status, or list due times.
 
 use super::args::{Next, Scheduler};
-use super::output::Output;
 use super::commands::exit_code;
+use super::output::Output;
 use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use chrono::{DateTime, SecondsFormat};
 use domain::error::{Error, Result};
 use domain::symbol::Symbol;
 use domain::time::format_iso;
-use engine::{AlertStatus, DestinationState, Event, EventListener, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json};
+use engine::{
+    AlertStatus, DestinationState, Event, EventListener, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json,
+};
 use scheduler::coordination::Leader;
 use scheduler::{LastRun, Outcome, Task};
 use serde_json::{Map, Value, json};

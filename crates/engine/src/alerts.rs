@@ -324,8 +324,7 @@ impl Scheduler {
         let closed = closed.filter(|signal| signal.outcome != Outcome::Cancelled).map(|signal| {
             let (mark, closed_ms) = (Known::mark(signal.strategy.as_deref(), &signal.id), signal.closed_ms);
             let at = format_iso(now_ms);
-            let event =
-                move || json!({ "type": "signalClosed", "signal": closed_signal_to_json(&signal), "at": at });
+            let event = move || json!({ "type": "signalClosed", "signal": closed_signal_to_json(&signal), "at": at });
             (mark, closed_ms, event)
         });
         let taken = sending.sender.take_closings(closed.collect(), since_ms);

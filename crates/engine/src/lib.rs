@@ -71,11 +71,11 @@ mod train;
 mod training_data;
 mod watch;
 
+pub use ::alerts::DestinationState;
 pub use account::FetchProgress;
 pub use advise::AdviceFilter;
-pub use assess::{Assessment, OutcomeLearner, SourceOfEvidence};
-pub use ::alerts::DestinationState;
 pub use alerts::AlertStatus;
+pub use assess::{Assessment, OutcomeLearner, SourceOfEvidence};
 pub use data::CheckedFile;
 pub use event_json::{closed_signal_to_json, event_to_json, trade_event_to_json};
 pub use events::{Event, EventListener, Events, ModelChange, Told};
