@@ -16,6 +16,7 @@ use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol, Timeframe};
+use domain::venue::Venue;
 use engine::home::{check_output, expanded};
 use engine::{self, Options, Risk, TrainMode, TrainRequest};
 use exchange::CandleSource;
@@ -86,6 +87,8 @@ impl SignalLoop {
                 home: values::option(&mut map, "home", "must be a folder", text)?.map(PathBuf::from),
                 threads: values::option(&mut map, "threads", "must be a whole number, 1 to 1024", threads)?,
                 store: values::option(&mut map, "store", "must be a URL postgres://…, or 'files'", text)?,
+                exchange: values::option(&mut map, "exchange", Venue::ALLOWED, text)?,
+                watch_timeframe: values::option(&mut map, "watchTimeframe", "must be a timeframe such as '1m'", text)?,
                 exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
                 source,
                 ..Options::default()

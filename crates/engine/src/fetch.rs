@@ -8,6 +8,7 @@ use domain::config::MOST_CANDLES;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Timeframe};
 use domain::time::DAY_MS;
+use domain::venue::Venue;
 use exchange::{
     Begin, CandleFuture, CandleSource, Exchange, FirstFuture, Listing, ListingFuture, Reached, update_telling,
 };
@@ -66,6 +67,9 @@ pub enum FetchNews<'a> {
     Ended(&'a FetchResult),
 }
 
+/// The name of the exchange, and its host if that is configured.
+type ExchangeKey = (Venue, Option<String>);
+
 /// Brings the stored candles of a home up to date, from the exchange or from the user's own source.
 pub struct CandleFetcher {
     settings: Arc<Settings>,
@@ -74,8 +78,8 @@ pub struct CandleFetcher {
     candles: Arc<CandleStore>,
     /// The user's own source of candles, used instead of the exchange.
     own_source: Option<Arc<dyn CandleSource>>,
-    /// The client of the exchange, and its URL. All requests share the client, its connections and its request budget.
-    exchange: Mutex<Option<(String, Arc<Exchange>)>>,
+    /// The client of the exchange, with its name and URL. All requests share the client, its connections and its request budget.
+    exchange: Mutex<Option<(ExchangeKey, Arc<Exchange>)>>,
     /// The timeframes for which it was reported that they need a longer history than is configured.
     told_of_history: Mutex<HashSet<Timeframe>>,
     told_of_cost: AtomicBool,
@@ -115,13 +119,14 @@ impl CandleFetcher {
 
     /// The client of the configured exchange.
     pub(super) fn exchange(&self) -> Result<Arc<Exchange>> {
-        let url = &self.settings.config().exchange_url;
+        let config = self.settings.config();
+        let key = (config.exchange, config.exchange_url.clone());
         let mut kept = self.exchange.lock();
-        if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| known == url) {
+        if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| *known == key) {
             return Ok(exchange.clone());
         }
-        let exchange = Arc::new(Exchange::new(url)?);
-        *kept = Some((url.clone(), exchange.clone()));
+        let exchange = Arc::new(Exchange::new(config.exchange, config.exchange_url.as_deref())?);
+        *kept = Some((key, exchange.clone()));
         Ok(exchange)
     }
 

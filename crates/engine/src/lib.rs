@@ -130,8 +130,13 @@ pub struct Options {
     /// The number of threads that train. If `parallel_training` is higher, that many are used. Default: one less than
     /// the machine has cores, but at least one, so that one core is left for Node.
     pub threads: Option<usize>,
-    /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else Binance.
+    /// The exchange, by its name in [`domain::venue::Venue`]. Default: `training_config.json`, else Binance.
+    pub exchange: Option<String>,
+    /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else the exchange's own.
     pub exchange_url: Option<String>,
+    /// The timeframe of the candles that open signals are checked against. Default: `training_config.json`, else as
+    /// [`domain::config::Config::watch_timeframe`] says.
+    pub watch_timeframe: Option<String>,
     /// The user's own source of candles, used instead of the exchange.
     pub source: Option<Arc<dyn CandleSource>>,
     /// The clock. Default: the system's.

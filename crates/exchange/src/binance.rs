@@ -8,6 +8,7 @@ use candles::series::{RunEnds, settle};
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol};
+use domain::venue::Venue;
 use serde_json::Value;
 
 /// The most candles in one answer.
@@ -33,17 +34,21 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A client of the exchange at `base_url`, such as `https://api.binance.com`, at the default [`Pace`]. Connects on the first
-    /// request.
+    /// A client of `venue`, at its own host or at `base_url`, at the default [`Pace`]. Connects on the first request.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if `base_url` is not an http(s) URL with a host.
-    pub fn new(base_url: &str) -> Result<Self> {
-        Self::with_pace(base_url, Pace::default())
+    pub fn new(venue: Venue, base_url: Option<&str>) -> Result<Self> {
+        Self::with_pace(venue, base_url, Pace::default())
     }
 
     /// [`Self::new`] with another pace.
-    pub fn with_pace(base_url: &str, pace: Pace) -> Result<Self> {
+    pub fn with_pace(venue: Venue, base_url: Option<&str>, pace: Pace) -> Result<Self> {
+        let base_url = match (base_url, venue) {
+            (Some(url), Venue::Binance) => url,
+            (None, Venue::Binance) => "https://api.binance.com",
+            _ => return Err(Error::argument("exchange", "must be \"binance\"", venue)),
+        };
         let host = Host::new(base_url, pace).ok_or_else(|| {
             Error::argument("exchange_url", "must be an http(s) URL such as https://api.binance.com", base_url)
         })?;
@@ -266,7 +271,8 @@ mod tests {
                 stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).unwrap();
             }
         });
-        let (exchange, market) = (Exchange::new(&url).unwrap(), Market::parse("XUSDT", "1h").unwrap());
+        let (exchange, market) =
+            (Exchange::new(Venue::Binance, Some(&url)).unwrap(), Market::parse("XUSDT", "1h").unwrap());
         assert_eq!(exchange.listing(&market).await, Listing::Traded);
         for words in ["status is BREAK", "Invalid symbol"] {
             let Listing::Not(why) = exchange.listing(&market).await else { panic!("it is not traded") };
@@ -282,8 +288,11 @@ mod tests {
     #[test]
     fn only_an_http_url_will_do() {
         for url in ["", "api.binance.com", "ftp://x", "https://", "file:///etc/passwd"] {
-            assert_eq!(Exchange::new(url).unwrap_err().code(), "ERR_INVALID_ARGUMENT", "{url}");
+            assert_eq!(Exchange::new(Venue::Binance, Some(url)).unwrap_err().code(), "ERR_INVALID_ARGUMENT", "{url}");
         }
-        assert_eq!(Exchange::new("http://127.0.0.1:8080/x/").unwrap().host.name(), "127.0.0.1:8080");
+        assert_eq!(
+            Exchange::new(Venue::Binance, Some("http://127.0.0.1:8080/x/")).unwrap().host.name(),
+            "127.0.0.1:8080"
+        );
     }
 }

@@ -108,7 +108,8 @@ fn never_read(data: &std::path::Path) -> Option<Finding> {
 
 /// Checks that the exchange answers, knows the symbols, and agrees on the time.
 pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
-    let exchange = match Exchange::new(&core.settings().config().exchange_url) {
+    let config = core.settings().config();
+    let exchange = match Exchange::new(config.exchange, config.exchange_url.as_deref()) {
         Ok(exchange) => exchange,
         Err(error) => {
             let advice = "correct `exchange_url`, or SIGNALLOOP_EXCHANGE_URL";
