@@ -522,7 +522,7 @@ async fn parallel_symbols_share_one_budget_and_what_other_programs_used_counts()
     early_in_a_minute().await;
     let simulator = simulator(&["BTCUSDT"], START + DAY);
     let btc = Symbol::parse("BTCUSDT").unwrap();
-    let pace = Pace { weight_a_minute: 10, ..Pace::default() };
+    let pace = Pace { weight: Some(10), ..Pace::default() };
     let exchange = std::sync::Arc::new(Exchange::with_pace(Venue::Binance, Some(simulator.url()), pace).unwrap());
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..8 {

@@ -3,7 +3,6 @@
 use super::listing::Listing;
 use super::wire::Scissors;
 use super::{Fault, Shared, tickers};
-use crate::price_walk::open_time;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -155,7 +154,7 @@ async fn klines(
     let last = listing.last_ms(now);
     // Binance's end is inclusive.
     let until = whole_number(&parameters, "endTime")?.unwrap_or(last).min(last).saturating_add(1);
-    let latest = open_time(timeframe, until - 1) - (limit - 1) * timeframe.millis();
+    let latest = timeframe.open_ms(until - 1) - (limit - 1) * timeframe.millis();
     let from = whole_number(&parameters, "startTime")?.unwrap_or(latest);
     let candles = listing.candles(timeframe, from, until, now, limit as usize);
     let mut rows = candles.iter().map(|candle| kline(candle, timeframe)).collect();
