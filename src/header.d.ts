@@ -585,6 +585,9 @@ export type ExchangeName =
   | 'binance' | 'binance-testnet' | 'binance-usdm' | 'binance-usdm-testnet'
   | 'bybit' | 'okx' | 'kraken' | 'coinbase' | 'kucoin'
 
+/** Last prices by symbol. */
+export type Prices = Readonly<Record<string, number | null | undefined>> | ReadonlyMap<string, number | null | undefined>
+
 /** How to open a loop. */
 export interface LoopOptions {
   /** The home folder; a leading `~` is the user's own folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
@@ -610,6 +613,13 @@ export interface LoopOptions {
    * the market fails with `ERR_EXCHANGE`. Every candle needs its open time.
    */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
+  /**
+   * Your own source of the current prices of open signals: the last price of each symbol, by its name in any spelling (`BTC/USDT`,
+   * `BTCUSDT`). It is called by the task `watch`, every ten seconds while signals are open. A symbol that is missing, or whose
+   * price is no number above 0, fails alone and is asked for again; other symbols in the answer are ignored. If it does not answer
+   * within 60 seconds, nothing is closed by price. Default: the prices of `exchange`; with `fetchCandles` none.
+   */
+  fetchPrices?: (symbols: readonly string[]) => Prices | Promise<Prices>
   /** Receives events of the loop; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void
 }

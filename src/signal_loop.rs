@@ -1,6 +1,6 @@
 //! `SignalLoop`: training, prediction, data and configuration of one home.
 
-use super::callbacks::{Abort, Callback, Listener};
+use super::callbacks::{Abort, CandleCallback, Listener, PriceCallback};
 use super::environment;
 use super::errors::{Code, sync};
 use super::predictor::Predictor;
@@ -19,7 +19,7 @@ use domain::symbol::{Market, Symbol, Timeframe};
 use domain::venue::Venue;
 use engine::home::{check_output, expanded};
 use engine::{self, Options, Risk, TrainMode, TrainRequest};
-use exchange::CandleSource;
+use exchange::{CandleSource, PriceSource};
 use napi::ValueType;
 use napi::bindgen_prelude::{
     Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown,
@@ -78,9 +78,10 @@ impl SignalLoop {
     #[napi(constructor, ts_args_type = "options?: LoopOptions")]
     pub fn new(options: Unknown<'_>) -> napi::Result<Self, Code> {
         sync(|| {
-            let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
+            let source = member(&options, "fetchCandles")?.map(candle_source).transpose()?;
+            let prices = member(&options, "fetchPrices")?.map(price_source).transpose()?;
             let events = member(&options, "onEvent")?.map(|value| listener("onEvent", value)).transpose()?;
-            let mut map = values::to_map("options", options, &["fetchCandles", "onEvent"])?;
+            let mut map = values::to_map("options", options, &["fetchCandles", "fetchPrices", "onEvent"])?;
             let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
             let options = Options {
@@ -91,6 +92,7 @@ impl SignalLoop {
                 watch_timeframe: values::option(&mut map, "watchTimeframe", "must be a timeframe such as '1m'", text)?,
                 exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
                 source,
+                prices,
                 ..Options::default()
             };
             values::no_more(&map)?;
@@ -564,8 +566,12 @@ fn listener<T: ToNapiValue + 'static>(name: &'static str, value: Unknown<'_>) ->
     Listener::new(name, function::<FnArgs<(T,)>, ()>(name, value)?)
 }
 
-fn callback(value: Unknown<'_>) -> Result<Arc<dyn CandleSource>> {
-    Ok(Arc::new(Callback::new(function("fetchCandles", value)?)?))
+fn candle_source(value: Unknown<'_>) -> Result<Arc<dyn CandleSource>> {
+    Ok(Arc::new(CandleCallback::new(function("fetchCandles", value)?)?))
+}
+
+fn price_source(value: Unknown<'_>) -> Result<Arc<dyn PriceSource>> {
+    Ok(Arc::new(PriceCallback::new(function("fetchPrices", value)?)?))
 }
 
 fn abort(env: &Env, value: Unknown<'_>, cancel: &Cancel) -> Result<Abort> {

@@ -98,7 +98,7 @@ use ::scheduler::coordination::{Coordination, MemoryCoordination};
 use compute::ComputeThreads;
 use domain::error::{Error, Result};
 use domain::time::Clock;
-use exchange::CandleSource;
+use exchange::{CandleSource, PriceSource};
 use replay::PastSource;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -139,6 +139,9 @@ pub struct Options {
     pub watch_timeframe: Option<String>,
     /// The user's own source of candles, used instead of the exchange.
     pub source: Option<Arc<dyn CandleSource>>,
+    /// The user's own source of prices of open signals, used instead of the exchange. Default: the exchange; none if candles come
+    /// from the user's own source.
+    pub prices: Option<Arc<dyn PriceSource>>,
     /// The clock. Default: the system's.
     pub clock: Clock,
     /// How long a scheduler lease in a database lasts without being renewed. Default: 10 seconds.
@@ -199,7 +202,8 @@ impl SignalLoop {
         let lifetime = Arc::<Lifetime>::default();
         let compute = Arc::new(ComputeThreads::new(settings.clone(), options.threads));
         let candles = Arc::new(CandleStore::new(settings.clone(), past));
-        let fetcher = CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), source);
+        let (events_of, life) = (events.clone(), lifetime.clone());
+        let fetcher = CandleFetcher::new(settings.clone(), events_of, life, candles.clone(), source, options.prices);
         let fetcher = Arc::new(fetcher);
         let store = Arc::new(SignalStore::new(settings.clone(), events.clone(), location));
         let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));

@@ -199,6 +199,11 @@ impl Settings {
         Ok(Self { home, clock, layers, scheduler_runs: AtomicBool::new(false), events, replay })
     }
 
+    /// The clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Whether this loop runs in a replay.
     pub(super) fn is_replay(&self) -> bool {
         self.replay.is_some()

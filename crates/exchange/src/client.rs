@@ -2,7 +2,8 @@
 
 use super::dialect::{Dialect, Instrument, Naming, Wanted, shortened};
 use super::http::{Answered, Failure, Host, Pace};
-use super::source::{CandleFuture, CandleSource, FirstFuture, Found, Listing, ListingFuture, PriceFuture, PriceSource};
+use super::prices::{PriceFuture, PriceSource};
+use super::source::{CandleFuture, CandleSource, FirstFuture, Found, Listing, ListingFuture};
 use super::venues::dialect;
 use candles::findings::{Cause, Findings};
 use candles::series::{RunEnds, settle};

@@ -34,6 +34,7 @@ mod dialect;
 mod http;
 mod limits;
 mod pages;
+mod prices;
 pub mod source;
 mod venues;
 mod walk;
@@ -41,8 +42,8 @@ mod walk;
 pub use client::Exchange;
 pub use http::Pace;
 pub use pages::{PAGE_TIME, all_pages};
+pub use prices::{PriceFuture, PriceSource, given_prices};
 pub use source::{
-    Begin, CandleFuture, CandleSource, FirstFuture, Found, Listing, ListingFuture, PriceFuture, PriceSource,
-    check_given, update, update_telling,
+    Begin, CandleFuture, CandleSource, FirstFuture, Found, Listing, ListingFuture, check_given, update, update_telling,
 };
 pub use walk::{Reached, Tell};

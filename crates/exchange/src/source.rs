@@ -11,7 +11,7 @@ use candles::series::{RunEnds, check_steps, settle};
 use domain::calendar::Calendar;
 use domain::candle::{Candle, check_series};
 use domain::error::{Error, Result};
-use domain::symbol::{Market, Symbol};
+use domain::symbol::Market;
 use domain::threads;
 use domain::time::{DAY_MS, MAX_MILLIS, MIN_MILLIS, format_iso};
 use std::path::Path;
@@ -72,18 +72,6 @@ pub trait CandleSource: Send + Sync {
     fn listing<'a>(&'a self, _market: &'a Market) -> ListingFuture<'a> {
         Box::pin(std::future::ready(Listing::Unknown))
     }
-}
-
-/// The result of [`PriceSource::prices`]: each symbol with its price, or why there is none.
-pub type PriceFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<(Symbol, Result<f64>)>>> + Send + 'a>>;
-
-/// A source of current prices: the exchange, or a user's callback.
-pub trait PriceSource: Send + Sync {
-    /// The last prices of `symbols`, in order.
-    ///
-    /// # Errors
-    /// [`Error::Exchange`] if no price can be had at all.
-    fn prices<'a>(&'a self, symbols: &'a [Symbol]) -> PriceFuture<'a>;
 }
 
 /// How far back the candles of a market go.
