@@ -35,29 +35,33 @@ const promised = (work) => {
 
 const ofDefaultLoop = (name) => (...args) => promised(() => defaultLoop()[name](...args))
 
-/** Completes options with the home, exchange and store of the caller's `process.env`, and wraps `fetchCandles` so that it never throws. */
+/** Completes options with the home, exchange and store of the caller's `process.env`, and wraps the callbacks so that they never throw. */
 const completed = (options) => {
   if (typeof (options ?? {}) !== 'object' || Array.isArray(options)) return options
-  const { home = process.env.SIGNALLOOP_HOME || 'ml', exchangeUrl, store, fetchCandles, ...others } = options ?? {}
+  const { home = process.env.SIGNALLOOP_HOME || 'ml', exchangeUrl, store, fetchCandles, fetchPrices, ...others } = options ?? {}
   return {
     ...others,
     home,
     exchangeUrl: exchangeUrl ?? (process.env.SIGNALLOOP_EXCHANGE_URL || undefined),
     store: store ?? (process.env.SIGNALLOOP_STORE || undefined),
     fetchCandles: typeof fetchCandles === 'function' ? answering(fetchCandles) : fetchCandles,
+    fetchPrices: typeof fetchPrices === 'function' ? answering(async (symbols) => plain(await fetchPrices(symbols))) : fetchPrices,
   }
 }
 
-/** `fetchCandles` as native code calls it: it passes the candles, or the reason why there are none, to `answer`. */
-const answering = (fetchCandles) => async (request, answer) => {
-  let candles
+/** A callback as native code calls it: it passes what was found, or the reason why nothing was, to `answer`. */
+const answering = (callback) => async (request, answer) => {
+  let found
   try {
-    candles = await fetchCandles(request)
+    found = await callback(request)
   } catch (error) {
     return answer(undefined, reasonOf(error))
   }
-  answer(candles, undefined)
+  answer(found, undefined)
 }
+
+/** A `Map` as an object, since native code reads objects; anything else as it is. */
+const plain = (found) => (types.isMap(found) ? Object.fromEntries(found) : found)
 
 /** `complete(options)`. Options with getters or proxies that throw are an invalid argument. */
 const read = (complete, options) => {

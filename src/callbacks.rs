@@ -4,9 +4,9 @@ use super::{thrown, values};
 use candles::given::Times;
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
-use domain::symbol::Market;
+use domain::symbol::{Market, Symbol};
 use engine::{Event, EventListener, Told, event_to_json};
-use exchange::{CandleFuture, CandleSource, PAGE_TIME, all_pages};
+use exchange::{CandleFuture, CandleSource, PAGE_TIME, PriceFuture, PriceSource, all_pages, given_prices};
 use napi::bindgen_prelude::{Env, FnArgs, Function, FunctionRef, JsObjectValue, JsValue, Object, ObjectRef, Unknown};
 use napi::threadsafe_function::{ThreadsafeCallContext, ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use serde_json::{Value, json};
@@ -49,8 +49,8 @@ impl EventListener for Listener<Value> {
     }
 }
 
-/// The arguments of the wrapped `fetchCandles`: the request as one object, and the function that takes the answer, either candles
-/// or the reason why there are none. The answer is not a promise, so that code which replaces `Promise.prototype.then` cannot
+/// The arguments of a wrapped `fetchCandles` or `fetchPrices`: the request, and the function that takes the answer, either candles
+/// or prices, or the reason why there are none. The answer is not a promise, so that code which replaces `Promise.prototype.then` cannot
 /// block it.
 type Question = FnArgs<(Value, Unknown<'static>)>;
 
@@ -61,13 +61,16 @@ struct Asked {
     answer: oneshot::Sender<std::result::Result<Value, String>>,
 }
 
-/// Candles from a user's `fetchCandles` callback.
-pub struct Callback(ThreadsafeFunction<Asked, (), Question, napi::Status, false, true>);
+/// A user's callback that answers requests.
+struct Callback {
+    name: &'static str,
+    function: ThreadsafeFunction<Asked, (), Question, napi::Status, false, true>,
+}
 
 impl Callback {
     /// Wraps a JavaScript function that `index.js` made from the user's: it never throws, and passes its answer to the function
     /// it is given.
-    pub fn new(function: Function<'_, Question, ()>) -> Result<Self> {
+    fn new(name: &'static str, function: Function<'_, Question, ()>) -> Result<Self> {
         let function = function.build_threadsafe_function::<Asked>().weak::<true>();
         let ask = |context: ThreadsafeCallContext<Asked>| {
             let (env, Asked { question, answer }) = (context.env, context.value);
@@ -75,10 +78,10 @@ impl Callback {
             let take = env.create_function_from_closure::<(), (), _>("answer", move |given| {
                 let Some(answer) = answer.take() else { return Ok(()) };
                 let reason: Option<String> = given.get(1)?;
-                let candles = given.get::<Unknown<'_>>(0)?;
+                let found = given.get::<Unknown<'_>>(0)?;
                 let answered = match reason {
                     Some(reason) => Err(reason),
-                    None => values::to_json(candles).map_err(|error| error.to_string()),
+                    None => values::to_json(found).map_err(|error| error.to_string()),
                 };
                 // The caller may have stopped waiting.
                 let _ = answer.send(answered);
@@ -88,11 +91,34 @@ impl Callback {
             let take = unsafe { Unknown::from_raw_unchecked(env.raw(), take.raw()) };
             Ok(FnArgs { data: (question, take) })
         };
-        function.build_callback(ask).map(Self).map_err(refused("fetchCandles"))
+        let function = function.build_callback(ask).map_err(refused(name))?;
+        Ok(Self { name, function })
+    }
+
+    /// The answer to a request about `what`.
+    async fn ask(&self, what: &str, question: Value) -> Result<Value> {
+        let failed = |why: String| Error::Exchange(format!("{what}: {} failed: {why}", self.name));
+        let gone = || "its thread has ended".to_owned();
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked { question, answer };
+        // If the call is refused, the request is dropped with its sender.
+        self.function.call(asked, ThreadsafeFunctionCallMode::NonBlocking);
+        answered.await.unwrap_or_else(|_| Err(gone())).map_err(failed)
     }
 }
 
-impl CandleSource for Callback {
+/// Candles from a user's `fetchCandles` callback.
+pub struct CandleCallback(Callback);
+
+impl CandleCallback {
+    /// Wraps a JavaScript function that `index.js` made from the user's: it never throws, and passes its answer to the function
+    /// it is given.
+    pub fn new(function: Function<'_, Question, ()>) -> Result<Self> {
+        Callback::new("fetchCandles", function).map(Self)
+    }
+}
+
+impl CandleSource for CandleCallback {
     fn candles<'a>(&'a self, market: &'a Market, from_ms: i64, until_ms: i64) -> CandleFuture<'a> {
         Box::pin(async move {
             let page = move |since: i64| async move {
@@ -103,19 +129,34 @@ impl CandleSource for Callback {
                     "until": until_ms,
                     "limit": 1000,
                 });
-                let failed = |why: String| Error::Exchange(format!("{market}: fetchCandles failed: {why}"));
-                let gone = || "its thread has ended".to_owned();
-                let (answer, answered) = oneshot::channel();
-                let asked = Asked { question, answer };
-                // If the call is refused, the request is dropped with its sender.
-                self.0.call(asked, ThreadsafeFunctionCallMode::NonBlocking);
-                let answer = answered.await.unwrap_or_else(|_| Err(gone())).map_err(failed)?;
+                let answer = self.0.ask(&market.to_string(), question).await?;
                 if answer.as_array().is_some_and(Vec::is_empty) {
                     return Ok(Vec::new());
                 }
                 values::candles("fetchCandles' answer", &answer, Times::Required)
             };
             Ok(all_pages(market, from_ms, until_ms, PAGE_TIME, page).await?.into())
+        })
+    }
+}
+
+/// Prices from a user's `fetchPrices` callback.
+pub struct PriceCallback(Callback);
+
+impl PriceCallback {
+    /// Wraps a function as [`CandleCallback::new`] does.
+    pub fn new(function: Function<'_, Question, ()>) -> Result<Self> {
+        Callback::new("fetchPrices", function).map(Self)
+    }
+}
+
+impl PriceSource for PriceCallback {
+    fn prices<'a>(&'a self, symbols: &'a [Symbol]) -> PriceFuture<'a> {
+        Box::pin(async move {
+            let asked = tokio::time::timeout(PAGE_TIME, self.0.ask("prices", json!(symbols)));
+            let late =
+                |_| Error::Exchange(format!("prices: fetchPrices did not answer within {} s", PAGE_TIME.as_secs_f64()));
+            given_prices(symbols, &asked.await.map_err(late)??)
         })
     }
 }

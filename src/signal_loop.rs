@@ -1,6 +1,6 @@
 //! `SignalLoop`: training, prediction, data and configuration of one home.
 
-use super::callbacks::{Abort, Callback, Listener};
+use super::callbacks::{Abort, CandleCallback, Listener, PriceCallback};
 use super::environment;
 use super::errors::{Code, sync};
 use super::predictor::Predictor;
@@ -16,9 +16,10 @@ use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol, Timeframe};
+use domain::venue::Venue;
 use engine::home::{check_output, expanded};
 use engine::{self, Options, Risk, TrainMode, TrainRequest};
-use exchange::CandleSource;
+use exchange::{CandleSource, PriceSource};
 use napi::ValueType;
 use napi::bindgen_prelude::{
     Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown,
@@ -77,17 +78,21 @@ impl SignalLoop {
     #[napi(constructor, ts_args_type = "options?: LoopOptions")]
     pub fn new(options: Unknown<'_>) -> napi::Result<Self, Code> {
         sync(|| {
-            let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
+            let source = member(&options, "fetchCandles")?.map(candle_source).transpose()?;
+            let prices = member(&options, "fetchPrices")?.map(price_source).transpose()?;
             let events = member(&options, "onEvent")?.map(|value| listener("onEvent", value)).transpose()?;
-            let mut map = values::to_map("options", options, &["fetchCandles", "onEvent"])?;
+            let mut map = values::to_map("options", options, &["fetchCandles", "fetchPrices", "onEvent"])?;
             let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
             let options = Options {
                 home: values::option(&mut map, "home", "must be a folder", text)?.map(PathBuf::from),
                 threads: values::option(&mut map, "threads", "must be a whole number, 1 to 1024", threads)?,
                 store: values::option(&mut map, "store", "must be a URL postgres://…, or 'files'", text)?,
+                exchange: values::option(&mut map, "exchange", Venue::ALLOWED, text)?,
+                watch_timeframe: values::option(&mut map, "watchTimeframe", "must be a timeframe such as '1m'", text)?,
                 exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
                 source,
+                prices,
                 ..Options::default()
             };
             values::no_more(&map)?;
@@ -561,8 +566,12 @@ fn listener<T: ToNapiValue + 'static>(name: &'static str, value: Unknown<'_>) ->
     Listener::new(name, function::<FnArgs<(T,)>, ()>(name, value)?)
 }
 
-fn callback(value: Unknown<'_>) -> Result<Arc<dyn CandleSource>> {
-    Ok(Arc::new(Callback::new(function("fetchCandles", value)?)?))
+fn candle_source(value: Unknown<'_>) -> Result<Arc<dyn CandleSource>> {
+    Ok(Arc::new(CandleCallback::new(function("fetchCandles", value)?)?))
+}
+
+fn price_source(value: Unknown<'_>) -> Result<Arc<dyn PriceSource>> {
+    Ok(Arc::new(PriceCallback::new(function("fetchPrices", value)?)?))
 }
 
 fn abort(env: &Env, value: Unknown<'_>, cancel: &Cancel) -> Result<Abort> {

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { spawnKept } from './child'
+import type { ExchangeName } from '../..'
 
 const CLI = join(__dirname, '..', '..', 'bin', 'signalloop.js')
 
-/** A simulated exchange that serves Binance's REST protocol on this machine. */
+/** A simulated exchange that serves the REST protocol of an exchange on this machine. */
 export interface Exchange {
   url: string
   /** The market's time. */
@@ -13,6 +14,8 @@ export interface Exchange {
 }
 
 export interface ExchangeOptions {
+  /** Default `binance`. */
+  exchange?: ExchangeName
   seed?: number
   symbols?: string[]
   /** Not traded any more; `MATICUSDT=60` says for how many days. */
@@ -23,8 +26,9 @@ export interface ExchangeOptions {
 }
 
 /** Starts `signalloop simulator` and waits until it serves. */
-export async function startExchange({ seed = 1, symbols = ['BTCUSDT'], delisted = [], days = 60, rule }: ExchangeOptions = {}): Promise<Exchange> {
+export async function startExchange({ exchange, seed = 1, symbols = ['BTCUSDT'], delisted = [], days = 60, rule }: ExchangeOptions = {}): Promise<Exchange> {
   const args = [CLI, 'simulator', '--port', '0', '--seed', `${seed}`, '--symbols', symbols.join(','), '--days', `${days}`]
+  if (exchange !== undefined) args.push('--exchange', exchange)
   if (rule !== undefined) args.push('--rule', `${rule}`)
   if (delisted.length > 0) args.push('--delisted', delisted.join(','))
   const child = spawnKept(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })

@@ -60,6 +60,8 @@ pub enum Cause {
     IgnoredColumn,
     /// Holes that were not requested again; the next fetch retries.
     NotAsked,
+    /// Requests for older candles than the exchange gives.
+    BeyondReach,
     /// Older candles that could not be fetched; the next fetch continues there.
     Unfinished,
 }
@@ -98,6 +100,7 @@ impl Cause {
             Self::Preamble => "lines before the header left out",
             Self::IgnoredColumn => "columns not used",
             Self::NotAsked => "holes not asked for again",
+            Self::BeyondReach => "requests for older candles than the exchange gives",
             Self::Unfinished => "part of the history not fetched yet, the next fetch goes on from there",
         }
     }

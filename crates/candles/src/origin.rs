@@ -1,7 +1,10 @@
 //! Saved answers and archives of exchanges: how the rows are wrapped, and the order of columns.
 
+use super::columns::Columns;
 use super::findings::{Cause, Findings};
-use super::kline::epoch_ms;
+use super::kline::{epoch_ms, read_rows};
+use domain::candle::Candle;
+use domain::symbol::Timeframe;
 use domain::time::format_iso;
 use serde_json::Value;
 use std::fmt;
@@ -85,6 +88,51 @@ impl Origin {
             Value::Array(rows) => Ok(rows),
             other => Err(self.no_candles(&other)),
         }
+    }
+
+    /// The candles of an answer of the exchange's API, oldest first where the exchange sends them in order, and what is wrong
+    /// with them. Candles that the answer marks as incomplete are left out.
+    ///
+    /// # Errors
+    /// A description: the answer is an error, no answer of this exchange, or has an invalid row.
+    pub fn candles(self, answer: Value, timeframe: Timeframe) -> Result<(Vec<Candle>, Findings), String> {
+        let mut rows = self.rows(answer, &mut Findings::default())?;
+        if self.is_newest_first() {
+            rows.reverse();
+        }
+        let columns = match rows.first() {
+            Some(Value::Object(members)) => Columns::named(members.keys().map(String::as_str))?,
+            _ => self.columns().parse()?,
+        };
+        let field = |row: &Value, at: usize| match row {
+            Value::Object(members) => members.get(&columns.names[at]).cloned().unwrap_or_default(),
+            _ => row.get(at).cloned().unwrap_or_default(),
+        };
+        let whole = |value: Value| match value.as_str().map(str::parse::<i64>) {
+            Some(Ok(number)) => number.into(),
+            _ => value,
+        };
+        let is_closed = |row: &Value| columns.closed.is_none_or(|at| field(row, at) != "0");
+        let order = |row: &Value| -> Value {
+            let volume = columns.volumes.iter().take(1);
+            let values = columns.prices.iter().chain(volume).map(|&at| field(row, at));
+            let close_time = columns.close_time.map_or(Value::Null, |at| field(row, at));
+            std::iter::once(whole(field(row, columns.times[0]))).chain(values).chain([close_time]).collect()
+        };
+        let rows: Vec<Value> = rows.iter().filter(|row| is_closed(row)).map(order).collect();
+        let (candles, findings) = read_rows(&rows, timeframe)?;
+        let findings = if self.has_seconds() { findings.without(Cause::TimeUnit) } else { findings };
+        Ok((candles, findings))
+    }
+
+    /// Whether answers begin with the newest candle.
+    fn is_newest_first(self) -> bool {
+        matches!(self, Self::Bybit | Self::Okx | Self::Coinbase | Self::Kucoin)
+    }
+
+    /// Whether times are in seconds.
+    fn has_seconds(self) -> bool {
+        matches!(self, Self::Kraken | Self::Coinbase | Self::Kucoin)
     }
 
     fn no_candles(self, answer: &Value) -> String {

@@ -8,6 +8,7 @@ use domain::signal::{STRATEGY, is_strategy};
 use domain::symbol::{Symbol, Timeframe};
 use domain::time::Tz;
 use domain::time::parse_time;
+use domain::venue::Venue;
 use readers::Format;
 use replay::Part;
 use scheduler::Task;
@@ -716,6 +717,9 @@ pub struct Simulator {
     /// Symbols that have been delisted, and for how many days: MATICUSDT=60
     #[arg(long, value_name = "SYMBOL[=DAYS]", value_delimiter = ',', value_parser = delisted)]
     pub delisted: Vec<Delisted>,
+    /// The exchange whose protocol is served, such as binance, bybit or okx
+    #[arg(long, default_value_t = Venue::Binance)]
+    pub exchange: Venue,
     /// Days of history; the last candle is still open
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub days: u32,

@@ -330,6 +330,7 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
     };
     let simulator = Simulator::start(SimulatorOptions {
         faults: args.faults.iter().flat_map(rates).collect(),
+        venue: args.exchange,
         seed: args.seed,
         symbols: args.symbols.clone(),
         delisted: args

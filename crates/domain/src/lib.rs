@@ -45,3 +45,4 @@ pub mod signal;
 pub mod symbol;
 pub mod threads;
 pub mod time;
+pub mod venue;

@@ -79,6 +79,8 @@ pub struct Timeframe(u8);
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+/// 1970 began on a Thursday.
+const FIRST_MONDAY: i64 = 4 * DAY;
 
 /// All timeframes, in the exchange's spelling, with their length in milliseconds, ascending.
 const TIMEFRAMES: [(&str, i64); 14] = [
@@ -124,6 +126,13 @@ impl Timeframe {
     /// The length of one candle in milliseconds.
     pub fn millis(self) -> i64 {
         TIMEFRAMES[usize::from(self.0)].1
+    }
+
+    /// The open time of the candle that contains a time, both UTC epoch ms. Weeks begin on Monday.
+    pub fn open_ms(self, ms: i64) -> i64 {
+        let length = self.millis();
+        let offset = if length == 7 * DAY { FIRST_MONDAY } else { 0 };
+        (ms - offset).div_euclid(length) * length + offset
     }
 }
 
@@ -322,6 +331,9 @@ mod tests {
         assert_eq!(Timeframe::parse("1m").unwrap().millis(), MINUTE);
         assert!(Timeframe::parse("1M").is_err());
         assert_eq!(Timeframe::H1.as_str(), "1h");
+        // Wednesday, 2025-09-17 13:05 UTC.
+        let opens = |name: &str| Timeframe::parse(name).unwrap().open_ms(1_758_114_300_000);
+        assert_eq!([opens("4h"), opens("1d"), opens("1w")], [1_758_110_400_000, 1_758_067_200_000, 1_757_894_400_000]);
         assert_eq!(Market::parse("BTC/USDT", "1h").unwrap().file_stem(), "btcusdt_1h");
     }
 }

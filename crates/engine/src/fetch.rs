@@ -8,8 +8,10 @@ use domain::config::MOST_CANDLES;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Timeframe};
 use domain::time::DAY_MS;
+use domain::venue::Venue;
 use exchange::{
-    Begin, CandleFuture, CandleSource, Exchange, FirstFuture, Listing, ListingFuture, Reached, update_telling,
+    Begin, CandleFuture, CandleSource, Exchange, FirstFuture, Listing, ListingFuture, PriceSource, Reached,
+    update_telling,
 };
 use learning::candles_needed;
 use parking_lot::Mutex;
@@ -66,6 +68,9 @@ pub enum FetchNews<'a> {
     Ended(&'a FetchResult),
 }
 
+/// The name of the exchange, and its host if that is configured.
+type ExchangeKey = (Venue, Option<String>);
+
 /// Brings the stored candles of a home up to date, from the exchange or from the user's own source.
 pub struct CandleFetcher {
     settings: Arc<Settings>,
@@ -74,8 +79,10 @@ pub struct CandleFetcher {
     candles: Arc<CandleStore>,
     /// The user's own source of candles, used instead of the exchange.
     own_source: Option<Arc<dyn CandleSource>>,
-    /// The client of the exchange, and its URL. All requests share the client, its connections and its request budget.
-    exchange: Mutex<Option<(String, Arc<Exchange>)>>,
+    /// The user's own source of prices, used instead of the exchange.
+    own_prices: Option<Arc<dyn PriceSource>>,
+    /// The client of the exchange, with its name and URL. All requests share the client, its connections and its request budget.
+    exchange: Mutex<Option<(ExchangeKey, Arc<Exchange>)>>,
     /// The timeframes for which it was reported that they need a longer history than is configured.
     told_of_history: Mutex<HashSet<Timeframe>>,
     told_of_cost: AtomicBool,
@@ -88,10 +95,11 @@ impl CandleFetcher {
         lifetime: Arc<Lifetime>,
         candles: Arc<CandleStore>,
         own_source: Option<Arc<dyn CandleSource>>,
+        own_prices: Option<Arc<dyn PriceSource>>,
     ) -> Self {
         let (exchange, told_of_history) = (Mutex::default(), Mutex::default());
         let told_of_cost = AtomicBool::new(false);
-        Self { settings, events, lifetime, candles, own_source, exchange, told_of_history, told_of_cost }
+        Self { settings, events, lifetime, candles, own_source, own_prices, exchange, told_of_history, told_of_cost }
     }
 
     /// The store of the candles that it brings up to date.
@@ -99,7 +107,16 @@ impl CandleFetcher {
         &self.candles
     }
 
-    /// Whether candles come from the user's own source. Such a source has no current prices.
+    /// The source of current prices: the user's own, or the exchange. `None` where only candles come from the user's own source.
+    pub(super) fn prices(&self) -> Result<Option<Arc<dyn PriceSource>>> {
+        Ok(match (&self.own_prices, &self.own_source) {
+            (Some(prices), _) => Some(prices.clone()),
+            (None, Some(_)) => None,
+            (None, None) => Some(self.exchange()?),
+        })
+    }
+
+    /// Whether candles come from the user's own source.
     pub(super) fn has_own_source(&self) -> bool {
         self.own_source.is_some()
     }
@@ -115,13 +132,15 @@ impl CandleFetcher {
 
     /// The client of the configured exchange.
     pub(super) fn exchange(&self) -> Result<Arc<Exchange>> {
-        let url = &self.settings.config().exchange_url;
+        let config = self.settings.config();
+        let key = (config.exchange, config.exchange_url.clone());
         let mut kept = self.exchange.lock();
-        if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| known == url) {
+        if let Some((_, exchange)) = kept.as_ref().filter(|(known, _)| *known == key) {
             return Ok(exchange.clone());
         }
-        let exchange = Arc::new(Exchange::new(url)?);
-        *kept = Some((url.clone(), exchange.clone()));
+        let exchange = Exchange::new(config.exchange, config.exchange_url.as_deref())?;
+        let exchange = Arc::new(exchange.with_clock(self.settings.clock().clone()));
+        *kept = Some((key, exchange.clone()));
         Ok(exchange)
     }
 

@@ -103,7 +103,7 @@ use ::scheduler::coordination::{Coordination, MemoryCoordination};
 use compute::ComputeThreads;
 use domain::error::{Error, Result};
 use domain::time::Clock;
-use exchange::CandleSource;
+use exchange::{CandleSource, PriceSource};
 use replay::PastSource;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -135,10 +135,18 @@ pub struct Options {
     /// The number of threads that train. If `parallel_training` is higher, that many are used. Default: one less than
     /// the machine has cores, but at least one, so that one core is left for Node.
     pub threads: Option<usize>,
-    /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else Binance.
+    /// The exchange, by its name in [`domain::venue::Venue`]. Default: `training_config.json`, else Binance.
+    pub exchange: Option<String>,
+    /// Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `training_config.json`, else the exchange's own.
     pub exchange_url: Option<String>,
+    /// The timeframe of the candles that open signals are checked against. Default: `training_config.json`, else as
+    /// [`domain::config::Config::watch_timeframe`] says.
+    pub watch_timeframe: Option<String>,
     /// The user's own source of candles, used instead of the exchange.
     pub source: Option<Arc<dyn CandleSource>>,
+    /// The user's own source of prices of open signals, used instead of the exchange. Default: the exchange; none if candles come
+    /// from the user's own source.
+    pub prices: Option<Arc<dyn PriceSource>>,
     /// The clock. Default: the system's.
     pub clock: Clock,
     /// How long a scheduler lease in a database lasts without being renewed. Default: 10 seconds.
@@ -199,7 +207,8 @@ impl SignalLoop {
         let lifetime = Arc::<Lifetime>::default();
         let compute = Arc::new(ComputeThreads::new(settings.clone(), options.threads));
         let candles = Arc::new(CandleStore::new(settings.clone(), past));
-        let fetcher = CandleFetcher::new(settings.clone(), events.clone(), lifetime.clone(), candles.clone(), source);
+        let (events_of, life) = (events.clone(), lifetime.clone());
+        let fetcher = CandleFetcher::new(settings.clone(), events_of, life, candles.clone(), source, options.prices);
         let fetcher = Arc::new(fetcher);
         let store = Arc::new(SignalStore::new(settings.clone(), events.clone(), location));
         let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));

@@ -70,8 +70,8 @@ struct Layers {
     /// The keys of `poor_performance` that `scheduler_config.json` overrides. They apply in every process of the home,
     /// because each process judges the signals that it closes.
     thresholds: Map<String, Value>,
-    /// The exchange, if the environment or an option names it.
-    exchange: Option<ExchangeUrl>,
+    /// What the environment and the options say, each with its source.
+    named: Vec<Named>,
     /// All changes given to [`Settings::configure`].
     changes: Map<String, Value>,
     config: Arc<Config>,
@@ -89,10 +89,12 @@ impl Layers {
             return Err(Error::io("open", home, std::io::ErrorKind::NotADirectory.into()).of(Resource::FeedbackStore));
         }
         let from_environment = || std::env::var(EXCHANGE_VARIABLE).ok().filter(|url| !url.is_empty());
-        let exchange = match &options.exchange_url {
-            Some(url) => Some(("options", url.clone())),
-            None => from_environment().map(|url| (EXCHANGE_VARIABLE, url)),
-        };
+        let of_options = |key, value: &Option<String>| Some(("options", key, value.clone()?));
+        let url = of_options("exchange_url", &options.exchange_url);
+        let url = url.or_else(|| Some((EXCHANGE_VARIABLE, "exchange_url", from_environment()?)));
+        let exchange = of_options("exchange", &options.exchange);
+        let watch = of_options("watch_timeframe", &options.watch_timeframe);
+        let named: Vec<Named> = [exchange, url, watch].into_iter().flatten().collect();
         let file = WatchedFile::now(home.join("training_config.json"))?;
         let read = read_object(&file.path)?.unwrap_or_default();
         let scheduler = WatchedFile::now(home.join("scheduler_config.json"))?;
@@ -103,18 +105,18 @@ impl Layers {
             Err(error) => (Map::new(), Some(format!("{error}; until then its thresholds are not in force"))),
         };
         let changes = Map::new();
-        let (config, mut warnings) = compose(&file.path, &read, &thresholds, exchange.as_ref(), &changes)?;
+        let (config, mut warnings) = compose(&file.path, &read, &thresholds, &named, &changes)?;
         warnings.extend(problem);
-        Ok(Self { file, read, scheduler, thresholds, exchange, changes, config, warnings })
+        Ok(Self { file, read, scheduler, thresholds, named, changes, config, warnings })
     }
 
     /// Reads the file again if it has changed. Returns why it cannot be used, if it cannot.
     fn reread(&mut self) -> Option<String> {
-        let Self { file, thresholds, exchange, changes, .. } = self;
+        let Self { file, thresholds, named, changes, .. } = self;
         let path = file.path.clone();
         let read = || {
             let read = read_object(&path)?.unwrap_or_default();
-            let (config, warnings) = compose(&path, &read, thresholds, exchange.as_ref(), changes)?;
+            let (config, warnings) = compose(&path, &read, thresholds, named, changes)?;
             Ok((read, config, warnings))
         };
         match file.read_if_changed(read)? {
@@ -133,10 +135,10 @@ impl Layers {
     /// cannot.
     fn reread_thresholds(&mut self) -> Option<String> {
         let path = self.scheduler.path.clone();
-        let Self { file, read, exchange, changes, .. } = self;
+        let Self { file, read, named, changes, .. } = self;
         let compose = || {
             let thresholds = thresholds_in(&path)?;
-            let (config, warnings) = compose(&file.path, read, &thresholds, exchange.as_ref(), changes)?;
+            let (config, warnings) = compose(&file.path, read, &thresholds, named, changes)?;
             Ok((thresholds, config, warnings))
         };
         match self.scheduler.read_if_changed(compose)? {
@@ -153,15 +155,14 @@ impl Layers {
         Config::clone(&self.config).merge(changes.clone(), source)?;
         let mut all = self.changes.clone();
         overlay(&mut all, changes);
-        (self.config, self.warnings) =
-            compose(&self.file.path, &self.read, &self.thresholds, self.exchange.as_ref(), &all)?;
+        (self.config, self.warnings) = compose(&self.file.path, &self.read, &self.thresholds, &self.named, &all)?;
         self.changes = all;
         Ok(())
     }
 }
 
-/// The URL of the exchange, and where it comes from.
-type ExchangeUrl = (&'static str, String);
+/// A setting of the environment or the options: where it comes from, its key and its value.
+type Named = (&'static str, &'static str, String);
 
 fn thresholds_in(path: &Path) -> Result<Map<String, Value>> {
     Ok(SchedulerConfig::load(path)?.0.poor_performance)
@@ -172,15 +173,15 @@ fn compose(
     path: &Path,
     file: &Map<String, Value>,
     thresholds: &Map<String, Value>,
-    exchange: Option<&ExchangeUrl>,
+    named: &[Named],
     changes: &Map<String, Value>,
 ) -> Result<(Arc<Config>, Vec<String>)> {
     let (mut config, mut warnings) = Config::default().merge(file.clone(), &path.display().to_string())?;
     let thresholds = Map::from_iter([("poor_performance".to_owned(), Value::Object(thresholds.clone()))]);
     config = config.merge(thresholds, "scheduler_config.json")?.0;
-    if let Some((source, url)) = exchange {
-        let url = Map::from_iter([("exchange_url".to_owned(), Value::String(url.clone()))]);
-        config = config.merge(url, source)?.0;
+    for (source, key, value) in named {
+        let one = Map::from_iter([((*key).to_owned(), Value::String(value.clone()))]);
+        config = config.merge(one, source)?.0;
     }
     let (config, more) = config.merge(changes.clone(), "configure()")?;
     warnings.extend(more);
@@ -196,6 +197,11 @@ impl Settings {
         let layers = RwLock::new(Layers::read(&home, options)?);
         let (clock, replay) = (options.clock.clone(), options.replay.as_ref().map(|replay| replay.without));
         Ok(Self { home, clock, layers, scheduler_runs: AtomicBool::new(false), events, replay })
+    }
+
+    /// The clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Whether this loop runs in a replay.

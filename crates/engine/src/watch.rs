@@ -1,9 +1,9 @@
 //! Watches open signals: checks first the candles since the last look, then the current price.
 //!
 //! Candles show what happened between two looks, and when. They are read minute by minute. After a long absence they
-//! are first read hour by hour, and minute by minute only for hours in which a signal may have closed. With candles
-//! from the user's own source (`fetchCandles`) there are no prices to ask for, and the candles have the timeframe of
-//! the signals.
+//! are first read hour by hour, and minute by minute only for hours in which a signal may have closed. Candles from the
+//! user's own source (`fetchCandles`) have the timeframe of the signals, unless `watch_timeframe` says otherwise. Its
+//! prices come from the user as well (`fetchPrices`); without them only candles close signals.
 //!
 //! A price counts only while candles are recent, because the price of a symbol that is no longer traded never changes
 //! again. If candles are missing before the first one beyond a level, the signal closes as unknown
@@ -21,7 +21,7 @@ use domain::signal::{Excursion, SignalKey};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::threads;
 use domain::time::{HOUR_MS, format_iso};
-use exchange::CandleSource;
+use exchange::{CandleSource, PriceSource};
 use feedback::{Cause, ClosedSignal, Extremes, OpenSignal, Reach, Tick};
 use parking_lot::Mutex;
 use scheduler::Unfinished;
@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 const MINUTE_MS: i64 = 60_000;
 /// After an absence longer than this, candles are read hour by hour first.
 const LONG_MS: i64 = 3 * HOUR_MS;
-/// If the last candle is older than this, the price is not current.
+/// If the last minute's candle is older than this, the price is not current. A longer candle may be older by what it is longer.
 const RECENT_MS: i64 = 10 * MINUTE_MS;
 
 /// What the watch remembers between two looks.
@@ -124,7 +124,7 @@ impl SignalWatch {
                 Ok(missed) => {
                     closed.count += missed.count;
                     closed.unknown += missed.unknown;
-                    current.push(market.symbol);
+                    current.push(market);
                 }
                 // The current price must not close a signal that an earlier price may have closed, so the symbol waits
                 // for its candles.
@@ -132,10 +132,14 @@ impl SignalWatch {
             }
         }
         let mut silent = Vec::new();
-        if !self.fetcher.has_own_source() {
-            (current, silent) = current.into_iter().partition(|symbol| self.is_live(symbol));
-            self.tell_of_silent(&silent);
-            closed.count += self.look_at_prices(&current, &mut failed).await?;
+        if let Some(prices) = self.fetcher.prices()? {
+            let (live, quiet): (Vec<_>, Vec<_>) = current.into_iter().partition(|market| self.is_live(market));
+            silent = quiet.into_iter().map(|market| market.symbol).collect();
+            // A market of the user's own source may be closed.
+            if !self.fetcher.has_own_source() {
+                self.tell_of_silent(&silent);
+            }
+            closed.count += self.look_at_prices(prices.as_ref(), &live, &mut failed).await?;
         }
         let CloseCount { count, unknown } = closed;
         let mut message = format!("{count} signals closed, {symbols} symbols with open signals watched");
@@ -150,26 +154,32 @@ impl SignalWatch {
     }
 
     /// Closes the signals that current prices hit. Returns how many closed.
-    async fn look_at_prices(self: &Arc<Self>, symbols: &[Symbol], failed: &mut Vec<Unfinished>) -> Result<usize> {
-        if symbols.is_empty() {
+    async fn look_at_prices(
+        self: &Arc<Self>,
+        source: &dyn PriceSource,
+        markets: &[Market],
+        failed: &mut Vec<Unfinished>,
+    ) -> Result<usize> {
+        if markets.is_empty() {
             return Ok(0);
         }
         let mut ticks = Vec::new();
-        let prices = self.fetcher.exchange()?.prices(symbols).await?;
+        let symbols: Vec<Symbol> = markets.iter().map(|market| market.symbol.clone()).collect();
+        let prices = self.lifetime.closing().unless(source.prices(&symbols)).await?;
         let time_ms = self.settings.now_ms();
-        for (symbol, price) in &prices {
+        for ((symbol, price), market) in prices.iter().zip(markets) {
             match price.clone().and_then(|price| self.same_asset(symbol, price)) {
                 Ok(price) => ticks.push(Tick { symbol, price, time_ms }),
-                Err(error) => failed.push(unfinished(Market { symbol: symbol.clone(), timeframe: minutes()? }, &error)),
+                Err(error) => failed.push(unfinished(market.clone(), &error)),
             }
         }
         Ok(self.signals.on_prices_now(self.signals.turn(), &ticks).await?.len())
     }
 
-    /// Whether the price of a symbol is current.
-    fn is_live(&self, symbol: &Symbol) -> bool {
-        let recent_ms = self.settings.now_ms() - RECENT_MS;
-        self.memory.lock().last.get(symbol).is_some_and(|last| last.end_ms > recent_ms)
+    /// Whether the price of a symbol is current, by the candles of this market.
+    fn is_live(&self, market: &Market) -> bool {
+        let recent_ms = self.settings.now_ms() - recent_of(market);
+        self.memory.lock().last.get(&market.symbol).is_some_and(|last| last.end_ms > recent_ms)
     }
 
     /// Reports symbols without current prices, each once until it has current prices again.
@@ -202,6 +212,7 @@ impl SignalWatch {
         let this = self.clone();
         let mut open = threads::blocking(move || this.signals.store().open()?.open_by_symbol()).await?;
         open.retain(|symbol, _| only.is_none_or(|only| only.contains(symbol)));
+        let config = self.settings.config();
         let own_candles = self.fetcher.has_own_source();
         let known = &mut *self.memory.lock();
         let mut still_open = HashMap::with_capacity(known.until_ms.len());
@@ -215,7 +226,7 @@ impl SignalWatch {
                 known_ms.map(|known_ms| still_open.insert(signal.key, known_ms));
                 earliest_ms = earliest_ms.min(known_ms.unwrap_or(signal.levels.since_ms));
             }
-            let timeframe = match timeframe.filter(|_| own_candles) {
+            let timeframe = match config.watch_timeframe.or(timeframe.filter(|_| own_candles)) {
                 Some(timeframe) => timeframe,
                 None => minutes()?,
             };
@@ -258,11 +269,10 @@ impl SignalWatch {
         let step = one.timeframe.millis();
         let until_ms = self.settings.now_ms() - self.settings.now_ms().rem_euclid(MINUTE_MS);
         let (market, known_ms) = (one.market(), one.known_ms);
-        let is_own = self.fetcher.has_own_source();
         if known_ms + step > until_ms {
             // New signals have missed nothing. It only matters whether the current price is up to date.
-            if !is_own && !self.is_live(&market.symbol) {
-                let found = candles(source, &market, until_ms - RECENT_MS, until_ms).await?;
+            if self.fetcher.prices()?.is_some() && !self.is_live(&market) {
+                let found = candles(source, &market, until_ms - recent_of(&market), until_ms).await?;
                 self.know_last(
                     &market,
                     found.last().map(|last| LastCandle { close: last.close, end_ms: last.open_ms + step }),
@@ -270,7 +280,7 @@ impl SignalWatch {
             }
             return Ok(CloseCount::default());
         }
-        let trading = if is_own { self.own_trading(&market).await? } else { Trading::Always };
+        let trading = if self.fetcher.has_own_source() { self.own_trading(&market).await? } else { Trading::Always };
         let store = self.signals.store().open()?;
         let seen = Some(store.extremes(&market.symbol)).filter(|seen| seen.covers(known_ms)).unwrap_or_default();
         let mut missed = MissedCandles {
@@ -343,6 +353,11 @@ impl SignalWatch {
         }
         Ok(CloseCount { count: closed.len(), unknown: unknown.len() })
     }
+}
+
+/// How old the last candle of a market may be.
+fn recent_of(market: &Market) -> i64 {
+    RECENT_MS + market.timeframe.millis() - MINUTE_MS
 }
 
 fn minutes() -> Result<Timeframe> {

@@ -3,15 +3,17 @@
 
 use domain::barrier::{Exit, Outcome};
 use domain::candle::Candle;
+use domain::error::Error;
 use domain::signal::{Excursion, Record, Signal};
-use domain::symbol::Market;
+use domain::symbol::{Market, Symbol};
 use domain::time::Clock;
 use engine::{Options, SignalLoop};
-use exchange::{CandleFuture, CandleSource};
+use exchange::{CandleFuture, CandleSource, PriceFuture, PriceSource};
 use parking_lot::Mutex;
 use scheduler::{Outcome as Ended, Task};
 use serde_json::json;
 use simulator::{Simulator, SimulatorOptions};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -319,6 +321,93 @@ async fn candles_of_the_users_own_close_signals_at_their_own_timeframe() {
     }
     let late = store.get("e").unwrap().unwrap();
     check(&late, &quarters("ETHUSDT"), 15 * MINUTE, by_quarters(&late.signal));
+    assert_eq!(own.market.request_count(), 0);
+    core.close().await;
+}
+
+/// Prices of the user's own: those of the simulated market, times a factor by symbol.
+struct OwnPrices {
+    own: Arc<OwnCandles>,
+    factors: Mutex<HashMap<&'static str, f64>>,
+    asked: Mutex<Vec<Vec<String>>>,
+}
+
+impl PriceSource for OwnPrices {
+    fn prices<'a>(&'a self, symbols: &'a [Symbol]) -> PriceFuture<'a> {
+        self.asked.lock().push(symbols.iter().map(Symbol::to_string).collect());
+        let price = |symbol: &Symbol| {
+            let price = self.own.market.price(symbol)?;
+            match self.factors.lock().get(symbol.as_str()) {
+                Some(factor) if factor.is_finite() => Ok(factor * price),
+                Some(_) => Err(Error::Exchange(format!("{symbol}: no price"))),
+                None => Ok(price),
+            }
+        };
+        let found = symbols.iter().map(|symbol| (symbol.clone(), price(symbol))).collect();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
+/// With `fetchPrices` and `watch_timeframe`, signals on candles of the user's own close at once by price, and to the minute after a
+/// gap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prices_and_minutes_of_the_users_own_watch_signals_to_the_minute() {
+    let (home, market) = (tempfile::tempdir().unwrap(), exchange(&["BTCUSDT", "ETHUSDT", "SOLUSDT"]));
+    let (now, clock) = (market.now_ms(), market.clock().clone());
+    let own = Arc::new(OwnCandles { market, asked: Mutex::default(), fails: Mutex::default() });
+    let prices = Arc::new(OwnPrices { own: own.clone(), factors: Mutex::default(), asked: Mutex::default() });
+    let options = Options {
+        home: Some(home.path().to_owned()),
+        source: Some(own.clone()),
+        prices: Some(prices.clone()),
+        watch_timeframe: Some("1m".to_owned()),
+        // An exchange that must not be contacted.
+        exchange: Some("kraken".to_owned()),
+        exchange_url: Some("http://127.0.0.1:9".to_owned()),
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    let core = Arc::new(SignalLoop::open(options).unwrap());
+    let store = core.store().open().unwrap();
+    let minute =
+        |symbol: &str, ago: i64| own.market.candles(&minutes(symbol), now - ago, now - ago + MINUTE).unwrap()[0];
+    let signals: Vec<Signal> = (0..30)
+        .map(|n| {
+            let percent = [0.1, 0.5, 30.0][n % 3];
+            given(&format!("s{n}"), "BTCUSDT", &minute("BTCUSDT", 2 * HOUR), 20_000, percent, n % 2 == 0, None)
+        })
+        .collect();
+    store.record_all(signals.clone()).await.unwrap();
+    for (id, symbol) in [("eth", "ETHUSDT"), ("sol", "SOLUSDT")] {
+        store.record(given(id, symbol, &minute(symbol, 2 * MINUTE), 0, 20.0, true, None)).await.unwrap();
+    }
+
+    // The signals have the timeframe 1h, and are checked by minutes.
+    let run = core.scheduler().run_once(Task::Watch).await.unwrap();
+    assert_eq!((run.outcome, run.failed.len()), (Ended::Finished, 0), "{run:?}");
+    let candles = own.market.candles(&minutes("BTCUSDT"), now - 2 * HOUR, now).unwrap();
+    let mut closed = 0;
+    for signal in &signals {
+        let expected = minute_by_minute(signal, &candles);
+        closed += usize::from(expected.is_some());
+        check(&store.get(&signal.id).unwrap().unwrap(), &candles, MINUTE, expected);
+    }
+    assert!((5..30).contains(&closed), "{closed}");
+    assert!(own.asked.lock().iter().all(|asked| asked.ends_with("1m")), "{:?}", own.asked.lock());
+    let asked = std::mem::take(&mut *prices.asked.lock());
+    assert_eq!(asked, [["BTCUSDT", "ETHUSDT", "SOLUSDT"]], "one question for all symbols");
+
+    // Ten seconds later: a price beyond the stop closes at once, a missing one fails alone, and one that is ten times as high is
+    // of another coin.
+    clock.set(now + 10_000);
+    *prices.factors.lock() = HashMap::from([("BTCUSDT", 10.0), ("ETHUSDT", 0.7), ("SOLUSDT", f64::NAN)]);
+    let run = core.scheduler().run_once(Task::Watch).await.unwrap();
+    let failed: Vec<&str> = run.failed.iter().map(|one| one.cause.message.as_str()).collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed[0].contains("10-fold") && failed[1].contains("SOLUSDT: no price"), "{failed:?}");
+    let eth = store.get("eth").unwrap().unwrap().closing.unwrap();
+    assert_eq!((eth.outcome, eth.closed_ms), (Outcome::StoppedOut, now + 10_000));
+    assert_eq!(store.get("sol").unwrap().unwrap().closing, None);
     assert_eq!(own.market.request_count(), 0);
     core.close().await;
 }

@@ -1,11 +1,13 @@
 //! HTTP(S) GET requests to one host: limits, time-outs, retries, and errors in plain words.
 
-use super::client::{cause, client, retry_after};
+use super::dialect::{Complaint, Dialect, Get, Meaning, Reply};
 use super::limits::Budget;
+use super::post::{cause, client, retry_after};
 use backon::{ExponentialBuilder, Retryable};
 use chrono::DateTime;
 use domain::time::now_ms;
 use parking_lot::Mutex;
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, StatusCode, Url, header};
 use serde_json::Value;
 use std::sync::OnceLock;
@@ -18,8 +20,6 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(50);
 /// How long an unreachable host is not contacted again. So being offline costs a training of twenty markets one failed
 /// connection, not twenty.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(1);
-/// Binance's code for an unknown symbol.
-const UNKNOWN_SYMBOL: i64 = -1121;
 /// More than ten times an exchange's longest answer.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
@@ -30,14 +30,14 @@ pub struct Pace {
     pub connect: Duration,
     /// Time-out for an answer. Default 30 s.
     pub answer: Duration,
-    /// Time-out for a request with all its retries. Default 60 s. Waiting for the next minute's budget does not count.
+    /// Time-out for a request with all its retries. Default 60 s. Waiting for the next window's budget does not count.
     pub deadline: Duration,
     /// Backoff before the first retry; doubled for the second, and again for the third, each with up to this much jitter on top.
     /// Default 0.2 s.
     pub backoff: Duration,
-    /// The most request weight to use in a minute, by the host's count. Default 3000: half of what Binance allows an address,
-    /// which leaves the rest to other programs.
-    pub weight_a_minute: u32,
+    /// The most request weight to use within the exchange's window, such as a minute, by the host's count. Default: half of what
+    /// the exchange allows an address, which leaves the rest to other programs.
+    pub weight: Option<u32>,
 }
 
 impl Default for Pace {
@@ -47,7 +47,7 @@ impl Default for Pace {
             answer: Duration::from_secs(30),
             deadline: Duration::from_secs(60),
             backoff: Duration::from_millis(200),
-            weight_a_minute: 3000,
+            weight: None,
         }
     }
 }
@@ -85,6 +85,7 @@ pub(super) struct Host {
     /// Created on the first request, since it loads the system's certificates.
     client: OnceLock<std::result::Result<Client, Failure>>,
     unreachable: Mutex<Option<(Instant, Failure)>>,
+    dialect: &'static dyn Dialect,
     pace: Pace,
     budget: Budget,
 }
@@ -98,28 +99,27 @@ pub(super) struct Answered<T> {
 
 impl Host {
     /// `None` if `base` is not an http(s) URL with a host.
-    pub(super) fn new(base: &str, pace: Pace) -> Option<Self> {
+    pub(super) fn new(base: &str, dialect: &'static dyn Dialect, pace: Pace) -> Option<Self> {
         let base = Url::parse(base.trim().trim_end_matches('/')).ok()?;
         let name = match (base.scheme(), base.host_str()?, base.port()) {
             ("http" | "https", host, Some(port)) => format!("{host}:{port}"),
             ("http" | "https", host, None) => host.to_owned(),
             _ => return None,
         };
-        let budget = Budget::new(pace.weight_a_minute);
-        Some(Self { base, name, client: OnceLock::new(), unreachable: Mutex::default(), pace, budget })
+        let facts = dialect.facts();
+        let budget = Budget::new(pace.weight.unwrap_or(facts.allowance / 2), facts.window);
+        Some(Self { base, name, client: OnceLock::new(), unreachable: Mutex::default(), dialect, pace, budget })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Requests `path` and converts its JSON with `read`; retries as [`Failure`] says. If `read` rejects the answer, with a
-    /// description, it is requested again. `weight` is the host's weight of the request.
+    /// Sends a request and converts its JSON with `read`; retries as [`Failure`] says. If `read` rejects the answer, with a
+    /// description, it is requested again.
     pub(super) async fn get<T>(
         &self,
-        path: &str,
-        query: &[(&str, String)],
-        weight: u32,
+        request: &Get,
         read: impl Fn(Value) -> std::result::Result<T, String>,
     ) -> std::result::Result<Answered<T>, Failure> {
         if let Some((since, failure)) = &*self.unreachable.lock()
@@ -127,7 +127,7 @@ impl Host {
         {
             return Err(failure.clone());
         }
-        while let Err(wait) = self.budget.take(Instant::now(), weight) {
+        while let Err(wait) = self.budget.take(Instant::now(), request.weight) {
             tokio::time::sleep(wait).await;
         }
         let started = Instant::now();
@@ -148,12 +148,12 @@ impl Host {
             ExponentialBuilder::default().with_min_delay(self.pace.backoff).with_max_times(RETRIES).with_jitter();
         let result = (|| async {
             self.wait_while_closed(time_left()).await?;
-            let answer = self.try_once(path, query, time_left()).await?;
+            let answer = self.try_once(request, time_left()).await?;
             read(answer).map_err(|problem| self.passing(problem, None))
         })
         .retry(backoff)
         .notify(|failure, _| {
-            self.budget.charge(weight);
+            self.budget.charge(request.weight);
             retries.fetch_add(1, Ordering::Relaxed);
             problem.lock().get_or_insert_with(|| failure.message().to_owned());
         })
@@ -180,33 +180,39 @@ impl Host {
         Ok(())
     }
 
-    async fn try_once(
-        &self,
-        path: &str,
-        query: &[(&str, String)],
-        time_left: Duration,
-    ) -> std::result::Result<Value, Failure> {
+    async fn try_once(&self, wanted: &Get, time_left: Duration) -> std::result::Result<Value, Failure> {
         let client = self.client.get_or_init(|| self.connect()).as_ref().map_err(Failure::clone)?;
-        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
-        let request = client.get(url).query(query).timeout(self.pace.answer.min(time_left));
+        let url = format!("{}{}", self.base.as_str().trim_end_matches('/'), wanted.path);
+        let request = client.get(url).query(&wanted.query).timeout(self.pace.answer.min(time_left));
         let response = request.send().await.map_err(|e| self.broken(&e))?;
-        let (status, mut wait) = (response.status(), retry_after(&response));
-        let host_ms = date(&response).unwrap_or_else(now_ms);
-        self.budget.learn(Instant::now(), response.headers());
+        let (status, headers) = (response.status(), response.headers().clone());
+        let host_ms = date(&headers).unwrap_or_else(now_ms);
+        if let Some(used) = self.dialect.used(&headers) {
+            self.budget.learn(Instant::now(), &used);
+        }
         let body = self.body(response).await;
-        if let 429 | 418 = status.as_u16() {
-            let banned = body.as_ref().ok().and_then(|body| banned_for(body, host_ms));
-            wait = wait.max(banned);
-            if let Some(wait) = wait {
-                self.budget.close(Instant::now(), wait);
+        let text = String::from_utf8_lossy(body.as_deref().unwrap_or_default());
+        let json: Option<Value> = serde_json::from_str(&text).ok();
+        let null = Value::Null;
+        let reply = Reply {
+            status: status.as_u16(),
+            headers: &headers,
+            host_ms,
+            body: json.as_ref().unwrap_or(&null),
+            text: &text,
+        };
+        let complaint = self.dialect.complaint(&reply);
+        let refused = complaint.is_some() || !status.is_success();
+        let is_empty = body.as_ref().is_ok_and(Vec::is_empty);
+        match json {
+            // For an error the status is enough if the body cannot be read.
+            _ if refused => Err(self.refusal(status, retry_after(&headers), complaint)),
+            Some(json) => Ok(json),
+            None => {
+                let body = body?;
+                Err(self.passing(if is_empty { "its answer is empty".to_owned() } else { not_json(&body) }, None))
             }
         }
-        if status.is_success() {
-            let body = body?;
-            return serde_json::from_slice(&body).map_err(|_| self.passing(not_json(&body), None));
-        }
-        // For an error the status is enough if the body cannot be read.
-        Err(self.refusal(status, wait, &body.unwrap_or_default()))
     }
 
     fn connect(&self) -> std::result::Result<Client, Failure> {
@@ -251,37 +257,64 @@ impl Host {
         self.passing(problem, None)
     }
 
-    /// An answer whose status is not 200.
-    fn refusal(&self, status: StatusCode, wait: Option<Duration>, body: &[u8]) -> Failure {
+    /// An answer whose status is not 200, or that is a complaint of the exchange.
+    fn refusal(&self, status: StatusCode, wait: Option<Duration>, complaint: Option<Complaint>) -> Failure {
         let code = status.as_u16();
-        match code {
-            429 | 418 => {
-                let asks = wait.map_or(String::new(), |wait| format!(", and asks to wait {} s", wait.as_secs()));
-                self.passing(format!("it limits how often it is asked (HTTP {code}){asks}"), wait)
+        let asked = complaint.as_ref().and_then(|complaint| match complaint.meaning {
+            Meaning::TooOften(asked) => asked,
+            _ => None,
+        });
+        let wait = wait.max(asked);
+        if matches!(code, 429 | 418)
+            || complaint.as_ref().is_some_and(|one| matches!(one.meaning, Meaning::TooOften(_)))
+        {
+            return self.too_often(code, wait, complaint.as_ref());
+        }
+        match (complaint, code) {
+            (Some(Complaint { code: own, message, meaning: Meaning::Busy }), ..500) => {
+                self.passing(format!("it has a fault of its own ({own}: {message})"), wait)
             }
-            500.. => self.passing(format!("it has a fault of its own (HTTP {code})"), wait),
-            403 | 451 => Failure::Lasting(format!(
-                "{} does not serve this region or address (HTTP {code}); set `exchange_url` (SIGNALLOOP_EXCHANGE_URL) to \
-                 another host, for Binance's market data https://data-api.binance.vision",
-                self.name
-            )),
-            300..=399 => Failure::Lasting(format!(
+            (_, 500..) => self.passing(format!("it has a fault of its own (HTTP {code})"), wait),
+            (_, 403 | 451) => {
+                let other = self.dialect.facts().other_url.map_or(String::new(), |url| format!(", such as {url}"));
+                Failure::Lasting(format!(
+                    "{} does not serve this region or address (HTTP {code}); set `exchange_url` (SIGNALLOOP_EXCHANGE_URL) to \
+                     another host{other}, or `exchange` to another exchange",
+                    self.name
+                ))
+            }
+            (_, 300..=399) => Failure::Lasting(format!(
                 "{} redirects elsewhere (HTTP {code}), which is not followed; set `exchange_url` (SIGNALLOOP_EXCHANGE_URL) \
                  to the host itself",
                 self.name
             )),
-            _ => {
-                let said: Value = serde_json::from_slice(body).unwrap_or_default();
-                let (Some(message), Some(number)) = (said["msg"].as_str(), said["code"].as_i64()) else {
-                    return Failure::Refused(format!(
-                        "{} refused (HTTP {code}), but its answer is not that of an exchange; is `exchange_url` right?",
-                        self.name
-                    ));
-                };
-                let text = format!("{} refused: {message} (HTTP {code}, code {number})", self.name);
-                if number == UNKNOWN_SYMBOL { Failure::UnknownSymbol(text) } else { Failure::Refused(text) }
+            (None, _) => Failure::Refused(format!(
+                "{} refused (HTTP {code}), but its answer is not that of the exchange; are `exchange` and `exchange_url` right?",
+                self.name
+            )),
+            (Some(Complaint { code: own, message, meaning }), _) => {
+                let text = format!("{} refused: {message} (HTTP {code}, code {own})", self.name);
+                match meaning {
+                    Meaning::UnknownSymbol => Failure::UnknownSymbol(text),
+                    _ => Failure::Refused(text),
+                }
             }
         }
+    }
+
+    /// Too many requests: none is sent for as long as the exchange asks, or for its usual time.
+    fn too_often(&self, status: u16, asked: Option<Duration>, complaint: Option<&Complaint>) -> Failure {
+        let how = match complaint {
+            Some(Complaint { code, message, .. }) if status < 400 => format!("{code}: {message}"),
+            _ => format!("HTTP {status}"),
+        };
+        let asks = asked.map_or(String::new(), |wait| format!(", and asks to wait {} s", wait.as_secs_f64().ceil()));
+        let rest = Some(self.dialect.facts().rest).filter(|rest| !rest.is_zero());
+        let wait = asked.or(rest);
+        if let Some(wait) = wait {
+            self.budget.close(Instant::now(), wait);
+        }
+        self.passing(format!("it limits how often it is asked ({how}){asks}"), wait)
     }
 
     fn passing(&self, problem: String, wait: Option<Duration>) -> Failure {
@@ -298,33 +331,7 @@ fn not_json(body: &[u8]) -> String {
 }
 
 /// The host's clock, UTC epoch ms.
-fn date(response: &Response) -> Option<i64> {
-    let date = response.headers().get(header::DATE)?.to_str().ok()?;
+fn date(headers: &HeaderMap) -> Option<i64> {
+    let date = headers.get(header::DATE)?.to_str().ok()?;
     DateTime::parse_from_rfc2822(date).ok().map(|date| date.timestamp_millis())
-}
-
-/// How long the body says that the address is banned: `Way too much request weight used; IP banned until 1700000000000. …`.
-fn banned_for(body: &[u8], host_ms: i64) -> Option<Duration> {
-    let said: Value = serde_json::from_slice(body).ok()?;
-    let (_, after) = said["msg"].as_str()?.split_once("banned until ")?;
-    let digits = after.find(|c: char| !c.is_ascii_digit()).map_or(after, |end| &after[..end]);
-    let wait_ms = digits.parse::<i64>().ok()?.checked_sub(host_ms)?;
-    u64::try_from(wait_ms).ok().map(Duration::from_millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ban_lasts_as_long_as_its_words_say() {
-        let of = |body: &str| banned_for(body.as_bytes(), 1_700_000_000_000);
-        let said = r#"{"code":-1003,"msg":"Way too much request weight used; IP banned until 1700000090500. Please use WebSocket."}"#;
-        assert_eq!(of(said), Some(Duration::from_millis(90_500)));
-        let over = r#"{"code":-1003,"msg":"IP banned until 1699999999999."}"#;
-        assert_eq!(of(over), None);
-        for other in ["", "{}", r#"{"msg":"Too many requests."}"#, r#"{"msg":"banned until tomorrow"}"#] {
-            assert_eq!(of(other), None, "{other}");
-        }
-    }
 }

@@ -1,10 +1,10 @@
-//! Candles and prices from an exchange: an HTTP client with limits and retries, Binance's API, and fetching a market page by
-//! page. The port [`CandleSource`] is any source of candles.
+//! Candles and prices from an exchange: an HTTP client with limits and retries, the APIs of the exchanges (`venues`), and
+//! fetching a market page by page. The ports [`CandleSource`] and [`PriceSource`] are any source of candles and of prices.
 //!
 //! It imports `domain` and `candles`. Beside `postgres` it is the only crate that opens connections; [`Poster`] sends for others.
 //!
 //! # Example
-//! Updating a candle file from a source; [`Exchange`] is the one for Binance.
+//! Updating a candle file from a source; [`Exchange`] is the one for the exchanges that are built in.
 //! ```
 //! use domain::candle::Candle;
 //! use domain::symbol::Market;
@@ -29,18 +29,22 @@
 //! assert_eq!(fetched.total, 48);
 //! ```
 
-mod binance;
 mod client;
+mod dialect;
 mod http;
 mod limits;
 mod pages;
+mod post;
+mod prices;
 pub mod source;
+mod venues;
 mod walk;
 
-pub use binance::Exchange;
-pub use client::{NotPosted, Posted, Poster};
+pub use client::Exchange;
 pub use http::Pace;
 pub use pages::{PAGE_TIME, all_pages};
+pub use post::{NotPosted, Posted, Poster};
+pub use prices::{PriceFuture, PriceSource, given_prices};
 pub use source::{
     Begin, CandleFuture, CandleSource, FirstFuture, Found, Listing, ListingFuture, check_given, update, update_telling,
 };

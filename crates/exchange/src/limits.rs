@@ -1,22 +1,19 @@
 //! The request budget of a host, shared by everyone who uses the same client.
 //!
-//! Binance counts the weight of an address's requests per minute, and states the weight used in each answer. Above its limit it
-//! refuses requests (HTTP 429), and then bans the address (418). So the budget follows the host's count, which includes other
-//! programs on this machine. If the host says how long to wait, no request is sent before that.
+//! Exchanges count the weight of an address's requests within a window of time, such as a minute. Above a limit they refuse
+//! requests, and some then ban the address. Where an exchange states the weight used, the budget follows its count, which
+//! includes other programs on this machine. If the host says how long to wait, no request is sent before that.
 
+use super::dialect::Used;
 use parking_lot::Mutex;
-use reqwest::header::{DATE, HeaderMap};
 use std::time::{Duration, Instant};
-
-/// The weight used in the current minute, by the host's count.
-const USED_HEADER: &str = "x-mbx-used-weight-1m";
-const WINDOW: Duration = Duration::from_secs(60);
 
 /// The budget of one host.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// The most weight to use in a minute.
+    /// The most weight to use within a window.
     limit: u32,
+    window: Duration,
     state: Mutex<State>,
 }
 
@@ -28,8 +25,8 @@ struct State {
 }
 
 impl Budget {
-    pub(super) fn new(limit: u32) -> Self {
-        Self { limit, state: Mutex::new(State { used: 0, window_ends: Instant::now(), closed_until: None }) }
+    pub(super) fn new(limit: u32, window: Duration) -> Self {
+        Self { limit, window, state: Mutex::new(State { used: 0, window_ends: Instant::now(), closed_until: None }) }
     }
 
     /// How much longer the host asks for no requests.
@@ -44,11 +41,11 @@ impl Budget {
         state.closed_until = state.closed_until.max(until);
     }
 
-    /// Takes `weight` from the budget, or returns the time until the next minute.
+    /// Takes `weight` from the budget, or returns the time until the next window.
     pub(super) fn take(&self, now: Instant, weight: u32) -> Result<(), Duration> {
         let state = &mut *self.state.lock();
         if now >= state.window_ends {
-            (state.used, state.window_ends) = (0, now + WINDOW);
+            (state.used, state.window_ends) = (0, now + self.window);
         }
         if state.used > 0 && state.used.saturating_add(weight) > self.limit {
             return Err(state.window_ends - now);
@@ -64,19 +61,13 @@ impl Budget {
     }
 
     /// Corrects the budget by the host's count.
-    pub(super) fn learn(&self, now: Instant, headers: &HeaderMap) {
-        let text = |name: &str| headers.get(name)?.to_str().ok();
-        let Some(used) = text(USED_HEADER).and_then(|text| text.trim().parse::<u32>().ok()) else { return };
+    pub(super) fn learn(&self, now: Instant, used: &Used) {
         let state = &mut *self.state.lock();
-        // The host's minutes follow its clock: `Mon, 23 Nov 2026 11:16:56 GMT`.
-        let second = text(DATE.as_str())
-            .and_then(|date| date.get(23..25)?.parse::<u64>().ok())
-            .filter(|second| *second < WINDOW.as_secs());
-        if let Some(second) = second {
-            state.window_ends = now + WINDOW - Duration::from_secs(second);
+        if let Some(ends_in) = used.ends_in {
+            state.window_ends = now + ends_in;
         }
         // The host has not counted requests under way yet, so its count can only raise ours.
-        state.used = state.used.max(used);
+        state.used = state.used.max(used.weight);
     }
 }
 
@@ -86,14 +77,15 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn said(used: &str, second: u32) -> HeaderMap {
-        let date = format!("Mon, 23 Nov 2026 11:16:{second:02} GMT");
-        HeaderMap::from_iter([(USED_HEADER.parse().unwrap(), used.parse().unwrap()), (DATE, date.parse().unwrap())])
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn said(weight: u32, ends_in: Option<Duration>) -> Used {
+        Used { weight, ends_in }
     }
 
     #[test]
-    fn what_is_used_up_comes_back_with_the_next_minute() {
-        let (budget, now) = (Budget::new(10), Instant::now());
+    fn what_is_used_up_comes_back_with_the_next_window() {
+        let (budget, now) = (Budget::new(10, MINUTE), Instant::now());
         for _ in 0..5 {
             budget.take(now, 2).unwrap();
         }
@@ -104,15 +96,15 @@ mod tests {
 
     #[test]
     fn the_hosts_count_and_clock_go_before_ours() {
-        let (budget, now) = (Budget::new(10), Instant::now());
+        let (budget, now) = (Budget::new(10, MINUTE), Instant::now());
         budget.take(now, 2).unwrap();
-        budget.learn(now, &said("9", 50));
+        budget.learn(now, &said(9, Some(10 * SECOND)));
         assert_eq!(budget.take(now, 2), Err(10 * SECOND), "another program used up the rest of the host's minute");
         budget.take(now, 1).unwrap();
-        budget.learn(now, &said("1", 50));
+        budget.learn(now, &said(1, Some(10 * SECOND)));
         assert_eq!(budget.take(now, 1), Err(10 * SECOND), "an older answer gives nothing back");
         budget.take(now + 10 * SECOND, 10).unwrap();
-        budget.learn(now, &said("many", 99));
+        budget.learn(now, &said(3, None));
         assert!(
             budget.take(now + 71 * SECOND, 99).is_ok(),
             "one request that is too heavy alone must not wait for ever"
@@ -121,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_closed_host_is_left_alone() {
-        let (budget, now) = (Budget::new(10), Instant::now());
+        let (budget, now) = (Budget::new(10, MINUTE), Instant::now());
         assert_eq!(budget.closed(now), None);
         budget.close(now, 5 * SECOND);
         budget.close(now, 2 * SECOND);

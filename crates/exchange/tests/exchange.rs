@@ -7,6 +7,7 @@ use domain::candle::Candle;
 use domain::error::Error;
 use domain::symbol::{Market, Symbol};
 use domain::time::Clock;
+use domain::venue::Venue;
 use exchange::{Begin, CandleSource, Exchange, Pace, update};
 use serde_json::{Value, json};
 use simulator::{Fault, Simulator, SimulatorOptions};
@@ -23,7 +24,7 @@ fn simulator(symbols: &[&str], now_ms: i64) -> Simulator {
 }
 
 fn client(simulator: &Simulator) -> Exchange {
-    Exchange::new(simulator.url()).unwrap()
+    Exchange::new(Venue::Binance, Some(simulator.url())).unwrap()
 }
 
 fn market(symbol: &str, timeframe: &str) -> Market {
@@ -111,7 +112,8 @@ async fn an_unknown_symbol_fails_alone_in_the_exchanges_words() {
 #[tokio::test]
 async fn offline_twenty_markets_fail_at_once_and_say_why() {
     let url = simulator(&["BTCUSDT"], START).url().to_owned();
-    let (exchange, home, started) = (Exchange::new(&url).unwrap(), tempfile::tempdir().unwrap(), Instant::now());
+    let (exchange, home, started) =
+        (Exchange::new(Venue::Binance, Some(&url)).unwrap(), tempfile::tempdir().unwrap(), Instant::now());
     for number in 0..20 {
         let market = market(&format!("COIN{number}USDT"), "1h");
         let error = update(&exchange, home.path(), &market, Begin::Days(90), START).await.unwrap_err().to_string();
@@ -125,7 +127,7 @@ async fn offline_twenty_markets_fail_at_once_and_say_why() {
 
 #[tokio::test]
 async fn a_host_without_an_address_is_told_from_one_that_refuses() {
-    let exchange = Exchange::new("http://exchange.invalid").unwrap();
+    let exchange = Exchange::new(Venue::Binance, Some("http://exchange.invalid")).unwrap();
     let error = exchange.price(&Symbol::parse("BTCUSDT").unwrap()).await.unwrap_err().to_string();
     assert!(error.contains("exchange.invalid: its name could not be resolved (DNS)"), "{error}");
 }
@@ -372,7 +374,7 @@ async fn candles_that_are_only_written_oddly_are_read_and_counted() {
 async fn candles_that_cannot_be_true_are_asked_for_again_and_never_stored() {
     let simulator = simulator(&["BTCUSDT"], START + DAY);
     let pace = Pace { backoff: Duration::from_millis(1), ..Pace::default() };
-    let exchange = Exchange::with_pace(simulator.url(), pace).unwrap();
+    let exchange = Exchange::with_pace(Venue::Binance, Some(simulator.url()), pace).unwrap();
     let (home, btc) = (tempfile::tempdir().unwrap(), market("BTCUSDT", "1h"));
     let impossible = [
         (Fault::BadOhlc, "must not be"),
@@ -403,7 +405,7 @@ async fn candles_that_cannot_be_true_are_asked_for_again_and_never_stored() {
 async fn a_slow_answer_is_given_up_and_asked_for_again() {
     let simulator = simulator(&["BTCUSDT"], START + DAY);
     let pace = Pace { answer: Duration::from_millis(500), deadline: Duration::from_secs(3), ..Pace::default() };
-    let exchange = Exchange::with_pace(simulator.url(), pace).unwrap();
+    let exchange = Exchange::with_pace(Venue::Binance, Some(simulator.url()), pace).unwrap();
     let btc = Symbol::parse("BTCUSDT").unwrap();
     simulator.fail_next(Fault::TimeOut);
     assert_eq!(exchange.price(&btc).await.unwrap(), simulator.price(&btc).unwrap());
@@ -520,8 +522,8 @@ async fn parallel_symbols_share_one_budget_and_what_other_programs_used_counts()
     early_in_a_minute().await;
     let simulator = simulator(&["BTCUSDT"], START + DAY);
     let btc = Symbol::parse("BTCUSDT").unwrap();
-    let pace = Pace { weight_a_minute: 10, ..Pace::default() };
-    let exchange = std::sync::Arc::new(Exchange::with_pace(simulator.url(), pace).unwrap());
+    let pace = Pace { weight: Some(10), ..Pace::default() };
+    let exchange = std::sync::Arc::new(Exchange::with_pace(Venue::Binance, Some(simulator.url()), pace).unwrap());
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..8 {
         let (exchange, btc) = (exchange.clone(), btc.clone());
@@ -538,7 +540,7 @@ async fn parallel_symbols_share_one_budget_and_what_other_programs_used_counts()
     assert_eq!(simulator.request_count(), 5, "weight 10, and each asks for 2");
 
     // Another client of this address finds the budget used up as soon as the host says so.
-    let other = Exchange::with_pace(simulator.url(), pace).unwrap();
+    let other = Exchange::with_pace(Venue::Binance, Some(simulator.url()), pace).unwrap();
     other.price(&btc).await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(400), other.price(&btc)).await.is_err());
     assert_eq!(simulator.request_count(), 6);

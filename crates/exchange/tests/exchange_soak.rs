@@ -7,6 +7,7 @@ use candles::{Cause, Findings, candle_file};
 use domain::error::Error;
 use domain::symbol::{Market, Symbol};
 use domain::time::Clock;
+use domain::venue::Venue;
 use exchange::{Begin, Exchange, Pace, update};
 use simulator::{Fault, Simulator, SimulatorOptions};
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ async fn live(home: &Path, days: i64, faults: Vec<(Fault, f64)>) -> Log {
     let options = SimulatorOptions { seed: 5, symbols: symbols.to_vec(), clock, faults, ..Default::default() };
     let simulator = Simulator::start(options).unwrap();
     let pace = Pace { answer: Duration::from_millis(700), backoff: Duration::from_millis(2), ..Pace::default() };
-    let exchange = Exchange::with_pace(simulator.url(), pace).unwrap();
+    let exchange = Exchange::with_pace(Venue::Binance, Some(simulator.url()), pace).unwrap();
     let markets: Vec<Market> = symbols
         .iter()
         .flat_map(|symbol| ["1h", "15m"].map(|timeframe| Market::parse(symbol.as_str(), timeframe).unwrap()))

@@ -6,6 +6,7 @@ use candles::{Cause, Reading};
 use candles::{candle_file, read_candles};
 use domain::symbol::Market;
 use domain::time::Clock;
+use domain::venue::Venue;
 use exchange::{Begin, Exchange, Reached, update, update_telling};
 use parking_lot::Mutex;
 use simulator::{Simulator, SimulatorOptions};
@@ -20,7 +21,8 @@ async fn all_history_costs_a_question_and_its_pages_and_nothing_the_next_time() 
     let now = START + 300 * DAY;
     let options = SimulatorOptions { clock: Clock::standing(now), ..Default::default() };
     let simulator = Simulator::start(options).unwrap();
-    let (exchange, home) = (Exchange::new(simulator.url()).unwrap(), tempfile::tempdir().unwrap());
+    let (exchange, home) =
+        (Exchange::new(Venue::Binance, Some(simulator.url())).unwrap(), tempfile::tempdir().unwrap());
     let btc = Market::parse("BTCUSDT", "1h").unwrap();
     let heard = Mutex::new(Vec::new());
     let tell = |reached: Reached| heard.lock().push(reached);

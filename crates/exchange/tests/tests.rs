@@ -6,3 +6,4 @@ mod exchange;
 mod exchange_soak;
 mod history;
 mod origins;
+mod venues;

@@ -1,4 +1,4 @@
-//! A simulated market, served over Binance's REST protocol on loopback: for demonstrations without a network, and for tests of
+//! A simulated market, served over the REST protocol of an exchange on loopback: for demonstrations without a network, and for tests of
 //! everything that talks to an exchange.
 //!
 //! It imports `domain` only. Beside `report` it is the only crate that listens on a port.
@@ -20,6 +20,7 @@
 //! assert!(simulator.url().starts_with("http://127.0.0.1:"));
 //! ```
 
+mod exchanges;
 mod faults;
 mod listing;
 pub mod price_walk;
@@ -34,6 +35,7 @@ use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol};
 use domain::time::{self, Clock};
+use domain::venue::Venue;
 use listing::Listing;
 use parking_lot::{Mutex, RwLock};
 use rand::{RngExt, SeedableRng};
@@ -51,6 +53,8 @@ const REQUESTS_KEPT: usize = 1000;
 /// The options of [`Simulator::start`].
 #[derive(Debug, Clone)]
 pub struct SimulatorOptions {
+    /// The exchange whose protocol is served. Default Binance's spot market.
+    pub venue: Venue,
     /// Determines every price, together with symbol, start and rule strength. Default 42.
     pub seed: u64,
     /// The traded symbols. Default BTCUSDT.
@@ -70,7 +74,7 @@ pub struct SimulatorOptions {
     /// Faults, each with the share of answers that it affects: 0 to 1, in sum at most 1. `seed` determines which answers.
     /// Default: none.
     pub faults: Vec<(Fault, f64)>,
-    /// Request weight allowed per minute of the system's clock; requests beyond it get HTTP 429. Default 6000, as at Binance.
+    /// Request weight allowed per minute of the system's clock, by Binance's weights; requests beyond it are refused. Default 6000, as at Binance.
     pub weight_a_minute: u32,
 }
 
@@ -78,6 +82,7 @@ impl Default for SimulatorOptions {
     fn default() -> Self {
         let start_ms = 1_735_689_600_000;
         Self {
+            venue: Venue::default(),
             seed: 42,
             symbols: Symbol::parse("BTCUSDT").into_iter().collect(),
             delisted: Vec::new(),
@@ -103,6 +108,7 @@ pub struct Simulator {
 /// The state that the server shares with its owner.
 #[derive(Debug)]
 struct Shared {
+    venue: Venue,
     seed: u64,
     start_ms: i64,
     rule_strength: f64,
@@ -125,7 +131,8 @@ impl Simulator {
     /// # Errors
     /// [`Error::InvalidArgument`] for a rule strength or start out of range; [`Error::Exchange`] when the port is taken.
     pub fn start(options: SimulatorOptions) -> Result<Self> {
-        let SimulatorOptions { seed, start_ms, clock, rule_strength, port, faults, weight_a_minute, .. } = options;
+        let SimulatorOptions { venue, seed, start_ms, clock, rule_strength, port, faults, weight_a_minute, .. } =
+            options;
         if !(0.0..=2.0).contains(&rule_strength) {
             return Err(Error::argument("ruleStrength", "must be a number, 0 to 2", rule_strength));
         }
@@ -138,6 +145,7 @@ impl Simulator {
             return Err(Error::argument("faults", "must have rates of 0 to 1, together at most 1", rates));
         }
         let shared = Arc::new(Shared {
+            venue,
             seed,
             start_ms,
             rule_strength,

@@ -13,8 +13,6 @@ const MINUTE: i64 = 60_000;
 /// Milliseconds of an hour.
 pub const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-/// Weekly candles open on Monday; the epoch was a Thursday.
-const FIRST_MONDAY: i64 = 4 * DAY;
 
 /// Standard deviation of an hour's log return at average volatility.
 const HOURLY_SD: f64 = 0.006;
@@ -119,7 +117,7 @@ impl PriceWalk {
         }
         let length = timeframe.millis();
         let now = now_ms.div_euclid(MINUTE) * MINUTE;
-        let mut open_ms = open_time(timeframe, from.max(self.first_ms));
+        let mut open_ms = timeframe.open_ms(from.max(self.first_ms));
         if open_ms < from {
             open_ms += length;
         }
@@ -243,13 +241,6 @@ impl PriceWalk {
         let scale = 10f64.powi(self.decimals);
         (price * scale).round().max(1.0) / scale
     }
-}
-
-/// The open time of the candle of `timeframe` that contains `ms`.
-pub fn open_time(timeframe: Timeframe, ms: i64) -> i64 {
-    let length = timeframe.millis();
-    let offset = if length == 7 * DAY { FIRST_MONDAY } else { 0 };
-    (ms - offset).div_euclid(length) * length + offset
 }
 
 /// Relative volatility of an hour of the day (UTC): highest at 15:00, when Europe and America both trade, lowest at 03:00.

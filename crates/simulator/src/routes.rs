@@ -1,9 +1,8 @@
-//! The part of Binance's public REST protocol that signalloop uses, in Binance's format.
+//! The part of Binance's public REST protocol that signalloop uses, in Binance's format; the other exchanges are in `exchanges`.
 
 use super::listing::Listing;
 use super::wire::Scissors;
-use super::{Fault, Shared, tickers};
-use crate::price_walk::open_time;
+use super::{Fault, Shared, exchanges, tickers};
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -13,6 +12,7 @@ use axum::{Extension, Json, Router};
 use domain::candle::Candle;
 use domain::symbol::{Symbol, Timeframe};
 use domain::time;
+use domain::venue::Venue;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,29 +25,44 @@ const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
 
 pub(super) type Parameters = Query<HashMap<String, String>>;
 
+/// The paths of Binance's spot market and of its futures begin so.
+const PREFIXES: [&str; 2] = ["/api/v3", "/fapi/v1"];
+
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/api/v3/ping", get(|| async { Json(json!({})) }))
-        .route("/api/v3/time", get(server_time))
-        .route("/api/v3/exchangeInfo", get(tickers::exchange_info))
-        .route("/api/v3/klines", get(klines))
-        .route("/api/v3/ticker/price", get(tickers::prices))
-        .route("/api/v3/ticker/24hr", get(tickers::days))
+    let served = match shared.venue {
+        Venue::Binance | Venue::BinanceTestnet => Router::new().nest(PREFIXES[0], binance()),
+        Venue::BinanceUsdm | Venue::BinanceUsdmTestnet => Router::new().nest(PREFIXES[1], binance()),
+        _ => Router::new().fallback(exchanges::answer),
+    };
+    served
         .layer(middleware::from_fn_with_state(shared.clone(), spoil))
         .layer(middleware::from_fn_with_state(shared.clone(), weigh))
         .with_state(shared)
 }
 
-/// Weighs the request as Binance does: every answer states the weight used in this minute, and requests beyond the limit are
-/// refused.
+fn binance() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/ping", get(|| async { Json(json!({})) }))
+        .route("/time", get(server_time))
+        .route("/exchangeInfo", get(tickers::exchange_info))
+        .route("/klines", get(klines))
+        .route("/ticker/price", get(tickers::prices))
+        .route("/ticker/24hr", get(tickers::days))
+}
+
+/// Weighs the request as Binance does, whose answer states the weight used in this minute. Requests
+/// beyond the limit are refused.
 async fn weigh(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     shared.remember(request.uri().to_string());
     let weight = weight_of(request.uri());
     let (used, minute_left_s) = shared.weigh(weight);
     let mut answer = match used > shared.weight_a_minute {
-        true => too_many(StatusCode::TOO_MANY_REQUESTS, minute_left_s),
+        true => exchanges::too_often(shared.venue, minute_left_s),
         false => next.run(request).await,
     };
+    if exchanges::Exchange::of(shared.venue).is_some() {
+        return answer;
+    }
     answer.headers_mut().insert(USED_WEIGHT, used.into());
     answer
 }
@@ -55,19 +70,17 @@ async fn weigh(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 fn weight_of(uri: &Uri) -> u32 {
     let query = uri.query().unwrap_or_default();
     let of_one = query.contains("symbol=");
-    match uri.path() {
-        "/api/v3/exchangeInfo" => 20,
-        "/api/v3/klines" => 2,
-        "/api/v3/ticker/price" | "/api/v3/ticker/24hr" if of_one => 2,
-        "/api/v3/ticker/price" => 4,
+    match PREFIXES.iter().find_map(|prefix| uri.path().strip_prefix(prefix)).unwrap_or_default() {
+        "/exchangeInfo" => 20,
+        "/klines" => 2,
+        "/ticker/price" | "/ticker/24hr" if of_one => 2,
+        "/ticker/price" => 4,
         // The weight for up to 20 symbols, up to 100, more or all.
-        "/api/v3/ticker/24hr" => {
-            match query.contains("symbols=").then(|| query.replace("%2C", ",").matches(',').count()) {
-                Some(0..20) => 2,
-                Some(20..100) => 40,
-                _ => 80,
-            }
-        }
+        "/ticker/24hr" => match query.contains("symbols=").then(|| query.replace("%2C", ",").matches(',').count()) {
+            Some(0..20) => 2,
+            Some(20..100) => 40,
+            _ => 80,
+        },
         _ => 1,
     }
 }
@@ -84,6 +97,11 @@ async fn spoil(
         Some(Fault::Status(code)) => {
             StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
         }
+        Some(
+            Fault::RateLimited { retry_after_s }
+            | Fault::Banned { retry_after_s }
+            | Fault::BannedUntil { after_s: retry_after_s },
+        ) if exchanges::Exchange::of(shared.venue).is_some() => exchanges::too_often(shared.venue, retry_after_s),
         Some(Fault::RateLimited { retry_after_s }) => too_many(StatusCode::TOO_MANY_REQUESTS, retry_after_s),
         Some(Fault::Banned { retry_after_s }) => too_many(StatusCode::IM_A_TEAPOT, retry_after_s),
         Some(Fault::BannedUntil { after_s }) => {
@@ -115,7 +133,7 @@ async fn spoil(
     }
 }
 
-fn too_many(status: StatusCode, retry_after_s: u64) -> Response {
+pub(super) fn too_many(status: StatusCode, retry_after_s: u64) -> Response {
     let problem = Refusal(status, -1003, "Too many requests.".to_owned());
     ([(header::RETRY_AFTER, retry_after_s.to_string())], problem).into_response()
 }
@@ -155,7 +173,7 @@ async fn klines(
     let last = listing.last_ms(now);
     // Binance's end is inclusive.
     let until = whole_number(&parameters, "endTime")?.unwrap_or(last).min(last).saturating_add(1);
-    let latest = open_time(timeframe, until - 1) - (limit - 1) * timeframe.millis();
+    let latest = timeframe.open_ms(until - 1) - (limit - 1) * timeframe.millis();
     let from = whole_number(&parameters, "startTime")?.unwrap_or(latest);
     let candles = listing.candles(timeframe, from, until, now, limit as usize);
     let mut rows = candles.iter().map(|candle| kline(candle, timeframe)).collect();
@@ -166,7 +184,7 @@ async fn klines(
 }
 
 /// The 12 fields of a kline.
-fn kline(candle: &Candle, timeframe: Timeframe) -> Value {
+pub(super) fn kline(candle: &Candle, timeframe: Timeframe) -> Value {
     let text = |number: f64| format!("{number:.8}");
     let quote_volume = candle.volume * (candle.open + candle.close) / 2.0;
     json!([

@@ -6,13 +6,14 @@ use super::{Fault, Shared};
 use axum::extract::{Query, State};
 use axum::{Extension, Json};
 use domain::candle::Candle;
+use domain::symbol::Symbol;
 use domain::time::DAY_MS;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Assets that prices are quoted in.
-const QUOTES: [&str; 3] = ["USDT", "USDC", "BTC"];
+const QUOTES: [&str; 5] = ["USDT", "USDC", "USD", "EUR", "BTC"];
 /// Value of an average trade, in the quote asset.
 const TRADE: f64 = 1000.0;
 /// Fields of `ticker/24hr` that its short form omits.
@@ -77,9 +78,15 @@ pub(super) async fn exchange_info(State(shared): State<Arc<Shared>>, Query(param
     })))
 }
 
+/// Base and quote asset of a symbol.
+pub(super) fn pair(symbol: &Symbol) -> (&str, &'static str) {
+    let name = symbol.as_str();
+    QUOTES.iter().find_map(|quote| Some((name.strip_suffix(quote)?, *quote))).unwrap_or((name, ""))
+}
+
 fn symbol_info(listing: &Listing, now_ms: i64) -> Value {
     let name = listing.symbol.as_str();
-    let (base, quote) = QUOTES.iter().find_map(|quote| Some((name.strip_suffix(quote)?, *quote))).unwrap_or((name, ""));
+    let (base, quote) = pair(&listing.symbol);
     json!({
         "symbol": name, "status": listing.status(now_ms), "baseAsset": base, "baseAssetPrecision": 8,
         "quoteAsset": quote, "quotePrecision": 8, "quoteAssetPrecision": 8,
@@ -161,10 +168,10 @@ fn day(listing: &Listing, now_ms: i64, factor: f64) -> Value {
 }
 
 /// The factor for current prices.
-fn factor(fault: Option<Extension<Fault>>) -> f64 {
+pub(super) fn factor(fault: Option<Extension<Fault>>) -> f64 {
     fault.map_or(1.0, |Extension(fault)| fault.factor())
 }
 
-fn text(number: f64) -> String {
+pub(super) fn text(number: f64) -> String {
     format!("{number:.8}")
 }

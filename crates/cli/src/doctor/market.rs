@@ -108,7 +108,8 @@ fn never_read(data: &std::path::Path) -> Option<Finding> {
 
 /// Checks that the exchange answers, knows the symbols, and agrees on the time.
 pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
-    let exchange = match Exchange::new(&core.settings().config().exchange_url) {
+    let config = core.settings().config();
+    let exchange = match Exchange::new(config.exchange, config.exchange_url.as_deref()) {
         Ok(exchange) => exchange,
         Err(error) => {
             let advice = "correct `exchange_url`, or SIGNALLOOP_EXCHANGE_URL";
@@ -123,16 +124,17 @@ pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
         Err(error) => {
             let why = "candles and prices cannot be brought up to date";
             let advice = format!(
-                "check whether {} can be reached from here (name, proxy, firewall); `exchange_url` or \
-                 SIGNALLOOP_EXCHANGE_URL names another host that serves the same API",
-                exchange.host()
+                "check whether {} ({}) can be reached from here (name, proxy, firewall); `exchange` names another exchange, \
+                 `exchange_url` or SIGNALLOOP_EXCHANGE_URL another host that serves the same API",
+                exchange.host(),
+                exchange.venue().title()
             );
             return vec![Finding::fault(Check::Exchange, &error, why, advice)];
         }
     };
     let mut found = vec![Finding::fine(
         Check::Exchange,
-        format!("{} answers within {} ms", exchange.host(), answered_ms - asked_ms),
+        format!("{} ({}) answers within {} ms", exchange.host(), exchange.venue().title(), answered_ms - asked_ms),
     )];
     found.extend(unknown_symbols(core, &exchange).await);
     found.push(clock(asked_ms, server_ms, answered_ms, exchange.host()));

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::signal::Costs;
 use crate::symbol::{Market, Symbol, Timeframe};
 use crate::time::Tz;
+use crate::venue::Venue;
 use raw::{Raw, read_object, within};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -122,8 +123,14 @@ pub struct Config {
     pub history_days: Option<u32>,
     /// Age at which retraining replaces a model. Default 24 h.
     pub retrain_interval: Duration,
-    /// Base URL of the exchange. Default Binance's public REST API; `SIGNALLOOP_EXCHANGE_URL` overrides it.
-    pub exchange_url: String,
+    /// The exchange that candles and prices come from. Default Binance's spot market.
+    pub exchange: Venue,
+    /// Another host that serves the REST API of [`Self::exchange`]. Default: the exchange's own; `SIGNALLOOP_EXCHANGE_URL`
+    /// overrides it.
+    pub exchange_url: Option<String>,
+    /// The timeframe of the candles that open signals are checked against. Default: `1m` from the exchange; from the user's own
+    /// source the shortest timeframe of a symbol's signals.
+    pub watch_timeframe: Option<Timeframe>,
     /// Time zone of times without one. Default UTC.
     pub timezone: Tz,
     /// Seed of everything random in training. Default 42.
@@ -164,7 +171,9 @@ impl Default for Config {
             parallel_training: ParallelTraining::Threads,
             history_days: None,
             retrain_interval: Duration::from_secs(24 * 3600),
-            exchange_url: "https://api.binance.com".to_owned(),
+            exchange: Venue::default(),
+            exchange_url: None,
+            watch_timeframe: None,
             timezone: Tz::UTC,
             seed: 42,
             trees: 100,
@@ -219,7 +228,13 @@ impl Config {
         raw.set(HISTORY_DAYS, "must be a whole number of days, 1 to 3650", days, &mut self.history_days)?;
         let allowed = "must be a number of hours, 0 to 8760, or text such as \"24h\"";
         raw.set(&["retrain_interval_hours"], allowed, span(HOUR, 0.0, 8760.0 * HOUR), &mut self.retrain_interval)?;
+        let venue = |v: &Value| v.as_str()?.parse().ok();
+        raw.set(&["exchange"], Venue::ALLOWED, venue, &mut self.exchange)?;
+        let url = |v: &Value| url(v).map(Some);
         raw.set(&["exchange_url"], "must be an http(s) URL", url, &mut self.exchange_url)?;
+        let timeframe = |v: &Value| Timeframe::parse(v.as_str()?).ok().map(Some);
+        let allowed = "must be a timeframe from \"1m\" to \"1w\"";
+        raw.set(&["watch_timeframe"], allowed, timeframe, &mut self.watch_timeframe)?;
         let zone = |v: &Value| v.as_str()?.parse().ok();
         raw.set(&["timezone"], "must be an IANA time zone such as \"Europe/Berlin\"", zone, &mut self.timezone)?;
         raw.set(&["seed"], "must be a whole number, 0 or more", Value::as_u64, &mut self.seed)?;
@@ -352,7 +367,10 @@ mod tests {
             json!({ "symbols": ["../x"] }),
             json!({ "timeframes": ["7h"] }),
             json!({ "history_days": 0 }),
+            json!({ "exchange": "bitfinex" }),
+            json!({ "exchange": "Binance" }),
             json!({ "exchange_url": "ftp://x" }),
+            json!({ "watch_timeframe": "7m" }),
             json!({ "timezone": "Mars/Base" }),
             json!({ "trees": 3.5 }),
             json!({ "fee_bps": -1 }),
