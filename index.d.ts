@@ -2485,7 +2485,8 @@ export declare class FeedbackTracker {
    * })
    * const { successProbability, probabilityInterval: { low, high }, expectedR, take, reasons } = chances
    * console.log(`${take ? 'take' : 'leave'}: ${successProbability} [${low}, ${high}], ${expectedR} R`)
-   * console.log(reasons.join('\n'))
+   * console.log(reasons.join('
+  '))
    * ```
    */
   assess(signal: AssessInput): Promise<Assessment>
