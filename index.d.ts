@@ -93,6 +93,7 @@ export interface StopMove {
 /** How far behind the best price a stop trails: one of `percent`, `atr` and `distance`. */
 export type TrailingStop = TrailStart & (TrailByPercent | TrailByRange | TrailByDistance)
 
+/** When a {@link TrailingStop} begins to follow. */
 interface TrailStart {
   /**
    * The stop begins to follow when the price has reached this profit, in units of the risk at entry; 0 or more. Needs a stop
@@ -101,6 +102,7 @@ interface TrailStart {
   activateAtR?: number | null
 }
 
+/** A {@link TrailingStop} by a part of the price. */
 interface TrailByPercent {
   /** Percent of the best price, above 0 and below 100. */
   percent: number
@@ -110,6 +112,7 @@ interface TrailByPercent {
   distance?: null
 }
 
+/** A {@link TrailingStop} by the range of candles. */
 interface TrailByRange {
   /**
    * Multiples of the average true range (14 candles) at the time of the signal, above 0. Needs stored candles of the market from
@@ -122,6 +125,7 @@ interface TrailByRange {
   distance?: null
 }
 
+/** A {@link TrailingStop} by a distance. */
 interface TrailByDistance {
   /** A distance in price, above 0. */
   distance: number
@@ -184,6 +188,7 @@ export interface StoredSignal {
 /** A signal as it was recorded, in camelCase; it may be recorded, assessed or asked about again. */
 export type RecordedSignal = RecordedFacts & ({ takeProfit?: number; takeProfits?: never } | { takeProfit?: never; takeProfits: { price: number; share: number }[] })
 
+/** The keys of a {@link RecordedSignal}, but for its targets. */
 interface RecordedFacts {
   /** Its id. */
   id: string
@@ -297,9 +302,12 @@ export type AssessInput =
   | Open<ColumnLevels & ColumnCosts & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
   | Open<PropertyLevels & PropertyCosts & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
 
+/** The keys that {@link AssessInput} may leave out. */
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
+/** Prices and targets of a signal in snake_case. */
 type ColumnLevels = ColumnPrices & (ColumnManyTargets | ColumnOneTarget)
+/** Prices and targets of a signal in camelCase. */
 type PropertyLevels = PropertyPrices & (PropertyManyTargets | PropertyOneTarget)
 
 /** In camelCase, as JavaScript properties. */
@@ -475,6 +483,7 @@ export interface SignalEnd {
 /** The outcome of a signal, or of a part of its position, that you close yourself. Keys in camelCase or snake_case. */
 export type OutcomeUpdate = OutcomeFacts & (WholeOutcome | PartOutcome)
 
+/** An {@link OutcomeUpdate} that closes all that is open. */
 interface WholeOutcome {
   /**
    * The outcome. `SUCCESS` requires a profit above 0 and `FAILURE` a profit of 0 or below; `exitPrice` or `profitLossPercent`
@@ -487,6 +496,7 @@ interface WholeOutcome {
   share?: null
 }
 
+/** An {@link OutcomeUpdate} that closes a part. */
 interface PartOutcome {
   /**
    * The part that was closed, in percent of the whole position: above 0, at most what is open. `exitPrice` or
@@ -497,6 +507,7 @@ interface PartOutcome {
   outcome?: Exclude<Outcome, 'ACTIVE' | 'UNKNOWN' | 'CANCELLED'> | null
 }
 
+/** The keys that each {@link OutcomeUpdate} has. */
 interface OutcomeFacts {
   /** The id under which the signal was recorded. */
   signalId: string
@@ -523,6 +534,7 @@ export type Amendment = AmendmentFacts & (
   | { expiresAt: Time }
 )
 
+/** The keys of an {@link Amendment}. */
 interface AmendmentFacts {
   /** The id under which the signal was recorded. */
   signalId: string
@@ -687,6 +699,7 @@ export interface ChangedSignal {
   status: SignalStatus
 }
 
+/** The keys that each {@link LoopEvent} has. */
 interface EventFacts {
   /** When, ISO 8601, UTC. */
   at: string
@@ -1212,6 +1225,7 @@ export type ReplayPart = 'models' | 'outcomes' | 'gate' | 'conservative'
 /** What to replay, and how. At most one of `signals`, `strategy` and `own` is given; with none, the signals of the home are replayed. */
 export type ReplayOptions = ReplaySettings & (ReplaySignals | ReplayStrategy | ReplayOwn)
 
+/** A replay of signals; see {@link ReplayOptions}. */
 interface ReplaySignals {
   /**
    * Past signals: the path of a file that `importSignals` reads, or signals. One that says how it ended ends so, unless candles end
@@ -1224,6 +1238,7 @@ interface ReplaySignals {
   own?: false | undefined
 }
 
+/** A replay of a strategy; see {@link ReplayOptions}. */
 interface ReplayStrategy {
   /** A strategy, asked at the close of each candle of the markets. */
   strategy: Strategy
@@ -1233,6 +1248,7 @@ interface ReplayStrategy {
   own?: false | undefined
 }
 
+/** A replay of the loop's own signals; see {@link ReplayOptions}. */
 interface ReplayOwn {
   /**
    * The loop's own signals, made at the close of each candle of the markets: `true` for `medium`, or the `riskTolerance` of
@@ -1245,6 +1261,7 @@ interface ReplayOwn {
   strategy?: undefined
 }
 
+/** The keys that each replay may have; see {@link ReplayOptions}. */
 interface ReplaySettings {
   /**
    * Signals from this time on are replayed; earlier candles are known. Default: the first signal; for `strategy` and `own`, the first
@@ -1318,6 +1335,7 @@ export type Strategy = (
   candles: StrategyCandles,
 ) => StrategyAnswer | Promise<StrategyAnswer>
 
+/** What a {@link Strategy} returns: a signal, several, or none. */
 type StrategyAnswer = StrategySignal | readonly StrategySignal[] | undefined | null
 
 /** The market that a strategy is asked about. */
@@ -1377,6 +1395,7 @@ export interface StrategyCandle {
  */
 export type StrategySignal = Open<ColumnLevels & ColumnCosts & StrategyFacts> | Open<PropertyLevels & PropertyCosts & StrategyFacts>
 
+/** The keys of a {@link StrategySignal}, but for its levels and costs. */
 type StrategyFacts = Omit<SignalFacts, Assumed | keyof SignalEnd> & Partial<Pick<SignalFacts, Assumed>>
 
 /** What a replay found. Times are ISO 8601, UTC. */
@@ -1813,6 +1832,14 @@ export interface Configuration {
 
 /**
  * Predicts one market of the default loop from candles you pass in. It has the interface of the old backend's predictor service.
+ *
+ * @example
+ * ```ts
+ * import { MLPredictor } from 'signalloop'
+ *
+ * const predictor = new MLPredictor('ETHUSDT', '1h')
+ * console.log(predictor.isModelAvailable())
+ * ```
  */
 export declare class MLPredictor implements Predictor {
   /**
@@ -1826,11 +1853,27 @@ export declare class MLPredictor implements Predictor {
    * closing now. If the model has no opinion (it has no skill, or the candles give no features), if there is no model, or if
    * candles are too few or invalid, it resolves with the complete shape, `success: false` and `confidence: 0`. Rejects only if
    * the home cannot be opened: `ERR_INVALID_CONFIG`, `ERR_STORE`, `ERR_IO`.
+   *
+   * @example
+   * ```ts
+   * import { MLPredictor, type CandleInput } from 'signalloop'
+   *
+   * const candles: CandleInput[] = Array.from({ length: 120 }, (_, i) => [Date.now() + (i - 121) * 3_600_000, 100, 101, 99, 100, 5])
+   * const { success, signalType, error } = await new MLPredictor('BTCUSDT', '1h').predict(candles)
+   * console.log(success ? signalType : error)
+   * ```
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /**
    * Whether a usable model is in service now, including one trained after this predictor was created. Never throws: if the home
    * cannot be opened, the process gets a warning; if a model is damaged, the event `warning` reports it.
+   *
+   * @example
+   * ```ts
+   * import { mlPredictor, train } from 'signalloop'
+   *
+   * if (!mlPredictor.isModelAvailable()) await train({ symbols: ['BTCUSDT'], timeframes: ['1h'] })
+   * ```
    */
   isModelAvailable(): boolean
 }
@@ -1859,6 +1902,7 @@ export interface ReadingOptions {
 /** A signal that was read from a text, with the keys of `recordSignal`. What the text does not say is left out. */
 export type ReadSignal = ReadFacts & (ReadTarget | ReadTargets)
 
+/** A {@link ReadSignal} with one target, or none. */
 interface ReadTarget {
   /** The only target. */
   takeProfit?: number
@@ -1866,6 +1910,7 @@ interface ReadTarget {
   takeProfits?: never
 }
 
+/** A {@link ReadSignal} with several targets. */
 interface ReadTargets {
   /** Left out where there are several targets. */
   takeProfit?: never
@@ -1873,6 +1918,7 @@ interface ReadTargets {
   takeProfits: { price: number; share?: number }[]
 }
 
+/** The keys of a {@link ReadSignal}, but for its targets. */
 interface ReadFacts {
   /** The one in the text, or a hash of the text and the time. */
   id: string
@@ -1931,47 +1977,233 @@ export interface TextReader {
 /**
  * Reads messages of a channel in the form of Cornix and its relatives; a line of three dashes separates messages. What cannot be read
  * with certainty is refused with line, column and text. `docs/importing.md` says what is read.
+ *
+ * @example
+ * ```ts
+ * import { feedbackTracker, fromText } from 'signalloop'
+ *
+ * const message = '#BTC/USDT LONG\nEntry: 67000\nTarget: 70000\nStop: 66000'
+ * await feedbackTracker.recordSignals(fromText(message, { at: Date.now(), timeframe: '4h', confidence: 60, source: 'my channel' }))
+ * ```
  */
 export declare const fromText: TextReader
 /**
  * Reads alerts of TradingView: a JSON object, an array of objects, or one object a line. What cannot be read with certainty is refused with
  * its path and value, such as a placeholder that was not filled. `docs/importing.md` has the keys.
+ *
+ * @example
+ * ```ts
+ * import { fromTradingView } from 'signalloop'
+ *
+ * const body = '{ "ticker": "BINANCE:BTCUSDT", "action": "buy", "price": 67000, "sl": 66000, "tp": 70000, "interval": "60" }'
+ * const [signal] = fromTradingView(body, { confidence: 60 })
+ * console.log(signal?.symbol, signal?.signalType, signal?.timeframe)
+ * ```
  */
 export declare const fromTradingView: TextReader
 
-/** The feedback tracker of the default loop. Its methods can be destructured and spied on. */
+/**
+ * The feedback tracker of the default loop. Its methods can be destructured and spied on.
+ *
+ * @example
+ * ```ts
+ * import { feedbackTracker } from 'signalloop'
+ *
+ * const { take, suggestedRisk } = await feedbackTracker.assess({
+ *   pair: 'BTC/USDT', signalType: 'BUY', entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400,
+ * })
+ * console.log(take, suggestedRisk)
+ * ```
+ */
 export declare const feedbackTracker: FeedbackTracker
-/** The default loop's predictor of BTCUSDT 1h. */
+/**
+ * The default loop's predictor of BTCUSDT 1h.
+ *
+ * @example
+ * ```ts
+ * import { mlPredictor } from 'signalloop'
+ *
+ * console.log(mlPredictor.isModelAvailable())
+ * ```
+ */
 export declare const mlPredictor: MLPredictor
-/** See {@link SignalLoop.train}; of the default loop. */
+/**
+ * See {@link SignalLoop.train}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { train } from 'signalloop'
+ *
+ * const { withSkill, total } = await train({ mode: 'retrain', maxAgeHours: 24 })
+ * console.log(`${withSkill} of ${total} models beat their base rate`)
+ * ```
+ */
 export declare const train: SignalLoop['train']
-/** See {@link SignalLoop.replay}; of the default loop. */
+/**
+ * See {@link SignalLoop.replay}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { replay } from 'signalloop'
+ *
+ * // Would its advice have helped on these signals? Without `signals`, on those of the home.
+ * const { verdict } = await replay({ signals: './signals.jsonl', without: ['models'] })
+ * console.log(verdict.advice.words)
+ * ```
+ */
 export declare const replay: SignalLoop['replay']
-/** See {@link SignalLoop.predict}; of the default loop. */
+/**
+ * See {@link SignalLoop.predict}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { predict } from 'signalloop'
+ *
+ * const { signal, probabilities } = await predict({ symbol: 'BTC/USDT' })
+ * console.log(signal, probabilities.BUY)
+ * ```
+ */
 export declare const predict: SignalLoop['predict']
-/** See {@link SignalLoop.generateSignal}; of the default loop. */
+/**
+ * See {@link SignalLoop.generateSignal}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { feedbackTracker, generateSignal } from 'signalloop'
+ *
+ * const signal = await generateSignal({ symbol: 'BTC/USDT', riskTolerance: 'low' })
+ * await feedbackTracker.recordSignal(signal)
+ * ```
+ */
 export declare const generateSignal: SignalLoop['generateSignal']
-/** See {@link SignalLoop.fetchData}; of the default loop. */
+/**
+ * See {@link SignalLoop.fetchData}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { fetchData } from 'signalloop'
+ *
+ * const results = await fetchData()
+ * console.log(results.filter(({ success }) => !success).map(({ symbol, error }) => `${symbol}: ${error?.message}`))
+ * ```
+ */
 export declare const fetchData: SignalLoop['fetchData']
-/** See {@link SignalLoop.evaluate}; of the default loop. */
+/**
+ * See {@link SignalLoop.evaluate}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { evaluate } from 'signalloop'
+ *
+ * const { early, recent, verdict } = await evaluate({ symbol: 'BTC/USDT' })
+ * console.log(`${early.closedSignals} and ${recent.closedSignals} signals: ${verdict}`)
+ * ```
+ */
 export declare const evaluate: SignalLoop['evaluate']
-/** See {@link SignalLoop.onEvent}; of the default loop, until its `close()`. */
+/**
+ * See {@link SignalLoop.onEvent}; of the default loop, until its `close()`.
+ *
+ * @example
+ * ```ts
+ * import { onEvent } from 'signalloop'
+ *
+ * onEvent((event) => {
+ *   if (event.type === 'conservativeMode') console.log(event.cause)
+ * })
+ * ```
+ */
 export declare const onEvent: SignalLoop['onEvent']
-/** See {@link SignalLoop.startScheduler}; of the default loop, until its `close()`. */
+/**
+ * See {@link SignalLoop.startScheduler}; of the default loop, until its `close()`.
+ *
+ * @example
+ * ```ts
+ * import { startScheduler } from 'signalloop'
+ *
+ * startScheduler({ fetch: { interval: '1h' }, watch: { interval: '1m' } })
+ * ```
+ */
 export declare const startScheduler: SignalLoop['startScheduler']
-/** See {@link SignalLoop.models}; of the default loop. */
+/**
+ * See {@link SignalLoop.models}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { models } from 'signalloop'
+ *
+ * for (const { path, error } of await models()) console.log(path, error?.message ?? 'in service')
+ * ```
+ */
 export declare const models: SignalLoop['models']
-/** See {@link SignalLoop.report}; of the default loop. */
+/**
+ * See {@link SignalLoop.report}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { report } from 'signalloop'
+ *
+ * console.log((await report()).path)
+ * ```
+ */
 export declare const report: SignalLoop['report']
-/** See {@link SignalLoop.dashboard}; of the default loop, as it is at each request. */
+/**
+ * See {@link SignalLoop.dashboard}; of the default loop, as it is at each request.
+ *
+ * @example
+ * ```ts
+ * import { dashboard } from 'signalloop'
+ * import express from 'express'
+ *
+ * const app = express()
+ * app.use('/learning', dashboard())
+ * app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1')
+ * ```
+ */
 export declare const dashboard: SignalLoop['dashboard']
-/** See {@link SignalLoop.rollback}; of the default loop. */
+/**
+ * See {@link SignalLoop.rollback}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { models, rollback } from 'signalloop'
+ *
+ * const [entry] = await models()
+ * if (entry?.model && entry.predecessors.length > 0) await rollback({ symbol: entry.model.symbol, timeframe: entry.model.timeframe })
+ * ```
+ */
 export declare const rollback: SignalLoop['rollback']
-/** See {@link SignalLoop.metrics}; of the default loop. */
+/**
+ * See {@link SignalLoop.metrics}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { metrics } from 'signalloop'
+ *
+ * console.log((await metrics()).split('\n').filter((line) => line.startsWith('signalloop_open_signals')))
+ * ```
+ */
 export declare const metrics: SignalLoop['metrics']
-/** See {@link SignalLoop.configure}; of the default loop. */
+/**
+ * See {@link SignalLoop.configure}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { configure } from 'signalloop'
+ *
+ * configure({ signal: { stopAtr: 1.5, rewardRisk: 2 } })
+ * ```
+ */
 export declare const configure: SignalLoop['configure']
-/** See {@link SignalLoop.close}; of the default loop. */
+/**
+ * See {@link SignalLoop.close}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { close } from 'signalloop'
+ *
+ * process.once('SIGTERM', () => void close())
+ * ```
+ */
 export declare const close: SignalLoop['close']
 
 /**
@@ -1979,6 +2211,18 @@ export declare const close: SignalLoop['close']
  *
  * Methods that return a promise reject with an error that has a stable `code` (`ERR_INVALID_SIGNAL`, …) and a message with the
  * field and the value. Nothing is written then.
+ *
+ * @example
+ * ```ts
+ * import { feedbackTracker } from 'signalloop'
+ *
+ * await feedbackTracker.recordSignal({
+ *   id: 'breakout-17', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60,
+ *   entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400, timestamp: Date.now(),
+ * })
+ * const closed = await feedbackTracker.onPrice('BTC/USDT', 62_500)
+ * console.log(closed.map(({ id, outcome, realizedR }) => `${id}: ${outcome}, ${realizedR} R`))
+ * ```
  */
 export declare class FeedbackTracker {
   /**
@@ -1991,6 +2235,15 @@ export declare class FeedbackTracker {
    * that; `onPrice` closes and stores by it.
    *
    * @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const signal = { signalType: 'BUY', entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400 } as const
+   * const decision = feedbackTracker.shouldCloseSignal(signal, 58_700)
+   * if (decision.shouldClose) console.log(decision.outcome, decision.profitLoss) // STOPPED_OUT -2
+   * ```
    */
   shouldCloseSignal(signal: SignalLevels, currentPrice: number): CloseDecision
   /**
@@ -2005,6 +2258,19 @@ export declare class FeedbackTracker {
    *
    * Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` if the id was recorded with other
    * content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * await feedbackTracker.recordSignal({
+   *   id: 'pullback-3', pair: 'BTC/USDT', timeframe: '1h', signalType: 'BUY', confidence: 60, timestamp: new Date(),
+   *   entryType: 'limit', entryPrice: 60_000, stopLoss: 58_800,
+   *   takeProfits: [{ price: 61_200, share: 50 }, { price: 62_400, share: 50 }],
+   *   stopRules: { breakEvenAfterTarget: 1 },
+   *   strategy: 'pullback', indicators: { rsi: 31, volumeRatio: 1.8 },
+   * })
+   * ```
    */
   recordSignal(signal: SignalInput): Promise<boolean>
   /**
@@ -2013,6 +2279,20 @@ export declare class FeedbackTracker {
    * them before the promise resolves.
    *
    * Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker, type SignalInput } from 'signalloop'
+   *
+   * // Closed signals of the past: each comes with its end, and is learned from.
+   * const past: SignalInput[] = [
+   *   { id: 'old-1', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400,
+   *     timestamp: '2026-03-01T10:00:00Z', outcome: 'TOOK_PROFIT', closedAt: '2026-03-02T04:00:00Z' },
+   *   { id: 'old-2', pair: 'BTC/USDT', signalType: 'SELL', confidence: 55, entryPrice: 61_000, stopLoss: 62_000,
+   *     timestamp: '2026-03-03T10:00:00Z', outcome: 'STOPPED_OUT', closedAt: '2026-03-03T18:00:00Z' },
+   * ]
+   * console.log(`${await feedbackTracker.recordSignals(past)} signals`)
+   * ```
    */
   recordSignals(signals: readonly SignalInput[]): Promise<number>
   /**
@@ -2023,6 +2303,18 @@ export declare class FeedbackTracker {
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, also for values that contradict each other (see {@link OutcomeUpdate}), `ERR_STORE`,
    * `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * await feedbackTracker.recordSignal({
+   *   id: 'by-hand', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 60_000, stopLoss: 58_800, timestamp: Date.now(),
+   * })
+   * // First half of the position, then the rest.
+   * await feedbackTracker.updateOutcome({ signalId: 'by-hand', share: 50, exitPrice: 61_000 })
+   * await feedbackTracker.updateOutcome({ signalId: 'by-hand', outcome: 'SUCCESS', exitPrice: 61_500 })
+   * ```
    */
   updateOutcome(update: OutcomeUpdate): Promise<boolean>
   /**
@@ -2032,6 +2324,16 @@ export declare class FeedbackTracker {
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, also for levels that contradict the signal as it stands (see {@link Amendment}),
    * `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then nothing is changed.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * await feedbackTracker.recordSignal({
+   *   id: 'amended', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 60_000, stopLoss: 58_800, timestamp: Date.now(),
+   * })
+   * await feedbackTracker.amendSignal({ signalId: 'amended', stopLoss: 59_400, reason: 'the low of the session' })
+   * ```
    */
   amendSignal(amendment: Amendment): Promise<boolean>
   /**
@@ -2040,6 +2342,17 @@ export declare class FeedbackTracker {
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, also for a signal that was entered, which `updateOutcome` closes, `ERR_STORE`,
    * `ERR_STORE_BUSY`, `ERR_CLOSED`; then nothing is changed.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * await feedbackTracker.recordSignal({
+   *   id: 'waits', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryType: 'limit', entryPrice: 50_000, stopLoss: 49_000,
+   *   timestamp: Date.now(),
+   * })
+   * await feedbackTracker.cancelSignal({ signalId: 'waits', reason: 'the setup is gone' })
+   * ```
    */
   cancelSignal(cancellation: Cancellation): Promise<boolean>
   /**
@@ -2047,6 +2360,15 @@ export declare class FeedbackTracker {
    * unknown.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const stored = await feedbackTracker.getSignal('breakout-17')
+   * if (stored === null) console.log('no such signal')
+   * else console.log(stored.status, stored.position?.stopLoss, stored.history.map(({ type, at }) => `${type} at ${at}`))
+   * ```
    */
   getSignal(signalId: string): Promise<StoredSignal | null>
   /**
@@ -2056,6 +2378,16 @@ export declare class FeedbackTracker {
    * `timeMs` the price counts as current and is never too old, whatever the clock of this machine shows.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * // For each price of your stream, with the time at its source.
+   * for (const { id, outcome, profitLossPercent } of await feedbackTracker.onPrice('BTC/USDT', 58_500, Date.now())) {
+   *   console.log(`${id}: ${outcome}, ${profitLossPercent.toFixed(2)} %`)
+   * }
+   * ```
    */
   onPrice(pair: string, price: number, timeMs?: Date | string | number): Promise<ClosedSignal[]>
   /**
@@ -2064,6 +2396,14 @@ export declare class FeedbackTracker {
    * arrays are copied at once and may be reused.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then no price counts.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const closed = await feedbackTracker.onPrices(['BTC/USDT', 'ETH/USDT'], Float64Array.of(60_100, 3_000))
+   * console.log(closed.length)
+   * ```
    */
   onPrices(pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array): Promise<ClosedSignal[]>
   /**
@@ -2074,6 +2414,15 @@ export declare class FeedbackTracker {
    * assessed later, use it, until a fetch has stored it.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const HOUR = 3_600_000
+   * const time = Math.floor(Date.now() / HOUR) * HOUR - HOUR
+   * await feedbackTracker.onCandle('ETH/USDT', { time, open: 3_000, high: 3_040, low: 2_990, close: 3_020, volume: 812 }, '1h')
+   * ```
    */
   onCandle(pair: string, candle: CandleInput, timeframe?: Timeframe): Promise<ClosedSignal[]>
   /**
@@ -2082,6 +2431,13 @@ export declare class FeedbackTracker {
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, also if `path` is one of signalloop's own files, `ERR_IO`, `ERR_STORE`,
    * `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * console.log(`${await feedbackTracker.exportTrainingData('./closed-signals.csv')} rows`)
+   * ```
    */
   exportTrainingData(path: string): Promise<number>
   /**
@@ -2089,18 +2445,43 @@ export declare class FeedbackTracker {
    * lines that cannot be read are listed. New signals get the features of their market at entry if the candles are stored.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const { imported, known, refused } = await feedbackTracker.importSignals('./signals.jsonl')
+   * console.log(`${imported} imported, ${known} known`)
+   * for (const { line, reason } of refused) console.log(`line ${line}: ${reason}`)
+   * ```
    */
   importSignals(path: string): Promise<ImportReport>
   /**
    * Compacts the log: rewrites it atomically with one line per signal, while this and other processes continue to write.
    *
    * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then the log is unchanged.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const { bytesBefore, bytesAfter } = await feedbackTracker.compact()
+   * console.log(`${bytesBefore} bytes became ${bytesAfter}`)
+   * ```
    */
   compact(): Promise<Compaction>
   /**
    * Reports damage found in the log since it was opened, and what was done about it.
    *
    * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const { damaged, contradictions } = await feedbackTracker.recovery()
+   * if (damaged + contradictions > 0) console.log('see signals.quarantine.jsonl')
+   * ```
    */
   recovery(): Promise<Recovery>
   /**
@@ -2109,6 +2490,14 @@ export declare class FeedbackTracker {
    * are missing until there are enough: a Sharpe ratio needs 90 days, a Calmar ratio 180.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const { overall } = await feedbackTracker.getStats('BTC/USDT', '1h', 90)
+   * console.log(`${overall.closedSignals} closed, ${overall.successRate ?? '?'} % succeeded`)
+   * ```
    */
   getStats(symbol?: string, timeframe?: TimeframeName, days?: number): Promise<PerformanceStats>
   /**
@@ -2116,6 +2505,14 @@ export declare class FeedbackTracker {
    * and timeframe select signals as in `getStats`.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const { closed_signals, success_rate } = await feedbackTracker.getPerformanceStats('BTC/USDT')
+   * console.log(`${closed_signals} closed, ${success_rate} % succeeded`)
+   * ```
    */
   getPerformanceStats(symbol?: string, timeframe?: Timeframe, days?: number): Promise<PerformanceTotals>
   /**
@@ -2125,6 +2522,20 @@ export declare class FeedbackTracker {
    * outcomes known at its time.
    *
    * Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which is not a bet), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const chances = await feedbackTracker.assess({
+   *   pair: 'BTC/USDT', signalType: 'BUY', entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400,
+   *   strategy: 'pullback', indicators: { rsi: 31, volumeRatio: 1.8 },
+   * })
+   * const { successProbability, probabilityInterval: { low, high }, expectedR, take, reasons } = chances
+   * console.log(`${take ? 'take' : 'leave'}: ${successProbability} [${low}, ${high}], ${expectedR} R`)
+   * console.log(reasons.join('
+  '))
+   * ```
    */
   assess(signal: AssessInput): Promise<Assessment>
   /**
@@ -2133,6 +2544,15 @@ export declare class FeedbackTracker {
    * version that stored no predictions, are not included.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const { verdict, calibration } = await feedbackTracker.scorecard({ since: '2026-01-01T00:00:00Z' })
+   * console.log(verdict)
+   * for (const { said, came } of calibration) console.log(`said ${said}, came ${came.mean}`)
+   * ```
    */
   scorecard(options?: ScorecardOptions): Promise<Scorecard>
   /**
@@ -2141,6 +2561,15 @@ export declare class FeedbackTracker {
    * candles cover. Takes milliseconds for hourly candles, and seconds for years of candles by the minute, off the event loop.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CANDLE`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * const { verdict, strategies } = await feedbackTracker.advise({ symbol: 'BTC/USDT' })
+   * console.log(verdict)
+   * for (const { strategy, verdict } of strategies) console.log(`${strategy ?? 'without a strategy'}: ${verdict}`)
+   * ```
    */
   advise(options?: AdviseOptions): Promise<LevelsAdvice>
   /**
@@ -2148,32 +2577,96 @@ export declare class FeedbackTracker {
    * pattern, chance alone produces a rule in at most 5 % of cases.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { feedbackTracker } from 'signalloop'
+   *
+   * for (const { rule, successRate, count } of await feedbackTracker.patterns('BTC/USDT')) {
+   *   console.log(`${rule}: ${successRate} % of ${count}`)
+   * }
+   * ```
    */
   patterns(symbol?: string, timeframe?: Timeframe): Promise<Pattern[]>
 }
 
-/** Predicts one market from candles you pass in. Missing data or a missing model never makes it reject. */
+/**
+ * Predicts one market from candles you pass in. Missing data or a missing model never makes it reject.
+ *
+ * @example
+ * ```ts
+ * import { SignalLoop } from 'signalloop'
+ *
+ * const loop = new SignalLoop()
+ * const predictor = loop.predictor('BTC/USDT', '1h')
+ * console.log(predictor.isModelAvailable())
+ * await loop.close()
+ * ```
+ */
 export declare class Predictor {
   /**
    * Predicts from closed candles, oldest first, at least 100. Candles without times are taken as consecutive, the last one
    * closing now. If the model has no opinion (it has no skill, or the candles give no features), if there is no model, or if
    * candles are too few or invalid, it resolves with the complete shape, `success: false` and `confidence: 0`.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop, type CandleInput } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const candles: CandleInput[] = Array.from({ length: 200 }, (_, i) => {
+   *   const [open, close] = [60_000 + 300 * Math.sin(i / 5), 60_000 + 300 * Math.sin((i + 1) / 5)]
+   *   return { open, high: Math.max(open, close) + 50, low: Math.min(open, close) - 50, close, volume: 100 + i }
+   * })
+   * const { success, signalType, successProbability, error } = await loop.predictor('BTC/USDT', '1h').predict(candles)
+   * console.log(success ? `${signalType}: ${successProbability ?? '-'}` : error)
+   * await loop.close()
+   * ```
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /**
    * Whether a usable model is in service now, including one trained after this predictor was created. Never throws: if a model
    * is damaged, the event `warning` reports it. If models are stored in a database, it returns `false` until the first answer
    * of the database; the call starts that query and does not wait for it.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * if (!loop.predictor('BTC/USDT', '4h').isModelAvailable()) console.log('train it first')
+   * await loop.close()
+   * ```
    */
   isModelAvailable(): boolean
 }
 
-/** The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It does not keep the process alive. */
+/**
+ * The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It does not keep the process alive.
+ *
+ * @example
+ * ```ts
+ * import { startScheduler } from 'signalloop'
+ *
+ * const scheduler = startScheduler({ retrain: { time: '02:00' } })
+ * console.log(scheduler.status().leader)
+ * await scheduler.stop()
+ * ```
+ */
 export declare class Scheduler {
   /**
    * Stops the scheduler. Running tasks, those of `runOnce` too, are cancelled and end at their next step; the process that
    * takes over runs them again. Resolves when it has stopped: at once if nothing runs, or if another thread of this process,
    * which shares the default loop, has started the scheduler too; then it continues for that thread.
+   *
+   * @example
+   * ```ts
+   * import { startScheduler } from 'signalloop'
+   *
+   * const scheduler = startScheduler()
+   * // When the process is asked to end:
+   * await scheduler.stop()
+   * ```
    */
   stop(): Promise<void>
   /**
@@ -2181,6 +2674,15 @@ export declare class Scheduler {
    * process. It never waits: with a database it returns what was read last, at most a second ago while the scheduler runs.
    *
    * @throws `ERR_INVALID_CONFIG`, `ERR_IO`
+   *
+   * @example
+   * ```ts
+   * import { startScheduler } from 'signalloop'
+   *
+   * const scheduler = startScheduler()
+   * for (const { task, nextRun } of scheduler.status().tasks) console.log(`${task} is due ${nextRun}`)
+   * await scheduler.stop()
+   * ```
    */
   status(): SchedulerStatus
   /**
@@ -2188,6 +2690,16 @@ export declare class Scheduler {
    *
    * Rejects with `ERR_TASK_BUSY` if the task is already running in any process of the home or of the database, and with
    * `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CONFIG`, `ERR_IO`, `ERR_STORE`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { startScheduler } from 'signalloop'
+   *
+   * const scheduler = startScheduler()
+   * const { outcome, message } = await scheduler.runOnce('evaluate')
+   * console.log(outcome, message)
+   * await scheduler.stop()
+   * ```
    */
   runOnce(task: TaskName): Promise<TaskRun>
 }
@@ -2197,6 +2709,20 @@ export declare class Scheduler {
  *
  * The functions at module level use a default loop, whose home is `SIGNALLOOP_HOME`, or `./ml`. Create a loop of your own if a
  * process needs several homes or its own source of candles.
+ *
+ * @example
+ * ```ts
+ * import { SignalLoop, type CandleRequest } from 'signalloop'
+ *
+ * // Candles of your own; oldest first. Without this, they come from the exchange.
+ * async function fetchCandles({ since, until, limit }: CandleRequest) {
+ *   const times = Array.from({ length: limit }, (_, i) => since + i * 3_600_000).filter((time) => time < until)
+ *   return times.map((time) => ({ time, open: 100, high: 101, low: 99, close: 100, volume: 5 }))
+ * }
+ * const loop = new SignalLoop({ home: './ml-own', fetchCandles })
+ * console.log(loop.home, loop.warnings)
+ * await loop.close()
+ * ```
  */
 export declare class SignalLoop {
   /**
@@ -2216,6 +2742,15 @@ export declare class SignalLoop {
    * The predictor of one market, with the interface of the old backend's service. Default: BTCUSDT 1h.
    *
    * @throws `ERR_INVALID_ARGUMENT`
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * console.log(loop.predictor('BTC/USDT', '1h').isModelAvailable())
+   * await loop.close()
+   * ```
    */
   predictor(symbol?: string, timeframe?: Timeframe): Predictor
   /**
@@ -2224,6 +2759,19 @@ export declare class SignalLoop {
    * are skipped, and the next one says how many (`dropped`). An exception in the listener becomes a process warning.
    *
    * @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const unsubscribe = loop.onEvent((event) => {
+   *   if (event.type === 'signalClosed') console.log(event.signal.id, event.signal.outcome)
+   *   if (event.type === 'drift') console.log('the market or the outcomes have changed')
+   * })
+   * unsubscribe()
+   * await loop.close()
+   * ```
    */
   onEvent(listener: (event: LoopEvent) => void): () => void
   /**
@@ -2233,18 +2781,47 @@ export declare class SignalLoop {
    * process alive.
    *
    * @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` if it is already running with other options, `ERR_CLOSED`
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const scheduler = loop.startScheduler({ retrain: { time: '02:00' }, watch: { interval: '1m' } })
+   * console.log(scheduler.status().running)
+   * await loop.close()
+   * ```
    */
   startScheduler(options?: SchedulerConfiguration): Scheduler
   /**
    * Compares the recent half of the closed signals of a market with the early half, to see whether they got better.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const { verdict, successDifference } = await loop.evaluate({ symbol: 'BTC/USDT', timeframe: '1h' })
+   * console.log(verdict, successDifference)
+   * await loop.close()
+   * ```
    */
   evaluate(options: EvaluateOptions): Promise<Improvement>
   /**
    * Changes configuration keys of this loop in memory: the keys of `training_config.json`, in camelCase or snake_case.
    *
    * @throws `ERR_INVALID_CONFIG`; then nothing changes
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * loop.configure({ symbols: ['BTCUSDT', 'ETHUSDT'], timeframes: ['1h'], historyDays: 60 })
+   * await loop.close()
+   * ```
    */
   configure(options: Configuration): void
   /**
@@ -2255,6 +2832,22 @@ export declare class SignalLoop {
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal` aborts or the loop is closed meanwhile;
    * models finished before that stay.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const { results } = await loop.train({
+   *   symbols: ['BTC/USDT'],
+   *   timeframes: ['1h'],
+   *   onProgress: ({ symbol, phase, done, steps }) => console.log(`${symbol}: ${phase} ${done}/${steps}`),
+   * })
+   * for (const { symbol, timeframe, promoted, reason, error } of results) {
+   *   console.log(`${symbol} ${timeframe}: ${error?.message ?? (promoted ? 'in service' : 'not used')}, ${reason}`)
+   * }
+   * await loop.close()
+   * ```
    */
   train(options?: TrainOptions): Promise<TrainingResults>
   /**
@@ -2265,6 +2858,24 @@ export declare class SignalLoop {
    * Rejects with `ERR_NO_DATA` without signals or candles, `ERR_INVALID_ARGUMENT` (also for a fault of the strategy, with the
    * candle), `ERR_INVALID_CONFIG`, `ERR_INVALID_SIGNAL`, `ERR_INVALID_CANDLE`, `ERR_IO`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal`
    * aborts or the loop is closed meanwhile.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop, type Strategy } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const breakout: Strategy = (_market, candles) => {
+   *   const { close, low } = candles.at(-1)
+   *   if (candles.length < 20 || close < Math.max(...candles.high.subarray(-20, -1))) return
+   *   return { signalType: 'BUY', entryPrice: close, stopLoss: Math.min(low, close * 0.99), takeProfit: close * 1.02 }
+   * }
+   * const { verdict, summary } = await loop.replay({
+   *   strategy: breakout, symbols: ['BTCUSDT'], timeframes: ['1h'], without: ['models'],
+   * })
+   * console.log(verdict.advice.words)
+   * console.log(`all ${summary.all.meanR ?? '?'} R a signal, taken ${summary.taken.meanR ?? '?'} R`)
+   * await loop.close()
+   * ```
    */
   replay(options?: ReplayOptions): Promise<ReplayResult>
   /**
@@ -2273,6 +2884,16 @@ export declare class SignalLoop {
    *
    * Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`,
    * `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const { signal, confidence, baseRates, reason } = await loop.predict({ symbol: 'BTC/USDT', timeframe: '1h' })
+   * console.log(signal, confidence, baseRates[signal], reason ?? '')
+   * await loop.close()
+   * ```
    */
   predict(options: PredictOptions): Promise<Prediction>
   /**
@@ -2281,6 +2902,17 @@ export declare class SignalLoop {
    * not recorded.
    *
    * Rejects like `predict`, and with `ERR_CANCELLED` if the loop is closed while it waits for candles.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const signal = await loop.generateSignal({ symbol: 'BTC/USDT', timeframe: '1h' })
+   * if (signal.signalType === 'HOLD') console.log(signal.aiRationale)
+   * else await loop.feedbackTracker.recordSignal(signal)
+   * await loop.close()
+   * ```
    */
   generateSignal(options: GenerateOptions): Promise<Signal>
   /**
@@ -2288,12 +2920,34 @@ export declare class SignalLoop {
    * error is in its result.
    *
    * Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` if the loop is closed meanwhile.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * for (const { symbol, timeframe, added, error } of await loop.fetchData({ symbols: ['BTC/USDT'], timeframes: ['1h'] })) {
+   *   console.log(`${symbol} ${timeframe}: ${error?.message ?? `${added} new candles`}`)
+   * }
+   * await loop.close()
+   * ```
    */
   fetchData(options?: FetchOptions): Promise<FetchResult[]>
   /**
    * Lists the models in service with their history, and model files that cannot be used.
    *
    * Rejects with `ERR_IO`, `ERR_CLOSED`. The error of a single file is in its entry.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * for (const { model, version, ageHours, error } of await loop.models()) {
+   *   console.log(model ? `${model.symbol} ${model.timeframe}: version ${version}, ${ageHours} h` : error?.message)
+   * }
+   * await loop.close()
+   * ```
    */
   models(): Promise<ModelEntry[]>
   /**
@@ -2302,6 +2956,16 @@ export declare class SignalLoop {
    *
    * Rejects with `ERR_IO` if it cannot be written, `ERR_INVALID_ARGUMENT`, also if `out` is one of signalloop's own files,
    * `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const { path, problems } = await loop.report({ out: './report.html' })
+   * console.log(path, problems)
+   * await loop.close()
+   * ```
    */
   report(options?: ReportOptions): Promise<ReportResult>
   /**
@@ -2310,6 +2974,15 @@ export declare class SignalLoop {
    * readable by other sites. `docs/report.md` says how to mount it in Fastify and plain `http`.
    *
    * @throws `ERR_INVALID_ARGUMENT`
+   *
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http'
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * createServer(loop.dashboard()).listen(Number(process.env.PORT ?? 4000), '127.0.0.1')
+   * ```
    */
   dashboard(options?: DashboardOptions): DashboardHandler
   /**
@@ -2317,6 +2990,16 @@ export declare class SignalLoop {
    *
    * Rejects with `ERR_NO_PREDECESSOR` if there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
    * `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const { from, to } = await loop.rollback({ symbol: 'BTC/USDT', timeframe: '1h', reason: 'too many stops' })
+   * console.log(`version ${from} is out, version ${to} is in service`)
+   * await loop.close()
+   * ```
    */
   rollback(options: RollbackOptions): Promise<Rollback>
   /**
@@ -2324,6 +3007,18 @@ export declare class SignalLoop {
    * They describe the whole home, including the work of other processes. `docs/operating.md` lists them.
    *
    * Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+   *
+   * @example
+   * ```ts
+   * import { createServer } from 'node:http'
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * const server = createServer(async (_request, response) => {
+   *   response.setHeader('content-type', 'text/plain; version=0.0.4').end(await loop.metrics())
+   * })
+   * server.listen(Number(process.env.PORT ?? 9464), '127.0.0.1')
+   * ```
    */
   metrics(): Promise<string>
   /**
@@ -2331,6 +3026,14 @@ export declare class SignalLoop {
    * Running trainings, and calls that wait for candles, reject with `ERR_CANCELLED`. The default loop opens again at its next
    * use. If other threads of the process use the default loop too, it is closed for this thread only, with the scheduler that
    * this thread started.
+   *
+   * @example
+   * ```ts
+   * import { SignalLoop } from 'signalloop'
+   *
+   * const loop = new SignalLoop()
+   * process.once('SIGTERM', () => void loop.close())
+   * ```
    */
   close(): Promise<void>
 }

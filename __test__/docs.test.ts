@@ -4,6 +4,7 @@
 //   sh    commands. With `<!-- until Ctrl-C -->` before them they get a SIGINT once they run; with `<!-- in CI -->` they are not run, and
 //         must be commands of .ci/run.
 //   json  needs `<!-- file: NAME -->` before it: the block is written to that file of a home, and doctor must find no fault.
+//   With `<!-- from FILE -->` before it, a block is not run here: it must be a part of that file, which has a test of its own.
 //   text  not run: layouts, drawings. With `<!-- printed by it -->` before it, it must equal the output of the program before.
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -191,7 +192,9 @@ async function checkFile({ note, text }: Block): Promise<void> {
     let printed = ''
     for (const [number, block] of blocks.entries()) {
       try {
-        if (block.language === 'ts') printed = await runProgram(block, number)
+        const source = /^from ([\w./-]+)$/.exec(block.note)?.[1]
+        if (source !== undefined) expect(readFileSync(join(ROOT, source), 'utf8')).toContain(block.text)
+        else if (block.language === 'ts') printed = await runProgram(block, number)
         else if (block.language === 'sh') await runCommands(block, home)
         else if (block.language === 'json') await checkFile(block)
         else {

@@ -3,11 +3,14 @@
 //
 //     npm run test:examples
 import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beside } from './beside.mjs'
 
-const EXAMPLES = join(dirname(dirname(fileURLToPath(import.meta.url))), 'ts-examples')
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+const EXAMPLES = join(ROOT, 'ts-examples')
 const JEST = join('..', 'scripts', 'jest.mjs')
 const shell = process.platform === 'win32'
 
@@ -19,7 +22,22 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1)
 }
 
+/** Replaces npm's link to this checkout by what a user has: the files of the package. Bundlers follow a link out of node_modules. */
+function install() {
+  const folder = join(EXAMPLES, 'node_modules', 'signalloop')
+  const packed = mkdtempSync(join(tmpdir(), 'signalloop-examples-'))
+  try {
+    run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', packed, ROOT])
+    rmSync(folder, { recursive: true, force: true })
+    mkdirSync(folder)
+    run('tar', ['-xzf', join(packed, readdirSync(packed)[0]), '--strip-components=1', '-C', folder])
+  } finally {
+    rmSync(packed, { recursive: true, force: true })
+  }
+}
+
 run('npm', ['ci'])
+install()
 run('npx', ['tsc', '--noEmit'])
 const jest = (name, args) => [{ name, program: process.execPath, args: [JEST, ...args], folder: EXAMPLES }]
 const inProcess = ['express', 'jest', 'charts'].map((folder) => `<rootDir>/${folder}/`)

@@ -93,6 +93,7 @@ export interface StopMove {
 /** How far behind the best price a stop trails: one of `percent`, `atr` and `distance`. */
 export type TrailingStop = TrailStart & (TrailByPercent | TrailByRange | TrailByDistance)
 
+/** When a {@link TrailingStop} begins to follow. */
 interface TrailStart {
   /**
    * The stop begins to follow when the price has reached this profit, in units of the risk at entry; 0 or more. Needs a stop
@@ -101,6 +102,7 @@ interface TrailStart {
   activateAtR?: number | null
 }
 
+/** A {@link TrailingStop} by a part of the price. */
 interface TrailByPercent {
   /** Percent of the best price, above 0 and below 100. */
   percent: number
@@ -110,6 +112,7 @@ interface TrailByPercent {
   distance?: null
 }
 
+/** A {@link TrailingStop} by the range of candles. */
 interface TrailByRange {
   /**
    * Multiples of the average true range (14 candles) at the time of the signal, above 0. Needs stored candles of the market from
@@ -122,6 +125,7 @@ interface TrailByRange {
   distance?: null
 }
 
+/** A {@link TrailingStop} by a distance. */
 interface TrailByDistance {
   /** A distance in price, above 0. */
   distance: number
@@ -184,6 +188,7 @@ export interface StoredSignal {
 /** A signal as it was recorded, in camelCase; it may be recorded, assessed or asked about again. */
 export type RecordedSignal = RecordedFacts & ({ takeProfit?: number; takeProfits?: never } | { takeProfit?: never; takeProfits: { price: number; share: number }[] })
 
+/** The keys of a {@link RecordedSignal}, but for its targets. */
 interface RecordedFacts {
   /** Its id. */
   id: string
@@ -297,9 +302,12 @@ export type AssessInput =
   | Open<ColumnLevels & ColumnCosts & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
   | Open<PropertyLevels & PropertyCosts & Omit<SignalFacts, Assumed> & Partial<Pick<SignalFacts, Assumed>>>
 
+/** The keys that {@link AssessInput} may leave out. */
 type Assumed = 'id' | 'timestamp' | 'confidence'
 
+/** Prices and targets of a signal in snake_case. */
 type ColumnLevels = ColumnPrices & (ColumnManyTargets | ColumnOneTarget)
+/** Prices and targets of a signal in camelCase. */
 type PropertyLevels = PropertyPrices & (PropertyManyTargets | PropertyOneTarget)
 
 /** In camelCase, as JavaScript properties. */
@@ -475,6 +483,7 @@ export interface SignalEnd {
 /** The outcome of a signal, or of a part of its position, that you close yourself. Keys in camelCase or snake_case. */
 export type OutcomeUpdate = OutcomeFacts & (WholeOutcome | PartOutcome)
 
+/** An {@link OutcomeUpdate} that closes all that is open. */
 interface WholeOutcome {
   /**
    * The outcome. `SUCCESS` requires a profit above 0 and `FAILURE` a profit of 0 or below; `exitPrice` or `profitLossPercent`
@@ -487,6 +496,7 @@ interface WholeOutcome {
   share?: null
 }
 
+/** An {@link OutcomeUpdate} that closes a part. */
 interface PartOutcome {
   /**
    * The part that was closed, in percent of the whole position: above 0, at most what is open. `exitPrice` or
@@ -497,6 +507,7 @@ interface PartOutcome {
   outcome?: Exclude<Outcome, 'ACTIVE' | 'UNKNOWN' | 'CANCELLED'> | null
 }
 
+/** The keys that each {@link OutcomeUpdate} has. */
 interface OutcomeFacts {
   /** The id under which the signal was recorded. */
   signalId: string
@@ -523,6 +534,7 @@ export type Amendment = AmendmentFacts & (
   | { expiresAt: Time }
 )
 
+/** The keys of an {@link Amendment}. */
 interface AmendmentFacts {
   /** The id under which the signal was recorded. */
   signalId: string
@@ -709,6 +721,7 @@ export interface ChangedSignal {
   status: SignalStatus
 }
 
+/** The keys that each {@link LoopEvent} has. */
 interface EventFacts {
   /** When, ISO 8601, UTC. */
   at: string
@@ -1234,6 +1247,7 @@ export type ReplayPart = 'models' | 'outcomes' | 'gate' | 'conservative'
 /** What to replay, and how. At most one of `signals`, `strategy` and `own` is given; with none, the signals of the home are replayed. */
 export type ReplayOptions = ReplaySettings & (ReplaySignals | ReplayStrategy | ReplayOwn)
 
+/** A replay of signals; see {@link ReplayOptions}. */
 interface ReplaySignals {
   /**
    * Past signals: the path of a file that `importSignals` reads, or signals. One that says how it ended ends so, unless candles end
@@ -1246,6 +1260,7 @@ interface ReplaySignals {
   own?: false | undefined
 }
 
+/** A replay of a strategy; see {@link ReplayOptions}. */
 interface ReplayStrategy {
   /** A strategy, asked at the close of each candle of the markets. */
   strategy: Strategy
@@ -1255,6 +1270,7 @@ interface ReplayStrategy {
   own?: false | undefined
 }
 
+/** A replay of the loop's own signals; see {@link ReplayOptions}. */
 interface ReplayOwn {
   /**
    * The loop's own signals, made at the close of each candle of the markets: `true` for `medium`, or the `riskTolerance` of
@@ -1267,6 +1283,7 @@ interface ReplayOwn {
   strategy?: undefined
 }
 
+/** The keys that each replay may have; see {@link ReplayOptions}. */
 interface ReplaySettings {
   /**
    * Signals from this time on are replayed; earlier candles are known. Default: the first signal; for `strategy` and `own`, the first
@@ -1340,6 +1357,7 @@ export type Strategy = (
   candles: StrategyCandles,
 ) => StrategyAnswer | Promise<StrategyAnswer>
 
+/** What a {@link Strategy} returns: a signal, several, or none. */
 type StrategyAnswer = StrategySignal | readonly StrategySignal[] | undefined | null
 
 /** The market that a strategy is asked about. */
@@ -1399,6 +1417,7 @@ export interface StrategyCandle {
  */
 export type StrategySignal = Open<ColumnLevels & ColumnCosts & StrategyFacts> | Open<PropertyLevels & PropertyCosts & StrategyFacts>
 
+/** The keys of a {@link StrategySignal}, but for its levels and costs. */
 type StrategyFacts = Omit<SignalFacts, Assumed | keyof SignalEnd> & Partial<Pick<SignalFacts, Assumed>>
 
 /** What a replay found. Times are ISO 8601, UTC. */
@@ -1842,6 +1861,14 @@ export interface Configuration {
 
 /**
  * Predicts one market of the default loop from candles you pass in. It has the interface of the old backend's predictor service.
+ *
+ * @example
+ * ```ts
+ * import { MLPredictor } from 'signalloop'
+ *
+ * const predictor = new MLPredictor('ETHUSDT', '1h')
+ * console.log(predictor.isModelAvailable())
+ * ```
  */
 export declare class MLPredictor implements Predictor {
   /**
@@ -1855,11 +1882,27 @@ export declare class MLPredictor implements Predictor {
    * closing now. If the model has no opinion (it has no skill, or the candles give no features), if there is no model, or if
    * candles are too few or invalid, it resolves with the complete shape, `success: false` and `confidence: 0`. Rejects only if
    * the home cannot be opened: `ERR_INVALID_CONFIG`, `ERR_STORE`, `ERR_IO`.
+   *
+   * @example
+   * ```ts
+   * import { MLPredictor, type CandleInput } from 'signalloop'
+   *
+   * const candles: CandleInput[] = Array.from({ length: 120 }, (_, i) => [Date.now() + (i - 121) * 3_600_000, 100, 101, 99, 100, 5])
+   * const { success, signalType, error } = await new MLPredictor('BTCUSDT', '1h').predict(candles)
+   * console.log(success ? signalType : error)
+   * ```
    */
   predict(candles: readonly CandleInput[]): Promise<PredictionResult>
   /**
    * Whether a usable model is in service now, including one trained after this predictor was created. Never throws: if the home
    * cannot be opened, the process gets a warning; if a model is damaged, the event `warning` reports it.
+   *
+   * @example
+   * ```ts
+   * import { mlPredictor, train } from 'signalloop'
+   *
+   * if (!mlPredictor.isModelAvailable()) await train({ symbols: ['BTCUSDT'], timeframes: ['1h'] })
+   * ```
    */
   isModelAvailable(): boolean
 }
@@ -1888,6 +1931,7 @@ export interface ReadingOptions {
 /** A signal that was read from a text, with the keys of `recordSignal`. What the text does not say is left out. */
 export type ReadSignal = ReadFacts & (ReadTarget | ReadTargets)
 
+/** A {@link ReadSignal} with one target, or none. */
 interface ReadTarget {
   /** The only target. */
   takeProfit?: number
@@ -1895,6 +1939,7 @@ interface ReadTarget {
   takeProfits?: never
 }
 
+/** A {@link ReadSignal} with several targets. */
 interface ReadTargets {
   /** Left out where there are several targets. */
   takeProfit?: never
@@ -1902,6 +1947,7 @@ interface ReadTargets {
   takeProfits: { price: number; share?: number }[]
 }
 
+/** The keys of a {@link ReadSignal}, but for its targets. */
 interface ReadFacts {
   /** The one in the text, or a hash of the text and the time. */
   id: string
@@ -1960,46 +2006,232 @@ export interface TextReader {
 /**
  * Reads messages of a channel in the form of Cornix and its relatives; a line of three dashes separates messages. What cannot be read
  * with certainty is refused with line, column and text. `docs/importing.md` says what is read.
+ *
+ * @example
+ * ```ts
+ * import { feedbackTracker, fromText } from 'signalloop'
+ *
+ * const message = '#BTC/USDT LONG\nEntry: 67000\nTarget: 70000\nStop: 66000'
+ * await feedbackTracker.recordSignals(fromText(message, { at: Date.now(), timeframe: '4h', confidence: 60, source: 'my channel' }))
+ * ```
  */
 export declare const fromText: TextReader
 /**
  * Reads alerts of TradingView: a JSON object, an array of objects, or one object a line. What cannot be read with certainty is refused with
  * its path and value, such as a placeholder that was not filled. `docs/importing.md` has the keys.
+ *
+ * @example
+ * ```ts
+ * import { fromTradingView } from 'signalloop'
+ *
+ * const body = '{ "ticker": "BINANCE:BTCUSDT", "action": "buy", "price": 67000, "sl": 66000, "tp": 70000, "interval": "60" }'
+ * const [signal] = fromTradingView(body, { confidence: 60 })
+ * console.log(signal?.symbol, signal?.signalType, signal?.timeframe)
+ * ```
  */
 export declare const fromTradingView: TextReader
 
-/** The feedback tracker of the default loop. Its methods can be destructured and spied on. */
+/**
+ * The feedback tracker of the default loop. Its methods can be destructured and spied on.
+ *
+ * @example
+ * ```ts
+ * import { feedbackTracker } from 'signalloop'
+ *
+ * const { take, suggestedRisk } = await feedbackTracker.assess({
+ *   pair: 'BTC/USDT', signalType: 'BUY', entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400,
+ * })
+ * console.log(take, suggestedRisk)
+ * ```
+ */
 export declare const feedbackTracker: FeedbackTracker
-/** The default loop's predictor of BTCUSDT 1h. */
+/**
+ * The default loop's predictor of BTCUSDT 1h.
+ *
+ * @example
+ * ```ts
+ * import { mlPredictor } from 'signalloop'
+ *
+ * console.log(mlPredictor.isModelAvailable())
+ * ```
+ */
 export declare const mlPredictor: MLPredictor
-/** See {@link SignalLoop.train}; of the default loop. */
+/**
+ * See {@link SignalLoop.train}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { train } from 'signalloop'
+ *
+ * const { withSkill, total } = await train({ mode: 'retrain', maxAgeHours: 24 })
+ * console.log(`${withSkill} of ${total} models beat their base rate`)
+ * ```
+ */
 export declare const train: SignalLoop['train']
-/** See {@link SignalLoop.replay}; of the default loop. */
+/**
+ * See {@link SignalLoop.replay}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { replay } from 'signalloop'
+ *
+ * // Would its advice have helped on these signals? Without `signals`, on those of the home.
+ * const { verdict } = await replay({ signals: './signals.jsonl', without: ['models'] })
+ * console.log(verdict.advice.words)
+ * ```
+ */
 export declare const replay: SignalLoop['replay']
-/** See {@link SignalLoop.predict}; of the default loop. */
+/**
+ * See {@link SignalLoop.predict}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { predict } from 'signalloop'
+ *
+ * const { signal, probabilities } = await predict({ symbol: 'BTC/USDT' })
+ * console.log(signal, probabilities.BUY)
+ * ```
+ */
 export declare const predict: SignalLoop['predict']
-/** See {@link SignalLoop.generateSignal}; of the default loop. */
+/**
+ * See {@link SignalLoop.generateSignal}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { feedbackTracker, generateSignal } from 'signalloop'
+ *
+ * const signal = await generateSignal({ symbol: 'BTC/USDT', riskTolerance: 'low' })
+ * await feedbackTracker.recordSignal(signal)
+ * ```
+ */
 export declare const generateSignal: SignalLoop['generateSignal']
-/** See {@link SignalLoop.fetchData}; of the default loop. */
+/**
+ * See {@link SignalLoop.fetchData}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { fetchData } from 'signalloop'
+ *
+ * const results = await fetchData()
+ * console.log(results.filter(({ success }) => !success).map(({ symbol, error }) => `${symbol}: ${error?.message}`))
+ * ```
+ */
 export declare const fetchData: SignalLoop['fetchData']
-/** See {@link SignalLoop.evaluate}; of the default loop. */
+/**
+ * See {@link SignalLoop.evaluate}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { evaluate } from 'signalloop'
+ *
+ * const { early, recent, verdict } = await evaluate({ symbol: 'BTC/USDT' })
+ * console.log(`${early.closedSignals} and ${recent.closedSignals} signals: ${verdict}`)
+ * ```
+ */
 export declare const evaluate: SignalLoop['evaluate']
-/** See {@link SignalLoop.onEvent}; of the default loop, until its `close()`. */
+/**
+ * See {@link SignalLoop.onEvent}; of the default loop, until its `close()`.
+ *
+ * @example
+ * ```ts
+ * import { onEvent } from 'signalloop'
+ *
+ * onEvent((event) => {
+ *   if (event.type === 'conservativeMode') console.log(event.cause)
+ * })
+ * ```
+ */
 export declare const onEvent: SignalLoop['onEvent']
-/** See {@link SignalLoop.startScheduler}; of the default loop, until its `close()`. */
+/**
+ * See {@link SignalLoop.startScheduler}; of the default loop, until its `close()`.
+ *
+ * @example
+ * ```ts
+ * import { startScheduler } from 'signalloop'
+ *
+ * startScheduler({ fetch: { interval: '1h' }, watch: { interval: '1m' } })
+ * ```
+ */
 export declare const startScheduler: SignalLoop['startScheduler']
-/** See {@link SignalLoop.models}; of the default loop. */
+/**
+ * See {@link SignalLoop.models}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { models } from 'signalloop'
+ *
+ * for (const { path, error } of await models()) console.log(path, error?.message ?? 'in service')
+ * ```
+ */
 export declare const models: SignalLoop['models']
-/** See {@link SignalLoop.report}; of the default loop. */
+/**
+ * See {@link SignalLoop.report}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { report } from 'signalloop'
+ *
+ * console.log((await report()).path)
+ * ```
+ */
 export declare const report: SignalLoop['report']
-/** See {@link SignalLoop.dashboard}; of the default loop, as it is at each request. */
+/**
+ * See {@link SignalLoop.dashboard}; of the default loop, as it is at each request.
+ *
+ * @example
+ * ```ts
+ * import { dashboard } from 'signalloop'
+ * import express from 'express'
+ *
+ * const app = express()
+ * app.use('/learning', dashboard())
+ * app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1')
+ * ```
+ */
 export declare const dashboard: SignalLoop['dashboard']
-/** See {@link SignalLoop.rollback}; of the default loop. */
+/**
+ * See {@link SignalLoop.rollback}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { models, rollback } from 'signalloop'
+ *
+ * const [entry] = await models()
+ * if (entry?.model && entry.predecessors.length > 0) await rollback({ symbol: entry.model.symbol, timeframe: entry.model.timeframe })
+ * ```
+ */
 export declare const rollback: SignalLoop['rollback']
-/** See {@link SignalLoop.metrics}; of the default loop. */
+/**
+ * See {@link SignalLoop.metrics}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { metrics } from 'signalloop'
+ *
+ * console.log((await metrics()).split('\n').filter((line) => line.startsWith('signalloop_open_signals')))
+ * ```
+ */
 export declare const metrics: SignalLoop['metrics']
-/** See {@link SignalLoop.configure}; of the default loop. */
+/**
+ * See {@link SignalLoop.configure}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { configure } from 'signalloop'
+ *
+ * configure({ signal: { stopAtr: 1.5, rewardRisk: 2 } })
+ * ```
+ */
 export declare const configure: SignalLoop['configure']
-/** See {@link SignalLoop.close}; of the default loop. */
+/**
+ * See {@link SignalLoop.close}; of the default loop.
+ *
+ * @example
+ * ```ts
+ * import { close } from 'signalloop'
+ *
+ * process.once('SIGTERM', () => void close())
+ * ```
+ */
 export declare const close: SignalLoop['close']
 

@@ -102,6 +102,16 @@ impl From<Result<engine::Prediction>> for PredictionResult {
 }
 
 /// Predicts one market from candles you pass in. Missing data or a missing model never makes it reject.
+///
+/// @example
+/// ```ts
+/// import { SignalLoop } from 'signalloop'
+///
+/// const loop = new SignalLoop()
+/// const predictor = loop.predictor('BTC/USDT', '1h')
+/// console.log(predictor.isModelAvailable())
+/// await loop.close()
+/// ```
 #[napi]
 pub struct Predictor {
     core: Arc<SignalLoop>,
@@ -131,6 +141,20 @@ impl Predictor {
     /// Predicts from closed candles, oldest first, at least 100. Candles without times are taken as consecutive, the last one
     /// closing now. If the model has no opinion (it has no skill, or the candles give no features), if there is no model, or if
     /// candles are too few or invalid, it resolves with the complete shape, `success: false` and `confidence: 0`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop, type CandleInput } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const candles: CandleInput[] = Array.from({ length: 200 }, (_, i) => {
+    ///   const [open, close] = [60_000 + 300 * Math.sin(i / 5), 60_000 + 300 * Math.sin((i + 1) / 5)]
+    ///   return { open, high: Math.max(open, close) + 50, low: Math.min(open, close) - 50, close, volume: 100 + i }
+    /// })
+    /// const { success, signalType, successProbability, error } = await loop.predictor('BTC/USDT', '1h').predict(candles)
+    /// console.log(success ? `${signalType}: ${successProbability ?? '-'}` : error)
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "candles: readonly CandleInput[]", ts_return_type = "Promise<PredictionResult>")]
     pub fn predict<'env>(
         &self,
@@ -179,6 +203,15 @@ impl Predictor {
     /// Whether a usable model is in service now, including one trained after this predictor was created. Never throws: if a model
     /// is damaged, the event `warning` reports it. If models are stored in a database, it returns `false` until the first answer
     /// of the database; the call starts that query and does not wait for it.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// if (!loop.predictor('BTC/USDT', '4h').isModelAvailable()) console.log('train it first')
+    /// await loop.close()
+    /// ```
     #[napi]
     pub fn is_model_available(&self) -> bool {
         guard(|| Ok(self.core.models().has_model(&self.market))).unwrap_or(false)

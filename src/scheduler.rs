@@ -13,6 +13,15 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The scheduler of a loop; {@link SignalLoop.startScheduler} starts it. It does not keep the process alive.
+///
+/// @example
+/// ```ts
+/// import { startScheduler } from 'signalloop'
+///
+/// const scheduler = startScheduler({ retrain: { time: '02:00' } })
+/// console.log(scheduler.status().leader)
+/// await scheduler.stop()
+/// ```
 #[napi]
 pub struct Scheduler {
     core: Arc<User>,
@@ -31,6 +40,15 @@ impl Scheduler {
     /// Stops the scheduler. Running tasks, those of `runOnce` too, are cancelled and end at their next step; the process that
     /// takes over runs them again. Resolves when it has stopped: at once if nothing runs, or if another thread of this process,
     /// which shares the default loop, has started the scheduler too; then it continues for that thread.
+    ///
+    /// @example
+    /// ```ts
+    /// import { startScheduler } from 'signalloop'
+    ///
+    /// const scheduler = startScheduler()
+    /// // When the process is asked to end:
+    /// await scheduler.stop()
+    /// ```
     #[napi(ts_return_type = "Promise<void>")]
     pub fn stop<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {
@@ -46,6 +64,15 @@ impl Scheduler {
     /// process. It never waits: with a database it returns what was read last, at most a second ago while the scheduler runs.
     ///
     /// @throws `ERR_INVALID_CONFIG`, `ERR_IO`
+    ///
+    /// @example
+    /// ```ts
+    /// import { startScheduler } from 'signalloop'
+    ///
+    /// const scheduler = startScheduler()
+    /// for (const { task, nextRun } of scheduler.status().tasks) console.log(`${task} is due ${nextRun}`)
+    /// await scheduler.stop()
+    /// ```
     #[napi(ts_return_type = "SchedulerStatus")]
     pub fn status(&self) -> napi::Result<Value, Code> {
         sync(|| Ok(self.core.scheduler().glance()?.to_json()))
@@ -55,6 +82,16 @@ impl Scheduler {
     ///
     /// Rejects with `ERR_TASK_BUSY` if the task is already running in any process of the home or of the database, and with
     /// `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CONFIG`, `ERR_IO`, `ERR_STORE`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { startScheduler } from 'signalloop'
+    ///
+    /// const scheduler = startScheduler()
+    /// const { outcome, message } = await scheduler.runOnce('evaluate')
+    /// console.log(outcome, message)
+    /// await scheduler.stop()
+    /// ```
     #[napi(ts_args_type = "task: TaskName", ts_return_type = "Promise<TaskRun>")]
     pub fn run_once<'env>(&self, env: &'env Env, task: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {

@@ -34,6 +34,20 @@ use std::sync::Arc;
 ///
 /// The functions at module level use a default loop, whose home is `SIGNALLOOP_HOME`, or `./ml`. Create a loop of your own if a
 /// process needs several homes or its own source of candles.
+///
+/// @example
+/// ```ts
+/// import { SignalLoop, type CandleRequest } from 'signalloop'
+///
+/// // Candles of your own; oldest first. Without this, they come from the exchange.
+/// async function fetchCandles({ since, until, limit }: CandleRequest) {
+///   const times = Array.from({ length: limit }, (_, i) => since + i * 3_600_000).filter((time) => time < until)
+///   return times.map((time) => ({ time, open: 100, high: 101, low: 99, close: 100, volume: 5 }))
+/// }
+/// const loop = new SignalLoop({ home: './ml-own', fetchCandles })
+/// console.log(loop.home, loop.warnings)
+/// await loop.close()
+/// ```
 #[napi]
 pub struct SignalLoop {
     core: Arc<User>,
@@ -125,6 +139,15 @@ impl SignalLoop {
     /// The predictor of one market, with the interface of the old backend's service. Default: BTCUSDT 1h.
     ///
     /// @throws `ERR_INVALID_ARGUMENT`
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// console.log(loop.predictor('BTC/USDT', '1h').isModelAvailable())
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Predictor")]
     pub fn predictor(&self, symbol: Unknown<'_>, timeframe: Unknown<'_>) -> napi::Result<Predictor, Code> {
         sync(|| Predictor::of(Arc::clone(&**self.core), symbol, timeframe))
@@ -135,6 +158,19 @@ impl SignalLoop {
     /// are skipped, and the next one says how many (`dropped`). An exception in the listener becomes a process warning.
     ///
     /// @throws `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const unsubscribe = loop.onEvent((event) => {
+    ///   if (event.type === 'signalClosed') console.log(event.signal.id, event.signal.outcome)
+    ///   if (event.type === 'drift') console.log('the market or the outcomes have changed')
+    /// })
+    /// unsubscribe()
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "listener: (event: LoopEvent) => void", ts_return_type = "() => void")]
     pub fn on_event<'env>(&self, env: &'env Env, listener: Unknown<'_>) -> napi::Result<Function<'env, (), ()>, Code> {
         sync(|| {
@@ -157,6 +193,16 @@ impl SignalLoop {
     /// process alive.
     ///
     /// @throws `ERR_INVALID_CONFIG`, `ERR_INVALID_ARGUMENT` if it is already running with other options, `ERR_CLOSED`
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const scheduler = loop.startScheduler({ retrain: { time: '02:00' }, watch: { interval: '1m' } })
+    /// console.log(scheduler.status().running)
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options?: SchedulerConfiguration", ts_return_type = "Scheduler")]
     pub fn start_scheduler(&self, options: Unknown<'_>) -> napi::Result<Scheduler, Code> {
         sync(|| Scheduler::start(self.core.clone(), values::to_map("options", options, &[])?))
@@ -165,6 +211,16 @@ impl SignalLoop {
     /// Compares the recent half of the closed signals of a market with the early half, to see whether they got better.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const { verdict, successDifference } = await loop.evaluate({ symbol: 'BTC/USDT', timeframe: '1h' })
+    /// console.log(verdict, successDifference)
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options: EvaluateOptions", ts_return_type = "Promise<Improvement>")]
     pub fn evaluate<'env>(
         &self,
@@ -186,6 +242,15 @@ impl SignalLoop {
     /// Changes configuration keys of this loop in memory: the keys of `training_config.json`, in camelCase or snake_case.
     ///
     /// @throws `ERR_INVALID_CONFIG`; then nothing changes
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// loop.configure({ symbols: ['BTCUSDT', 'ETHUSDT'], timeframes: ['1h'], historyDays: 60 })
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options: Configuration")]
     pub fn configure(&self, options: Unknown<'_>) -> napi::Result<(), Code> {
         sync(|| self.core.settings().configure(values::to_map("options", options, &[])?))
@@ -198,6 +263,22 @@ impl SignalLoop {
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal` aborts or the loop is closed meanwhile;
     /// models finished before that stay.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const { results } = await loop.train({
+    ///   symbols: ['BTC/USDT'],
+    ///   timeframes: ['1h'],
+    ///   onProgress: ({ symbol, phase, done, steps }) => console.log(`${symbol}: ${phase} ${done}/${steps}`),
+    /// })
+    /// for (const { symbol, timeframe, promoted, reason, error } of results) {
+    ///   console.log(`${symbol} ${timeframe}: ${error?.message ?? (promoted ? 'in service' : 'not used')}, ${reason}`)
+    /// }
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options?: TrainOptions", ts_return_type = "Promise<TrainingResults>")]
     pub fn train<'env>(
         &self,
@@ -244,6 +325,24 @@ impl SignalLoop {
     /// Rejects with `ERR_NO_DATA` without signals or candles, `ERR_INVALID_ARGUMENT` (also for a fault of the strategy, with the
     /// candle), `ERR_INVALID_CONFIG`, `ERR_INVALID_SIGNAL`, `ERR_INVALID_CANDLE`, `ERR_IO`, `ERR_CLOSED`, or `ERR_CANCELLED` if `signal`
     /// aborts or the loop is closed meanwhile.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop, type Strategy } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const breakout: Strategy = (_market, candles) => {
+    ///   const { close, low } = candles.at(-1)
+    ///   if (candles.length < 20 || close < Math.max(...candles.high.subarray(-20, -1))) return
+    ///   return { signalType: 'BUY', entryPrice: close, stopLoss: Math.min(low, close * 0.99), takeProfit: close * 1.02 }
+    /// }
+    /// const { verdict, summary } = await loop.replay({
+    ///   strategy: breakout, symbols: ['BTCUSDT'], timeframes: ['1h'], without: ['models'],
+    /// })
+    /// console.log(verdict.advice.words)
+    /// console.log(`all ${summary.all.meanR ?? '?'} R a signal, taken ${summary.taken.meanR ?? '?'} R`)
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options?: ReplayOptions", ts_return_type = "Promise<ReplayResult>")]
     pub fn replay<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         promise(env, || {
@@ -293,6 +392,16 @@ impl SignalLoop {
     ///
     /// Rejects with `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_NO_DATA`, `ERR_INVALID_CANDLE`, `ERR_INVALID_ARGUMENT`,
     /// `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const { signal, confidence, baseRates, reason } = await loop.predict({ symbol: 'BTC/USDT', timeframe: '1h' })
+    /// console.log(signal, confidence, baseRates[signal], reason ?? '')
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options: PredictOptions", ts_return_type = "Promise<Prediction>")]
     pub fn predict<'env>(
         &self,
@@ -346,6 +455,17 @@ impl SignalLoop {
     /// not recorded.
     ///
     /// Rejects like `predict`, and with `ERR_CANCELLED` if the loop is closed while it waits for candles.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const signal = await loop.generateSignal({ symbol: 'BTC/USDT', timeframe: '1h' })
+    /// if (signal.signalType === 'HOLD') console.log(signal.aiRationale)
+    /// else await loop.feedbackTracker.recordSignal(signal)
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options: GenerateOptions", ts_return_type = "Promise<Signal>")]
     pub fn generate_signal<'env>(
         &self,
@@ -376,6 +496,17 @@ impl SignalLoop {
     /// error is in its result.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_CLOSED`, or `ERR_CANCELLED` if the loop is closed meanwhile.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// for (const { symbol, timeframe, added, error } of await loop.fetchData({ symbols: ['BTC/USDT'], timeframes: ['1h'] })) {
+    ///   console.log(`${symbol} ${timeframe}: ${error?.message ?? `${added} new candles`}`)
+    /// }
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options?: FetchOptions", ts_return_type = "Promise<FetchResult[]>")]
     pub fn fetch_data<'env>(
         &self,
@@ -399,6 +530,17 @@ impl SignalLoop {
     /// Lists the models in service with their history, and model files that cannot be used.
     ///
     /// Rejects with `ERR_IO`, `ERR_CLOSED`. The error of a single file is in its entry.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// for (const { model, version, ageHours, error } of await loop.models()) {
+    ///   console.log(model ? `${model.symbol} ${model.timeframe}: version ${version}, ${ageHours} h` : error?.message)
+    /// }
+    /// await loop.close()
+    /// ```
     #[napi(ts_return_type = "Promise<ModelEntry[]>")]
     pub fn models<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<types::ModelEntry>>> {
         call(env, &self.core, || {
@@ -412,6 +554,16 @@ impl SignalLoop {
     ///
     /// Rejects with `ERR_IO` if it cannot be written, `ERR_INVALID_ARGUMENT`, also if `out` is one of signalloop's own files,
     /// `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const { path, problems } = await loop.report({ out: './report.html' })
+    /// console.log(path, problems)
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options?: ReportOptions", ts_return_type = "Promise<ReportResult>")]
     pub fn report<'env>(
         &self,
@@ -433,6 +585,15 @@ impl SignalLoop {
     /// readable by other sites. `docs/report.md` says how to mount it in Fastify and plain `http`.
     ///
     /// @throws `ERR_INVALID_ARGUMENT`
+    ///
+    /// @example
+    /// ```ts
+    /// import { createServer } from 'node:http'
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// createServer(loop.dashboard()).listen(Number(process.env.PORT ?? 4000), '127.0.0.1')
+    /// ```
     // `index.js` makes the handler, of what this answers to `{ method, url, headers, allowedHosts }`.
     #[napi(ts_args_type = "options?: DashboardOptions", ts_return_type = "DashboardHandler")]
     pub fn dashboard<'env>(&self, env: &'env Env, request: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
@@ -466,6 +627,16 @@ impl SignalLoop {
     ///
     /// Rejects with `ERR_NO_PREDECESSOR` if there is none, `ERR_NO_MODEL`, `ERR_MODEL_FILE`, `ERR_INVALID_ARGUMENT`,
     /// `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const { from, to } = await loop.rollback({ symbol: 'BTC/USDT', timeframe: '1h', reason: 'too many stops' })
+    /// console.log(`version ${from} is out, version ${to} is in service`)
+    /// await loop.close()
+    /// ```
     #[napi(ts_args_type = "options: RollbackOptions", ts_return_type = "Promise<Rollback>")]
     pub fn rollback<'env>(
         &self,
@@ -487,6 +658,18 @@ impl SignalLoop {
     /// They describe the whole home, including the work of other processes. `docs/operating.md` lists them.
     ///
     /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CONFIG`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { createServer } from 'node:http'
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// const server = createServer(async (_request, response) => {
+    ///   response.setHeader('content-type', 'text/plain; version=0.0.4').end(await loop.metrics())
+    /// })
+    /// server.listen(Number(process.env.PORT ?? 9464), '127.0.0.1')
+    /// ```
     #[napi(ts_return_type = "Promise<string>")]
     pub fn metrics<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, String>> {
         call(env, &self.core, || {
@@ -499,6 +682,14 @@ impl SignalLoop {
     /// Running trainings, and calls that wait for candles, reject with `ERR_CANCELLED`. The default loop opens again at its next
     /// use. If other threads of the process use the default loop too, it is closed for this thread only, with the scheduler that
     /// this thread started.
+    ///
+    /// @example
+    /// ```ts
+    /// import { SignalLoop } from 'signalloop'
+    ///
+    /// const loop = new SignalLoop()
+    /// process.once('SIGTERM', () => void loop.close())
+    /// ```
     #[napi(ts_return_type = "Promise<void>")]
     pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         promise(env, || {

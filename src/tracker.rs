@@ -38,6 +38,18 @@ const PRICES_AT_ONCE: usize = 20_000;
 ///
 /// Methods that return a promise reject with an error that has a stable `code` (`ERR_INVALID_SIGNAL`, …) and a message with the
 /// field and the value. Nothing is written then.
+///
+/// @example
+/// ```ts
+/// import { feedbackTracker } from 'signalloop'
+///
+/// await feedbackTracker.recordSignal({
+///   id: 'breakout-17', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60,
+///   entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400, timestamp: Date.now(),
+/// })
+/// const closed = await feedbackTracker.onPrice('BTC/USDT', 62_500)
+/// console.log(closed.map(({ id, outcome, realizedR }) => `${id}: ${outcome}, ${realizedR} R`))
+/// ```
 #[napi]
 pub struct FeedbackTracker {
     core: Arc<User>,
@@ -141,6 +153,15 @@ impl FeedbackTracker {
     /// that; `onPrice` closes and stores by it.
     ///
     /// @throws `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const signal = { signalType: 'BUY', entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400 } as const
+    /// const decision = feedbackTracker.shouldCloseSignal(signal, 58_700)
+    /// if (decision.shouldClose) console.log(decision.outcome, decision.profitLoss) // STOPPED_OUT -2
+    /// ```
     #[napi(ts_args_type = "signal: SignalLevels, currentPrice: number", ts_return_type = "CloseDecision")]
     pub fn should_close_signal(
         &self,
@@ -162,6 +183,19 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_SIGNAL`, `ERR_INVALID_ARGUMENT`, `ERR_SIGNAL_CONFLICT` if the id was recorded with other
     /// content, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// await feedbackTracker.recordSignal({
+    ///   id: 'pullback-3', pair: 'BTC/USDT', timeframe: '1h', signalType: 'BUY', confidence: 60, timestamp: new Date(),
+    ///   entryType: 'limit', entryPrice: 60_000, stopLoss: 58_800,
+    ///   takeProfits: [{ price: 61_200, share: 50 }, { price: 62_400, share: 50 }],
+    ///   stopRules: { breakEvenAfterTarget: 1 },
+    ///   strategy: 'pullback', indicators: { rsi: 31, volumeRatio: 1.8 },
+    /// })
+    /// ```
     #[napi(ts_args_type = "signal: SignalInput", ts_return_type = "Promise<boolean>")]
     pub fn record_signal<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
@@ -179,6 +213,20 @@ impl FeedbackTracker {
     /// them before the promise resolves.
     ///
     /// Rejects like `recordSignal`; after `ERR_SIGNAL_CONFLICT` the signals without a conflict are recorded.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker, type SignalInput } from 'signalloop'
+    ///
+    /// // Closed signals of the past: each comes with its end, and is learned from.
+    /// const past: SignalInput[] = [
+    ///   { id: 'old-1', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400,
+    ///     timestamp: '2026-03-01T10:00:00Z', outcome: 'TOOK_PROFIT', closedAt: '2026-03-02T04:00:00Z' },
+    ///   { id: 'old-2', pair: 'BTC/USDT', signalType: 'SELL', confidence: 55, entryPrice: 61_000, stopLoss: 62_000,
+    ///     timestamp: '2026-03-03T10:00:00Z', outcome: 'STOPPED_OUT', closedAt: '2026-03-03T18:00:00Z' },
+    /// ]
+    /// console.log(`${await feedbackTracker.recordSignals(past)} signals`)
+    /// ```
     #[napi(ts_args_type = "signals: readonly SignalInput[]", ts_return_type = "Promise<number>")]
     pub fn record_signals<'env>(&self, env: &'env Env, signals: Unknown<'_>) -> napi::Result<PromiseRaw<'env, u32>> {
         promise(env, || {
@@ -203,6 +251,18 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, also for values that contradict each other (see {@link OutcomeUpdate}), `ERR_STORE`,
     /// `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// await feedbackTracker.recordSignal({
+    ///   id: 'by-hand', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 60_000, stopLoss: 58_800, timestamp: Date.now(),
+    /// })
+    /// // First half of the position, then the rest.
+    /// await feedbackTracker.updateOutcome({ signalId: 'by-hand', share: 50, exitPrice: 61_000 })
+    /// await feedbackTracker.updateOutcome({ signalId: 'by-hand', outcome: 'SUCCESS', exitPrice: 61_500 })
+    /// ```
     #[napi(ts_args_type = "update: OutcomeUpdate", ts_return_type = "Promise<boolean>")]
     pub fn update_outcome<'env>(&self, env: &'env Env, update: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         promise(env, || {
@@ -221,6 +281,16 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, also for levels that contradict the signal as it stands (see {@link Amendment}),
     /// `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then nothing is changed.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// await feedbackTracker.recordSignal({
+    ///   id: 'amended', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 60_000, stopLoss: 58_800, timestamp: Date.now(),
+    /// })
+    /// await feedbackTracker.amendSignal({ signalId: 'amended', stopLoss: 59_400, reason: 'the low of the session' })
+    /// ```
     #[napi(ts_args_type = "amendment: Amendment", ts_return_type = "Promise<boolean>")]
     pub fn amend_signal<'env>(&self, env: &'env Env, amendment: Unknown<'_>) -> napi::Result<PromiseRaw<'env, bool>> {
         self.change(env, |env, zone| signals::amendment(env, &amendment, zone))
@@ -231,6 +301,17 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, also for a signal that was entered, which `updateOutcome` closes, `ERR_STORE`,
     /// `ERR_STORE_BUSY`, `ERR_CLOSED`; then nothing is changed.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// await feedbackTracker.recordSignal({
+    ///   id: 'waits', pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryType: 'limit', entryPrice: 50_000, stopLoss: 49_000,
+    ///   timestamp: Date.now(),
+    /// })
+    /// await feedbackTracker.cancelSignal({ signalId: 'waits', reason: 'the setup is gone' })
+    /// ```
     #[napi(ts_args_type = "cancellation: Cancellation", ts_return_type = "Promise<boolean>")]
     pub fn cancel_signal<'env>(
         &self,
@@ -244,6 +325,15 @@ impl FeedbackTracker {
     /// unknown.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const stored = await feedbackTracker.getSignal('breakout-17')
+    /// if (stored === null) console.log('no such signal')
+    /// else console.log(stored.status, stored.position?.stopLoss, stored.history.map(({ type, at }) => `${type} at ${at}`))
+    /// ```
     #[napi(ts_args_type = "signalId: string", ts_return_type = "Promise<StoredSignal | null>")]
     pub fn get_signal<'env>(&self, env: &'env Env, signal_id: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {
@@ -261,6 +351,16 @@ impl FeedbackTracker {
     /// `timeMs` the price counts as current and is never too old, whatever the clock of this machine shows.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// // For each price of your stream, with the time at its source.
+    /// for (const { id, outcome, profitLossPercent } of await feedbackTracker.onPrice('BTC/USDT', 58_500, Date.now())) {
+    ///   console.log(`${id}: ${outcome}, ${profitLossPercent.toFixed(2)} %`)
+    /// }
+    /// ```
     #[napi(
         ts_args_type = "pair: string, price: number, timeMs?: Date | string | number",
         ts_return_type = "Promise<ClosedSignal[]>"
@@ -292,6 +392,14 @@ impl FeedbackTracker {
     /// arrays are copied at once and may be reused.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then no price counts.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const closed = await feedbackTracker.onPrices(['BTC/USDT', 'ETH/USDT'], Float64Array.of(60_100, 3_000))
+    /// console.log(closed.length)
+    /// ```
     #[napi(
         ts_args_type = "pairs: readonly string[], prices: Float64Array, timesMs?: Float64Array",
         ts_return_type = "Promise<ClosedSignal[]>"
@@ -343,6 +451,15 @@ impl FeedbackTracker {
     /// assessed later, use it, until a fetch has stored it.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_INVALID_CANDLE`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const HOUR = 3_600_000
+    /// const time = Math.floor(Date.now() / HOUR) * HOUR - HOUR
+    /// await feedbackTracker.onCandle('ETH/USDT', { time, open: 3_000, high: 3_040, low: 2_990, close: 3_020, volume: 812 }, '1h')
+    /// ```
     #[napi(
         ts_args_type = "pair: string, candle: CandleInput, timeframe?: Timeframe",
         ts_return_type = "Promise<ClosedSignal[]>"
@@ -372,6 +489,13 @@ impl FeedbackTracker {
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, also if `path` is one of signalloop's own files, `ERR_IO`, `ERR_STORE`,
     /// `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// console.log(`${await feedbackTracker.exportTrainingData('./closed-signals.csv')} rows`)
+    /// ```
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<number>")]
     pub fn export_training_data<'env>(&self, env: &'env Env, path: Unknown<'_>) -> napi::Result<PromiseRaw<'env, f64>> {
         call(env, &self.core, || {
@@ -384,6 +508,15 @@ impl FeedbackTracker {
     /// lines that cannot be read are listed. New signals get the features of their market at entry if the candles are stored.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_IO`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const { imported, known, refused } = await feedbackTracker.importSignals('./signals.jsonl')
+    /// console.log(`${imported} imported, ${known} known`)
+    /// for (const { line, reason } of refused) console.log(`line ${line}: ${reason}`)
+    /// ```
     #[napi(ts_args_type = "path: string", ts_return_type = "Promise<ImportReport>")]
     pub fn import_signals<'env>(
         &self,
@@ -399,6 +532,14 @@ impl FeedbackTracker {
     /// Compacts the log: rewrites it atomically with one line per signal, while this and other processes continue to write.
     ///
     /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`; then the log is unchanged.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const { bytesBefore, bytesAfter } = await feedbackTracker.compact()
+    /// console.log(`${bytesBefore} bytes became ${bytesAfter}`)
+    /// ```
     #[napi(ts_return_type = "Promise<Compaction>")]
     pub fn compact<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Compaction>> {
         call(env, &self.core, || {
@@ -410,6 +551,14 @@ impl FeedbackTracker {
     /// Reports damage found in the log since it was opened, and what was done about it.
     ///
     /// Rejects with `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const { damaged, contradictions } = await feedbackTracker.recovery()
+    /// if (damaged + contradictions > 0) console.log('see signals.quarantine.jsonl')
+    /// ```
     #[napi(ts_return_type = "Promise<Recovery>")]
     pub fn recovery<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Recovery>> {
         call(env, &self.core, || {
@@ -423,6 +572,14 @@ impl FeedbackTracker {
     /// are missing until there are enough: a Sharpe ratio needs 90 days, a Calmar ratio 180.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const { overall } = await feedbackTracker.getStats('BTC/USDT', '1h', 90)
+    /// console.log(`${overall.closedSignals} closed, ${overall.successRate ?? '?'} % succeeded`)
+    /// ```
     #[napi(
         ts_args_type = "symbol?: string, timeframe?: TimeframeName, days?: number",
         ts_return_type = "Promise<PerformanceStats>"
@@ -451,6 +608,14 @@ impl FeedbackTracker {
     /// and timeframe select signals as in `getStats`.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const { closed_signals, success_rate } = await feedbackTracker.getPerformanceStats('BTC/USDT')
+    /// console.log(`${closed_signals} closed, ${success_rate} % succeeded`)
+    /// ```
     #[napi(
         ts_args_type = "symbol?: string, timeframe?: Timeframe, days?: number",
         ts_return_type = "Promise<PerformanceTotals>"
@@ -475,6 +640,19 @@ impl FeedbackTracker {
     /// outcomes known at its time.
     ///
     /// Rejects with `ERR_INVALID_SIGNAL` (also for a HOLD, which is not a bet), `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const chances = await feedbackTracker.assess({
+    ///   pair: 'BTC/USDT', signalType: 'BUY', entryPrice: 60_000, stopLoss: 58_800, takeProfit: 62_400,
+    ///   strategy: 'pullback', indicators: { rsi: 31, volumeRatio: 1.8 },
+    /// })
+    /// const { successProbability, probabilityInterval: { low, high }, expectedR, take, reasons } = chances
+    /// console.log(`${take ? 'take' : 'leave'}: ${successProbability} [${low}, ${high}], ${expectedR} R`)
+    /// console.log(reasons.join('\n'))
+    /// ```
     #[napi(ts_args_type = "signal: AssessInput", ts_return_type = "Promise<Assessment>")]
     pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {
         promise(env, || {
@@ -495,6 +673,15 @@ impl FeedbackTracker {
     /// version that stored no predictions, are not included.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const { verdict, calibration } = await feedbackTracker.scorecard({ since: '2026-01-01T00:00:00Z' })
+    /// console.log(verdict)
+    /// for (const { said, came } of calibration) console.log(`said ${said}, came ${came.mean}`)
+    /// ```
     #[napi(ts_args_type = "options?: ScorecardOptions", ts_return_type = "Promise<Scorecard>")]
     pub fn scorecard<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {
@@ -508,6 +695,15 @@ impl FeedbackTracker {
     /// candles cover. Takes milliseconds for hourly candles, and seconds for years of candles by the minute, off the event loop.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_IO`, `ERR_INVALID_CANDLE`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// const { verdict, strategies } = await feedbackTracker.advise({ symbol: 'BTC/USDT' })
+    /// console.log(verdict)
+    /// for (const { strategy, verdict } of strategies) console.log(`${strategy ?? 'without a strategy'}: ${verdict}`)
+    /// ```
     #[napi(ts_args_type = "options?: AdviseOptions", ts_return_type = "Promise<LevelsAdvice>")]
     pub fn advise<'env>(&self, env: &'env Env, options: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Value>> {
         call(env, &self.core, || {
@@ -520,6 +716,15 @@ impl FeedbackTracker {
     /// pattern, chance alone produces a rule in at most 5 % of cases.
     ///
     /// Rejects with `ERR_INVALID_ARGUMENT`, `ERR_STORE`, `ERR_STORE_BUSY`, `ERR_CLOSED`.
+    ///
+    /// @example
+    /// ```ts
+    /// import { feedbackTracker } from 'signalloop'
+    ///
+    /// for (const { rule, successRate, count } of await feedbackTracker.patterns('BTC/USDT')) {
+    ///   console.log(`${rule}: ${successRate} % of ${count}`)
+    /// }
+    /// ```
     #[napi(ts_args_type = "symbol?: string, timeframe?: Timeframe", ts_return_type = "Promise<Pattern[]>")]
     pub fn patterns<'env>(
         &self,

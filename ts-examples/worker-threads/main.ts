@@ -4,7 +4,6 @@
  *     npx tsx worker-threads/main.ts
  */
 import { Worker } from 'node:worker_threads'
-import { join } from 'node:path'
 import { close, feedbackTracker } from 'signalloop'
 
 const WORKERS = 3
@@ -12,7 +11,7 @@ const EACH = 50
 
 async function main(): Promise<void> {
   const workers = Array.from({ length: WORKERS }, (_, number) => {
-    const worker = new Worker(join(__dirname, 'worker.js'), { workerData: { number, count: EACH } })
+    const worker = new Worker(new URL('./worker.cjs', import.meta.url), { workerData: { number, count: EACH } })
     return new Promise<void>((resolve, reject) => {
       worker.once('error', reject)
       worker.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`worker ${number} ended with ${code}`))))

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
@@ -16,8 +17,24 @@ interface Started {
   ended: Promise<Ended>
 }
 
-function start(args: string[], env: NodeJS.ProcessEnv): Started {
-  const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, ...env } })
+/** How a TypeScript file is run: a program, and its arguments before the file. */
+export type Runtime = readonly [program: string, ...args: string[]]
+
+/** The program of a runtime that comes as an npm package, one for each platform. */
+function binaryOf(scope: string, file: string): string {
+  const folder = join(ROOT, 'node_modules', scope)
+  const [platform, ...others] = readdirSync(folder)
+  if (platform === undefined || others.length > 0) throw new Error(`${folder} must have the package of this platform; it has ${readdirSync(folder)}`)
+  return join(folder, platform, file)
+}
+
+const ending = process.platform === 'win32' ? '.exe' : ''
+export const NODE: Runtime = [process.execPath, '--import', 'tsx']
+export const BUN: Runtime = [binaryOf('@oven', `bin/bun${ending}`)]
+export const DENO: Runtime = [binaryOf('@deno', `deno${ending}`), 'run', '--allow-all']
+
+function start([program, ...args]: Runtime, env: NodeJS.ProcessEnv): Started {
+  const child = spawn(program, args, { cwd: ROOT, env: { ...process.env, ...env } })
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (text) => (stdout += text))
   child.stderr.on('data', (text) => (stderr += text))
@@ -25,9 +42,11 @@ function start(args: string[], env: NodeJS.ProcessEnv): Started {
   return { child, ended: once(child, 'close').then(([code]) => ({ code, stdout, stderr })) }
 }
 
-/** Runs an example with tsx until it ends by itself. */
-export const run = (file: string, env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ended> =>
-  start(['--import', 'tsx', join(ROOT, file), ...args], env).ended
+/** Runs a program in the folder of the examples until it ends by itself. */
+export const runProgram = (program: Runtime, env: NodeJS.ProcessEnv): Promise<Ended> => start(program, env).ended
+
+/** Runs an example until it ends by itself. */
+export const run = (file: string, env: NodeJS.ProcessEnv, runtime = NODE): Promise<Ended> => runProgram([...runtime, join(ROOT, file)], env)
 
 /** A program that serves: where, and how to end it as a system would. */
 export interface Server {
@@ -36,8 +55,8 @@ export interface Server {
 }
 
 /** Starts a program and waits for the line that names its URL. */
-export async function serve(args: string[], env: NodeJS.ProcessEnv): Promise<Server> {
-  const { child, ended } = start(args, env)
+export async function serve(program: Runtime, env: NodeJS.ProcessEnv): Promise<Server> {
+  const { child, ended } = start(program, env)
   const url = new Promise<string>((resolve) => {
     createInterface({ input: child.stdout! }).on('line', (line) => {
       const found = /https?:\/\/[\w.]+:\d+/.exec(line)
@@ -58,13 +77,13 @@ export async function serve(args: string[], env: NodeJS.ProcessEnv): Promise<Ser
 }
 
 /** Starts an example that serves. */
-export const serveExample = (file: string, env: NodeJS.ProcessEnv): Promise<Server> =>
-  serve(['--import', 'tsx', join(ROOT, file)], { PORT: '0', ...env })
+export const serveExample = (file: string, env: NodeJS.ProcessEnv, runtime = NODE): Promise<Server> =>
+  serve([...runtime, join(ROOT, file)], { PORT: '0', ...env })
 
 /** Starts the simulated exchange, which speaks Binance's public REST API. */
 export const startSimulator = (...symbols: string[]): Promise<Server> => {
   const cli = join(ROOT, 'node_modules', 'signalloop', 'bin', 'signalloop.js')
-  return serve([cli, 'simulator', '--seed', '3', '--symbols', symbols.join(',')], {})
+  return serve([process.execPath, cli, 'simulator', '--seed', '3', '--symbols', symbols.join(',')], {})
 }
 
 /** Asks until `read` is content. */
