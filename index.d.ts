@@ -2533,8 +2533,7 @@ export declare class FeedbackTracker {
    * })
    * const { successProbability, probabilityInterval: { low, high }, expectedR, take, reasons } = chances
    * console.log(`${take ? 'take' : 'leave'}: ${successProbability} [${low}, ${high}], ${expectedR} R`)
-   * console.log(reasons.join('
-  '))
+   * for (const reason of reasons) console.log(reason)
    * ```
    */
   assess(signal: AssessInput): Promise<Assessment>

@@ -1,6 +1,6 @@
 // For the API reference: a type links to the functions and methods that take or return it, whose examples show it. A function that names it
 // comes before one whose types name it.
-import { Comment, Converter, ReflectionKind } from 'typedoc'
+import { Converter, ReflectionKind } from 'typedoc'
 
 /** So many links at most. */
 const MOST = 3
@@ -53,12 +53,12 @@ export function load(app) {
         app.logger.warn(`${type.name} is shown by no example: nothing that has one takes or returns it`)
         continue
       }
-      type.comment ??= new Comment()
       const links = by.slice(0, MOST).flatMap((target, i) => [
         { kind: 'text', text: i === 0 ? '\n\nShown by the examples of ' : ', ' },
         { kind: 'inline-tag', tag: '@link', text: target.getFriendlyFullName(), target },
       ])
-      type.comment.summary.push(...links, { kind: 'text', text: '.' })
+      // One without a description is named by TypeDoc.
+      type.comment?.summary.push(...links, { kind: 'text', text: '.' })
     }
   })
 }

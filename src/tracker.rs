@@ -651,7 +651,7 @@ impl FeedbackTracker {
     /// })
     /// const { successProbability, probabilityInterval: { low, high }, expectedR, take, reasons } = chances
     /// console.log(`${take ? 'take' : 'leave'}: ${successProbability} [${low}, ${high}], ${expectedR} R`)
-    /// console.log(reasons.join('\n'))
+    /// for (const reason of reasons) console.log(reason)
     /// ```
     #[napi(ts_args_type = "signal: AssessInput", ts_return_type = "Promise<Assessment>")]
     pub fn assess<'env>(&self, env: &'env Env, signal: Unknown<'_>) -> napi::Result<PromiseRaw<'env, Assessment>> {

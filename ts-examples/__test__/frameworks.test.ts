@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { ask, expectToLearn, signal } from './helpers/conversation'
 import { newHome } from './helpers/home'
 import { BUN, DENO, NODE, run, serveExample, type Runtime } from './helpers/program'
@@ -14,13 +13,6 @@ test.each(RUNTIMES)('a server of node:http runs in %s, hears its events, and end
     expect(await server.stop()).toEqual({ code: 0, stderr: '', stdout: expect.stringContaining('a: TOOK_PROFIT\n') })
   }
 })
-
-test('a strategy is replayed in Bun and Deno as in Node.js', async () => {
-  const page = join(newHome(), 'replay.html')
-  const [node, ...others] = await Promise.all(RUNTIMES.map(([name, runtime]) => run('replay/main.ts', { REPLAY_REPORT: `${page}.${name}` }, runtime)))
-  expect(node).toEqual({ code: 0, stderr: '', stdout: expect.stringMatching(/^all: \d{3} signals/) })
-  expect(others).toEqual([node, node])
-}, 180_000)
 
 test.each(RUNTIMES.slice(1))('%s trains on candles of a callback, and has worker threads and child processes', async (_name, runtime) => {
   const trained = await run('custom-exchange/main.ts', { SIGNALLOOP_HOME: newHome() }, runtime)

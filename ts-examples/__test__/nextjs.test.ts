@@ -21,4 +21,4 @@ test.each(['--turbopack', '--webpack'])('Next.js builds with %s, and its routes 
   } finally {
     await server.stop()
   }
-}, 180_000)
+}, 300_000)

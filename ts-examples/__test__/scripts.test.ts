@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { newHome } from './helpers/home'
-import { run, startSimulator } from './helpers/program'
+import { BUN, DENO, NODE, run, startSimulator } from './helpers/program'
 
 /** An exchange that refuses every connection. */
 const NOWHERE = 'http://127.0.0.1:9'
@@ -36,16 +36,19 @@ test('custom-exchange trains on its own candles, page by page', async () => {
   expect(stdout).toMatch(/^(BUY|SELL|HOLD): .+/m)
 })
 
-test('replay tells what the strategy would have brought, and what each part did', async () => {
+test('replay tells what the strategy would have brought, and what each part did, in Bun and Deno as in Node.js', async () => {
   const page = join(newHome(), 'replay.html')
-  const { code, stdout, stderr } = await run('replay/main.ts', { REPLAY_REPORT: page })
+  const replayed = [NODE, BUN, DENO].map((runtime, i) => run('replay/main.ts', { REPLAY_REPORT: i === 0 ? page : `${page}.${i}` }, runtime))
+  const [node, ...others] = await Promise.all(replayed)
+  expect(others).toEqual([node, node])
+  const { code, stdout, stderr } = node!
   expect([code, stderr]).toEqual([0, ''])
   const closed = (set: string) => Number(new RegExp(`^${set}: \\d+ signals, (\\d+) closed, -?\\d\\.\\d+ R each$`, 'm').exec(stdout)![1])
   expect(closed('all')).toBeGreaterThan(200)
   expect(closed('taken') + closed('left')).toBe(closed('all'))
   for (const part of ['models', 'outcomes']) expect(stdout).toMatch(new RegExp(`^${part}: (it|not enough|nothing) .+`, 'm'))
   expect(readFileSync(page, 'utf8')).toContain('<title>signalloop replay</title>')
-})
+}, 180_000)
 
 test('ccxt fetches the candles that models are trained on, from the test exchange', async () => {
   const exchange = await startSimulator('BTCUSDT', 'ETHUSDT')
