@@ -2,7 +2,8 @@
 //! and not where `NO_COLOR` is set.
 
 use super::table::Table;
-use console::{Color, Style};
+use super::words::wrapped;
+use console::{Color, Style, Term};
 use domain::error::{Error, Result};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -18,6 +19,8 @@ pub struct Output {
     quiet: bool,
     /// Standard error is a terminal that can show progress bars.
     pub bars: bool,
+    /// Columns of the terminal that standard output is; `None` if it is none, and lines may have any length.
+    width: Option<usize>,
     /// Why some output was lost.
     lost: Arc<OnceLock<Error>>,
 }
@@ -25,11 +28,28 @@ pub struct Output {
 impl Output {
     /// Examines the terminal.
     pub fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, bars: !json && !quiet && io::stderr().is_terminal(), lost: Arc::default() }
+        let bars = !json && !quiet && io::stderr().is_terminal();
+        let width = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+        // A terminal that does not know its size says 0.
+        let width = width.filter(|columns| io::stdout().is_terminal() && *columns > 0);
+        Self { json, quiet, bars, width, lost: Arc::default() }
     }
 
-    /// A line of text; nothing with `--json`.
+    /// A line of text, broken at spaces if the terminal is narrower; nothing with `--json`.
     pub fn line(&self, text: impl std::fmt::Display) {
+        self.hanging(0, text);
+    }
+
+    /// [`Self::line`] whose continuation is indented by `indent` columns.
+    pub fn hanging(&self, indent: usize, text: impl std::fmt::Display) {
+        match self.width {
+            Some(width) => self.raw(wrapped(&text.to_string(), width, indent)),
+            None => self.raw(text),
+        }
+    }
+
+    /// Text as it is; nothing with `--json`.
+    pub fn raw(&self, text: impl std::fmt::Display) {
         if !self.json {
             self.print(text);
         }
@@ -99,13 +119,18 @@ impl Output {
         }
     }
 
-    /// A table with bold headings; nothing with `--json`.
+    /// A table with bold headings; nothing with `--json`. On a narrow terminal it has fewer columns, and says which are
+    /// missing.
     pub fn table(&self, table: &Table) {
-        let mut lines = table.lines().into_iter();
+        let (lines, left_out) = table.fitted(self.width);
+        let mut lines = lines.into_iter();
         if let Some(heads) = lines.next() {
-            self.line(Style::new().bold().apply_to(heads));
+            self.raw(Style::new().bold().apply_to(heads));
         }
-        lines.for_each(|line| self.line(line));
+        lines.for_each(|line| self.raw(line));
+        if !left_out.is_empty() {
+            self.news(format!("A wider terminal shows also: {}.", left_out.join(", ")));
+        }
     }
 }
 
