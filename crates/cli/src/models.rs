@@ -80,7 +80,7 @@ fn decisions(models: &[MarketModels], output: &Output) {
     let (mut serving, mut refused) = (Failures::default(), Failures::default());
     for MarketModels { champion, trials, .. } in models {
         let Ok(record) = &champion.record else { continue };
-        let why = format!("version {} is in service: {}", champion.version, champion.reason);
+        let why = format!("version {} in service: {}", champion.version, champion.reason);
         serving.market(&record.market, &why, None);
         for trial in trials.iter().filter(|trial| trial.version > champion.version && !trial.promoted) {
             refused.market(&record.market, &format!("version {} refused: {}", trial.version, trial.reason), None);

@@ -29,10 +29,7 @@ impl Output {
     /// Examines the terminal.
     pub fn new(json: bool, quiet: bool) -> Self {
         let bars = !json && !quiet && io::stderr().is_terminal();
-        let width = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-        // A terminal that does not know its size says 0.
-        let width = width.filter(|columns| io::stdout().is_terminal() && *columns > 0);
-        Self { json, quiet, bars, width, lost: Arc::default() }
+        Self { json, quiet, bars, width: columns(&Term::stdout()), lost: Arc::default() }
     }
 
     /// A line of text, broken at spaces if the terminal is narrower; nothing with `--json`.
@@ -163,9 +160,19 @@ pub fn complain(error: &Error) {
     write_error(format!("{word} {error} [{}]", error.code()));
 }
 
+/// The width of a terminal; `None` for what is no terminal.
+fn columns(of: &Term) -> Option<usize> {
+    let (_, columns) = of.size_checked().filter(|_| of.is_term())?;
+    // A terminal that does not know its size says 0.
+    (columns > 0).then(|| usize::from(columns))
+}
+
 /// Writes a line on standard error; if that fails, there is nowhere left to report it.
 fn write_error(line: impl std::fmt::Display) {
-    let _ = write(&mut io::stderr(), line);
+    let _ = match columns(&Term::stderr()) {
+        Some(width) => write(&mut io::stderr(), wrapped(&line.to_string(), width, 2)),
+        None => write(&mut io::stderr(), line),
+    };
 }
 
 /// An error as data.
