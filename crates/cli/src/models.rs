@@ -46,8 +46,14 @@ pub fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
 /// The usable models in rows.
 fn table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
     let heads = ["market", "version", "age", "knows", "better by", "95 % interval", "signals", "each", "rows", "since"];
-    let mut table =
-        Table::new(&heads).words(&["age", "knows"]).droppable(&["since", "rows", "version", "signals", "each"]);
+    let mut table = Table::new(&heads).words(&["age", "knows"]).droppable(&[
+        "since",
+        "rows",
+        "version",
+        "signals",
+        "each",
+        "95 % interval",
+    ]);
     for (champion, record) in models.iter().filter_map(|m| Some((&m.champion, m.champion.record.as_ref().ok()?))) {
         let known = Knowledge::of(record);
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
