@@ -244,7 +244,7 @@ mod tests {
     fn sentences_have_the_interval_and_its_sign() {
         let told = |level, better, interval| Knowledge { level, better_percent: better, interval }.sentence();
         assert_eq!(
-            told(Level::Something, Some(0.204), Some((0.09, 0.318))),
+            told(Level::Something, Some(0.204), Some((0.09, 0.319))),
             "knows something: 0.20 % better than the base rate (95 %: +0.09 to +0.32)"
         );
         assert_eq!(

@@ -66,8 +66,8 @@ mod tests {
     fn a_wrong_answer_is_asked_again_and_an_empty_one_is_the_default() {
         let mut shown = Vec::new();
         let mut questions = Questions::new(&b"maybe\n Y \n\n"[..], &mut shown);
-        assert_eq!(questions.ask("Fetch now?", "n", yes_or_no).unwrap(), true);
-        assert_eq!(questions.ask("Again?", "n", yes_or_no).unwrap(), false);
+        assert!(questions.ask("Fetch now?", "n", yes_or_no).unwrap());
+        assert!(!questions.ask("Again?", "n", yes_or_no).unwrap());
         let error = questions.ask("And again?", "n", yes_or_no).unwrap_err().to_string();
         assert!(error.contains("nothing was written"), "{error}");
         let shown = String::from_utf8(shown).unwrap();

@@ -17,7 +17,7 @@ pub fn training(chosen: &Map<String, Value>) -> Map<String, Value> {
     file.insert(NOTE.to_owned(), json!(about));
     for key in keys(TRAINING) {
         match key.name.split_once('.') {
-            Some((object, name)) => note(nested(&mut file, object), name, &key),
+            Some((object, name)) => note_in(&mut file, object, name, &key),
             None => {
                 note(&mut file, &key.name, &key);
                 if let Some(value) = chosen.get(&key.name) {
@@ -59,7 +59,7 @@ pub fn scheduler() -> Map<String, Value> {
         file.insert(task.as_str().to_owned(), Value::Object(own));
     }
     for (key, object, name) in of_all.iter().filter_map(|key| key.name.split_once('.').map(|(a, b)| (key, a, b))) {
-        note(nested(&mut file, object), name, key);
+        note_in(&mut file, object, name, key);
     }
     file
 }
@@ -81,14 +81,10 @@ fn schedule(schedule: &Schedule) -> Map<String, Value> {
     keys.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
 }
 
-fn nested<'a>(file: &'a mut Map<String, Value>, object: &str) -> &'a mut Map<String, Value> {
-    let value = file.entry(object.to_owned()).or_insert_with(|| json!({}));
-    if !value.is_object() {
-        *value = json!({});
-    }
-    match value {
-        Value::Object(map) => map,
-        _ => unreachable!("it was made an object just now"),
+/// A note in an object of the file; none beside a setting that is no object.
+fn note_in(file: &mut Map<String, Value>, object: &str, name: &str, key: &Key) {
+    if let Value::Object(map) = file.entry(object.to_owned()).or_insert_with(|| json!({})) {
+        note(map, name, key);
     }
 }
 
@@ -135,7 +131,7 @@ mod tests {
         for task in Task::ALL {
             let (plan, default) = (config.plan(task), SchedulerConfig::default().plan(task));
             assert_eq!(plan.schedule.to_string(), default.schedule.to_string());
-            assert_eq!(schedule(&plan.schedule).is_empty(), false);
+            assert!(!schedule(&plan.schedule).is_empty());
         }
     }
 
