@@ -1,8 +1,11 @@
 //! The arguments of the command line.
 
+use super::help::COMMON;
+use super::init::Init;
 use candles::{BadRows, Columns, DateOrder, Origin};
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use domain::config::span::{HOUR, parse_span};
 use domain::signal::{STRATEGY, is_strategy};
 use domain::symbol::{Symbol, Timeframe};
@@ -22,24 +25,33 @@ use std::path::PathBuf;
     name = "signalloop",
     version,
     max_term_width = 100,
-    after_help = "Start with `signalloop demo`: everything on a simulated market, without network, in under a minute.\n\
+    after_help = "Start with `signalloop demo`: everything on a simulated market, without network, in under a minute. Then \
+                  `signalloop init` writes the configuration of a home of your own. `signalloop COMMAND --help` has examples.\n\
                   Exit codes: 0 all of it worked, 1 none of it, 2 the command was not understood, 3 some of it.",
     subcommand_required = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    disable_help_flag = true,
+    disable_version_flag = true
 )]
 pub struct Args {
     /// The folder that holds everything [default: $SIGNALLOOP_HOME, else ./ml]
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = COMMON)]
     pub home: Option<PathBuf>,
     /// Where the signals are: postgres://…, or `files` for the home [default: $SIGNALLOOP_STORE, else files]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = COMMON)]
     pub store: Option<String>,
     /// Print one JSON document on standard output, for scripts
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub json: bool,
     /// Print results only, no progress
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = COMMON)]
     pub quiet: bool,
+    /// Print help
+    #[arg(long, short, global = true, action = ArgAction::Help, help_heading = COMMON)]
+    help: Option<bool>,
+    /// Print the version
+    #[arg(long, short = 'V', action = ArgAction::Version, help_heading = COMMON)]
+    version: Option<bool>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -69,6 +81,8 @@ impl Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write both configuration files of a home, with all keys explained; asks on a terminal
+    Init(Init),
     /// Train a model for every configured symbol and timeframe, or for those named
     Train(TrainNow),
     /// Train again the models that are missing, damaged or old
@@ -126,6 +140,8 @@ pub enum Command {
     Demo(Demo),
     /// Serve a simulated exchange on this machine, for trying things out and for tests
     Simulator(Simulator),
+    /// Print the completions of a shell: the script that makes its Tab key know commands and options
+    Completions(Completions),
 }
 
 /// The scheduler's commands, by a subcommand or by the `--mode` of the previous system.
@@ -700,6 +716,14 @@ pub struct Demo {
     /// How many weeks to simulate
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=52))]
     pub weeks: u32,
+}
+
+/// Which shell.
+#[derive(Debug, clap::Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
 }
 
 /// What to simulate.

@@ -5,7 +5,10 @@ use super::args::{
     Simulator as SimulatorArgs, Store, Train,
 };
 use super::data;
+use super::failures::Failures;
 use super::import::import;
+use super::knowledge;
+use super::models::models;
 use super::output::Output;
 use super::progress::Progress;
 use super::shown;
@@ -55,7 +58,7 @@ pub async fn run(command: &Command, args: &Args, host: Host, output: &Output, en
         Command::Adopt(asked) => super::replay::adopt(&core, &asked.folder, output),
         Command::Learn(learn) => self::learn(&core, learn, output).await,
         Command::Patterns(patterns) => shown::patterns(&core, patterns, output).await,
-        Command::Models => shown::models(&core, output),
+        Command::Models => models(&core, output),
         Command::Report(asked) => super::report::report(&core, asked, output).await,
         Command::Dashboard(asked) => super::report::dashboard(&core, asked, output, ending).await,
         Command::Mcp(asked) => super::mcp::mcp(&core, asked, args, host, output, ending).await,
@@ -73,7 +76,9 @@ pub async fn run(command: &Command, args: &Args, host: Host, output: &Output, en
         Command::Compact => compact(&core, output).await,
         Command::Metrics => metrics(&core, output),
         // These open no home, or do so themselves; `super::run` handles them.
-        Command::Demo(_) | Command::Simulator(_) | Command::Doctor => Ok(FAILURE),
+        Command::Demo(_) | Command::Simulator(_) | Command::Doctor | Command::Init(_) | Command::Completions(_) => {
+            Ok(FAILURE)
+        }
     };
     core.close().await;
     code
@@ -131,21 +136,17 @@ pub fn report(results: &TrainingResults, output: &Output) {
     if let Some(warning) = &results.warning {
         output.warning(warning);
     }
-    let warnings: Vec<&str> = results.results.iter().filter_map(|result| result.warning.as_deref()).collect();
     // An exchange that is down causes one warning, not one per market.
-    if let Some(first) = warnings.first() {
-        let more = warnings.len() - 1;
-        let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-        output.warning(format!("{first}{others}"));
+    let mut warnings = Failures::default();
+    for result in &results.results {
+        if let Some(warning) = &result.warning {
+            warnings.market(&result.market, warning, None);
+        }
     }
-    let kept = results.results.iter().filter(|result| result.trained.as_ref().is_ok_and(|trained| !trained.promoted()));
-    let kept = match kept.count() {
-        0 => String::new(),
-        kept => format!("; {kept} of them not promoted"),
-    };
-    let found = results.found().map_or_else(String::new, |found| format!("; {found}"));
+    warnings.texts("markets").iter().for_each(|text| output.warning(text));
+    knowledge::tell(results, output);
     output.line(format!(
-        "Success: {}/{} models trained ({:.0}%){found}{kept}",
+        "Success: {}/{} models trained ({:.0}%)",
         results.succeeded(),
         results.results.len(),
         results.success_rate()

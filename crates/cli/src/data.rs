@@ -2,6 +2,7 @@
 
 use super::args::{DataCheck, DataImport, DataReading, Fetch};
 use super::commands::{exit_code, given};
+use super::failures::Failures;
 use super::output::{Output, failure};
 use super::progress::Fetching;
 use candles::{Checked, Fetched, Findings, Reading};
@@ -15,32 +16,48 @@ use std::sync::Arc;
 /// `signalloop fetch`.
 pub async fn fetch(core: &Arc<SignalLoop>, args: &Fetch, output: &Output) -> Result<i32> {
     let markets = core.settings().markets(given(&args.markets.symbols), given(&args.markets.timeframes));
-    if args.since.is_none() {
+    let (entries, code) = fetched(core, markets, args.since, output).await?;
+    output.document(&Value::Array(entries));
+    Ok(code)
+}
+
+/// Fetches candles, and prints what came. Returns an entry for each market, and the exit code.
+pub async fn fetched(
+    core: &Arc<SignalLoop>,
+    markets: Vec<Market>,
+    since_ms: Option<i64>,
+    output: &Output,
+) -> Result<(Vec<Value>, i32)> {
+    if since_ms.is_none() {
         core.fetcher().longer_history(&markets).iter().for_each(|text| output.news(text));
     }
     let shown = Arc::new(Fetching::new(output.clone(), markets.len()));
     let told = shown.clone();
-    let results = core.fetcher().fetch(markets, args.since, move |news| told.show(&news)).await;
+    let results = core.fetcher().fetch(markets, since_ms, move |news| told.show(&news)).await;
     shown.end();
     let results = results?;
-    let mut entries = Vec::new();
+    let (mut entries, mut failures) = (Vec::new(), Failures::default());
     for FetchResult { market, fetched } in &results {
         let mut entry = match fetched {
             Ok(fetched) => brought(&market.to_string(), fetched, output),
-            Err(error) => failed(&market.to_string(), error, output),
+            Err(error) => {
+                failures.market(market, &error.to_string(), Some(error.code()));
+                failed(error)
+            }
         };
         (entry["symbol"], entry["timeframe"]) = (json!(market.symbol), json!(market.timeframe));
         entries.push(entry);
     }
-    output.document(&Value::Array(entries));
-    Ok(exit_code(results.iter().filter(|result| result.fetched.is_ok()).count(), results.len()))
+    failures.tell("markets", output);
+    let code = exit_code(results.iter().filter(|result| result.fetched.is_ok()).count(), results.len());
+    Ok((entries, code))
 }
 
 /// `signalloop data import`: each file on its own.
 pub fn import(core: &SignalLoop, args: &DataImport, output: &Output) -> Result<i32> {
     let market = Market { symbol: args.symbol.clone(), timeframe: args.timeframe };
     let reading = Reading::from(&args.reading);
-    let (mut entries, mut taken) = (Vec::new(), 0);
+    let (mut entries, mut taken, mut failures) = (Vec::new(), 0, Failures::default());
     for file in &args.files {
         let name = file.display().to_string();
         let mut entry = match core.candles().import(&market, file, &reading) {
@@ -48,11 +65,15 @@ pub fn import(core: &SignalLoop, args: &DataImport, output: &Output) -> Result<i
                 taken += 1;
                 brought(&name, &fetched, output)
             }
-            Err(error) => failed(&name, &error, output),
+            Err(error) => {
+                failures.named(&name, &error.to_string(), Some(error.code()));
+                failed(&error)
+            }
         };
         entry["path"] = json!(file);
         entries.push(entry);
     }
+    failures.tell("files", output);
     output.document(&Value::Array(entries));
     Ok(exit_code(taken, args.files.len()))
 }
@@ -72,16 +93,20 @@ pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32
             core.settings().home().display()
         ));
     }
-    let mut entries = Vec::new();
+    let (mut entries, mut failures) = (Vec::new(), Failures::default());
     for CheckedFile { path, checked } in &files {
         let name = path.display().to_string();
         let mut entry = match checked {
             Ok(checked) => looked(&name, checked, output),
-            Err(error) => failed(&name, error, output),
+            Err(error) => {
+                failures.named(&name, &error.to_string(), Some(error.code()));
+                failed(error)
+            }
         };
         entry["path"] = json!(path);
         entries.push(entry);
     }
+    failures.tell("files", output);
     output.document(&Value::Array(entries));
     Ok(exit_code(files.iter().filter(|file| file.checked.is_ok()).count(), files.len()))
 }
@@ -134,7 +159,6 @@ fn findings(findings: &Findings, output: &Output) {
     }
 }
 
-fn failed(name: &str, error: &Error, output: &Output) -> Value {
-    output.line(format!("{name:<15} failed   {error} [{}]", error.code()));
+fn failed(error: &Error) -> Value {
     json!({ "success": false, "error": failure(error) })
 }

@@ -1,8 +1,8 @@
 //! The demonstration: the whole loop on a simulated market, explained for newcomers.
 
 use super::args::Demo;
+use super::knowledge::summary;
 use super::output::Output;
-use super::progress::summary;
 use super::shown::figures_table;
 use super::{FAILURE, SUCCESS};
 use super::{demo_replay, planted};
@@ -135,8 +135,10 @@ impl Running<'_> {
         ));
         let trained = self.train().await?;
         let skilled = trained.skilled();
-        out.news("   The log loss is measured on candles the model had not seen, and compared with that of always predicting");
-        out.news("   the base rate; lower is better.");
+        out.news(
+            "   Better by so much is the log loss of its probabilities than that of always saying the base rate, on",
+        );
+        out.news("   candles the model had not seen.");
         out.news(format!(
             "   {}. A model without skill says so and gives no signal.\n",
             trained.found().unwrap_or_default()

@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use super::table::Table;
+use super::words::{counted, lasting};
 use feedback::{
     CALMAR_DAYS, CLOSING_DAYS, ClosedPart, Exposure, Figures, HoldingTime, ProfitByPart, SHARPE_DAYS, SQN_SIGNALS,
     Stats,
@@ -133,21 +134,9 @@ fn held(name: &str, time: &HoldingTime) -> String {
     format!("{name} {} (median; mean {})", lasting(time.median_ms), lasting(time.mean_ms))
 }
 
-/// A duration in its largest unit: `5.2 h`.
-fn lasting(ms: f64) -> String {
-    let units = [(86_400_000.0, "d"), (3_600_000.0, "h"), (60_000.0, "min")];
-    match units.into_iter().find(|(unit, _)| ms >= *unit) {
-        Some((unit, name)) => format!("{:.1} {name}", ms / unit),
-        None => format!("{:.1} s", ms / 1000.0),
-    }
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 fn parts<'a>(parts: impl Iterator<Item = (String, &'a Figures)>, output: &Output) {
-    let mut table = Table::new(&["", "closed", "success", "95 % interval", "total", "after costs", "R"]);
+    let mut table =
+        Table::new(&["", "closed", "success", "95 % interval", "total", "after costs", "R"]).droppable(&["total"]);
     for (name, f) in parts {
         let of_closed = |text: String| if f.closed == 0 { "–".to_owned() } else { text };
         table.row([
@@ -161,15 +150,4 @@ fn parts<'a>(parts: impl Iterator<Item = (String, &'a Figures)>, output: &Output
         ]);
     }
     output.table(&table);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_in_their_largest_unit() {
-        let told = [900.0, 59_900.0, 60_000.0, 5_400_000.0, 86_400_000.0, 864_000_000.0].map(lasting);
-        assert_eq!(told, ["0.9 s", "59.9 s", "1.0 min", "1.5 h", "1.0 d", "10.0 d"]);
-    }
 }

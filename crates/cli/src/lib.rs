@@ -26,8 +26,13 @@ mod demo;
 mod demo_replay;
 mod details;
 mod doctor;
+mod failures;
+mod help;
 mod import;
+mod init;
+mod knowledge;
 mod mcp;
+mod models;
 mod output;
 mod planted;
 mod progress;
@@ -37,11 +42,11 @@ mod scheduler;
 mod scorecard;
 mod shown;
 mod table;
+mod words;
 
 use ::mcp::Shapes;
 use ::replay::Strategy;
-use args::{Args, Command};
-use clap::Parser;
+use args::Command;
 use domain::cancel::Cancel;
 use domain::error::Result;
 use output::Output;
@@ -99,8 +104,7 @@ pub struct Host {
 pub async fn run(args: Vec<String>, host: Host, ending: &Ending) -> i32 {
     // The arguments may be unreadable as a whole, but a script that passed `--json` gets JSON.
     let wants_json = args.iter().any(|arg| arg == "--json");
-    let parsed = Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args));
-    let args = match parsed.and_then(Args::consistent) {
+    let args = match help::parse(args) {
         Ok(args) => args,
         Err(problem) => {
             let output = Output::new(wants_json, false);
@@ -120,6 +124,8 @@ pub async fn run(args: Vec<String>, host: Host, ending: &Ending) -> i32 {
     let outcome = match args.command {
         Command::Demo(ref demo) => demo::run(demo, &output).await,
         Command::Doctor => Ok(doctor::doctor(args.home, args.store, &host.description, &output).await),
+        Command::Init(ref asked) => init::init(args.home.as_deref(), asked, &output).await,
+        Command::Completions(ref asked) => help::completions(asked, &output),
         Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
         ref other => commands::run(other, &args, host, &output, ending).await,
     };

@@ -2,7 +2,8 @@
 //! and not where `NO_COLOR` is set.
 
 use super::table::Table;
-use console::{Color, Style};
+use super::words::wrapped;
+use console::{Color, Style, Term};
 use domain::error::{Error, Result};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -18,6 +19,8 @@ pub struct Output {
     quiet: bool,
     /// Standard error is a terminal that can show progress bars.
     pub bars: bool,
+    /// Columns of the terminal that standard output is; `None` if it is none, and lines may have any length.
+    width: Option<usize>,
     /// Why some output was lost.
     lost: Arc<OnceLock<Error>>,
 }
@@ -25,11 +28,25 @@ pub struct Output {
 impl Output {
     /// Examines the terminal.
     pub fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, bars: !json && !quiet && io::stderr().is_terminal(), lost: Arc::default() }
+        let bars = !json && !quiet && io::stderr().is_terminal();
+        Self { json, quiet, bars, width: columns(&Term::stdout()), lost: Arc::default() }
     }
 
-    /// A line of text; nothing with `--json`.
+    /// A line of text, broken at spaces if the terminal is narrower; nothing with `--json`.
     pub fn line(&self, text: impl std::fmt::Display) {
+        self.hanging(0, text);
+    }
+
+    /// [`Self::line`] whose continuation is indented by `indent` columns.
+    pub fn hanging(&self, indent: usize, text: impl std::fmt::Display) {
+        match self.width {
+            Some(width) => self.raw(wrapped(&text.to_string(), width, indent)),
+            None => self.raw(text),
+        }
+    }
+
+    /// Text as it is; nothing with `--json`.
+    pub fn raw(&self, text: impl std::fmt::Display) {
         if !self.json {
             self.print(text);
         }
@@ -99,13 +116,18 @@ impl Output {
         }
     }
 
-    /// A table with bold headings; nothing with `--json`.
+    /// A table with bold headings; nothing with `--json`. On a narrow terminal it has fewer columns, and says which are
+    /// missing.
     pub fn table(&self, table: &Table) {
-        let mut lines = table.lines().into_iter();
+        let (lines, left_out) = table.fitted(self.width);
+        let mut lines = lines.into_iter();
         if let Some(heads) = lines.next() {
-            self.line(Style::new().bold().apply_to(heads));
+            self.raw(Style::new().bold().apply_to(heads));
         }
-        lines.for_each(|line| self.line(line));
+        lines.for_each(|line| self.raw(line));
+        if !left_out.is_empty() {
+            self.news(format!("A wider terminal shows also: {}.", left_out.join(", ")));
+        }
     }
 }
 
@@ -138,9 +160,19 @@ pub fn complain(error: &Error) {
     write_error(format!("{word} {error} [{}]", error.code()));
 }
 
+/// The width of a terminal; `None` for what is no terminal.
+fn columns(of: &Term) -> Option<usize> {
+    let (_, columns) = of.size_checked().filter(|_| of.is_term())?;
+    // A terminal that does not know its size says 0.
+    (columns > 0).then(|| usize::from(columns))
+}
+
 /// Writes a line on standard error; if that fails, there is nowhere left to report it.
 fn write_error(line: impl std::fmt::Display) {
-    let _ = write(&mut io::stderr(), line);
+    let _ = match columns(&Term::stderr()) {
+        Some(width) => write(&mut io::stderr(), wrapped(&line.to_string(), width, 2)),
+        None => write(&mut io::stderr(), line),
+    };
 }
 
 /// An error as data.

@@ -1,11 +1,10 @@
 //! Progress of a training or a fetch: bars on a terminal, plain lines elsewhere.
 
+use super::knowledge::summary;
 use super::output::Output;
 use domain::symbol::Market;
-use domain::time::format_iso;
-use engine::{FetchNews, Phase, TrainProgress, TrainResult, Trained};
+use engine::{FetchNews, Phase, TrainProgress};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use learning::model::{Interval, Record, ShapeRecord, Skill};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -149,59 +148,6 @@ pub fn counter(output: &Output, total: usize, name: &'static str) -> ProgressBar
 fn style(template: &str) -> ProgressStyle {
     // The templates are constants; a wrong one would show at once as the default bar.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-/// One line with the result of a market.
-pub fn summary(result: &TrainResult) -> String {
-    let (market, seconds) = (&result.market, result.duration_ms as f64 / 1000.0);
-    match &result.trained {
-        Ok(Trained::NothingNew { .. }) => format!("Training {market}... ✓ kept, nothing new since it was trained"),
-        Ok(trained) => {
-            let stored = result.warning.as_ref().map_or("", |_| "  (see the warnings)");
-            let kept = if trained.promoted() { String::new() } else { format!("  not promoted: {}", trained.reason()) };
-            let quality = quality(&trained.model().record);
-            format!("Training {market}... ✓ {quality}  {seconds:.1} s{stored}{kept}")
-        }
-        Err(error) => format!("Training {market}... ✗ {error} [{}]", error.code()),
-    }
-}
-
-/// How good a model is on held-out rows, in a few words.
-fn quality(record: &Record) -> String {
-    let (loss, constant) = (record.log_loss(), record.constant_log_loss());
-    let rows = format!("{} rows  log loss {loss:.4} (constant {constant:.4})", record.rows);
-    format!("{rows}  {}", skill(record))
-}
-
-/// The skill of a model in words, on held-out rows of its market.
-pub fn skill(record: &Record) -> String {
-    in_words(record.has_skill(), record.constant_log_loss() - record.log_loss(), &record.skill)
-}
-
-/// The skill of a model of another shape in words, on rows of all symbols.
-pub fn shape_skill(record: &ShapeRecord) -> String {
-    let gain = record.skill.excess.map_or(0.0, |excess| -excess.mean);
-    in_words(record.beliefs.iter().any(|belief| *belief > 0.0), gain, &record.skill)
-}
-
-fn in_words(has_skill: bool, gain: f64, skill: &Skill) -> String {
-    if !has_skill {
-        return "no skill yet: predicts the base rate".to_owned();
-    }
-    let Skill { excess, clusters, since_ms, .. } = *skill;
-    let Some(Interval { low, high, .. }) = excess else {
-        return match gain > 0.0 {
-            true => format!("beats the base rate by {gain:.4}, on too few rows to tell from chance"),
-            false => "departs from the base rate".to_owned(),
-        };
-    };
-    let words = match gain > 0.0 {
-        _ if high < 0.0 => format!("beats the base rate by {gain:.4}"),
-        true => format!("beats the base rate by {gain:.4}, maybe by chance"),
-        false => format!("departs from the base rate, no better by {:.4}", -gain),
-    };
-    let since = &format_iso(since_ms)[..10];
-    format!("{words} (95 %: {:+.4} to {:+.4}, {clusters} stretches of time since {since})", -high, -low)
 }
 
 #[cfg(test)]

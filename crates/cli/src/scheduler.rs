@@ -2,7 +2,9 @@
 
 use super::args::{Next, Scheduler};
 use super::commands::exit_code;
+use super::failures::Failures;
 use super::output::Output;
+use super::words::age;
 use super::{Ending, FAILURE, PARTIAL, SUCCESS};
 use chrono::{DateTime, SecondsFormat};
 use domain::error::{Error, Result};
@@ -137,18 +139,14 @@ fn word(value: impl serde::Serialize) -> String {
     json!(value).as_str().unwrap_or_default().to_owned()
 }
 
-/// The result of a run, with its first failures.
+/// The result of a run, with its failures.
 fn failures(run: &LastRun) -> String {
     // For symbols that are no longer traded, the message already says what to do.
-    let failed: Vec<_> = run.failed.iter().filter(|one| !one.not_traded).collect();
-    let named = failed.iter().take(3).map(|one| {
-        let (market, message) = (one.market.to_string(), &one.cause.message);
-        // An error from the exchange already names its market.
-        if message.starts_with(&market) { format!("; {message}") } else { format!("; {market}: {message}") }
-    });
-    let more = failed.len().saturating_sub(3);
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("{}{}{more}", run.message, named.collect::<String>())
+    let mut kinds = Failures::default();
+    for one in run.failed.iter().filter(|one| !one.not_traded) {
+        kinds.market(&one.market, &one.cause.message, None);
+    }
+    std::iter::once(run.message.clone()).chain(kinds.texts("markets")).collect::<Vec<_>>().join("; ")
 }
 
 fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
@@ -178,10 +176,12 @@ fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
         let own: String = own.map(|symbols| format!("  only {symbols}")).collect();
         output.line(format!("{task:<9} {:<22} {next}{own}", plan.schedule.to_string()));
         if let Some(run) = &record.last {
-            output.line(format!("          {} {}: {}", format_iso(run.ended_ms), word(run.outcome), failures(run)));
+            let ago = age(now_ms - run.ended_ms);
+            let ended = format!("{} ({ago} ago)", format_iso(run.ended_ms));
+            output.hanging(10, format!("          {ended} {}: {}", word(run.outcome), failures(run)));
         }
         if let Some(problem) = problem {
-            output.line(format!("          cannot be run: {problem}"));
+            output.hanging(10, format!("          cannot be run: {problem}"));
         }
     }
     for AlertStatus { name, to, state } in &status.alerts {

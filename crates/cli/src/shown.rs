@@ -1,20 +1,17 @@
-//! The commands that show things: statistics, patterns, models, and whether signals have improved.
+//! The commands that show things: statistics, patterns, and whether signals have improved.
 
 use super::SUCCESS;
 use super::args::{Patterns, Stats};
-use super::commands::exit_code;
 use super::details::details;
-use super::output::{Output, failure};
-use super::progress::{shape_skill, skill};
+use super::output::Output;
 use super::table::Table;
-use domain::config::SignalShape;
+use super::words::age;
 use domain::error::Result;
-use domain::symbol::{Market, Timeframe};
+use domain::symbol::Market;
 use domain::time::format_iso;
-use engine::{MarketModels, SignalLoop};
+use engine::SignalLoop;
 use feedback::{Figures, Stats as Shown, StatsFilter, Totals};
 use learning::improvement::{Half, Improvement};
-use learning::model::{Record, ShapeRecord};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -25,7 +22,8 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
         output.line("No rule stands out from what chance alone would show.");
     }
     let mut table =
-        Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance", "since", "still holds"]);
+        Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance", "since", "still holds"])
+            .droppable(&["since", "by chance"]);
     for pattern in &found {
         let (low, high) = pattern.tally.interval();
         table.row([
@@ -123,8 +121,9 @@ pub fn stats(core: &SignalLoop, args: &Stats, output: &Output) -> Result<i32> {
     }
     if let (Some(since_ms), Some(reason)) = (mode.since_ms, &mode.reason) {
         output.line(format!(
-            "Conservative mode since {} ({}): {reason}.",
+            "Conservative mode since {}, {} ago ({}): {reason}.",
             format_iso(since_ms),
+            age(core.settings().now_ms() - since_ms),
             mode.scopes.join(", ")
         ));
     }
@@ -183,7 +182,7 @@ fn earlier(period: &Figures, all: &Figures) -> Option<String> {
 pub fn figures_table(stats: &Shown, output: &Output) {
     let Shown { figures: all, by_symbol, by_timeframe, by_strategy, followed, .. } = stats;
     let heads = ["", "closed", "open", "success", "95 % interval", "break-even", "mean profit", "total"];
-    let mut table = Table::new(&heads);
+    let mut table = Table::new(&heads).droppable(&["break-even", "open", "mean profit"]);
     let mut row = |name: &str, f: &Figures| {
         let of_closed = |text: String| if f.closed == 0 { "–".to_owned() } else { text };
         table.row([
@@ -221,83 +220,4 @@ pub fn figures_table(stats: &Shown, output: &Output) {
         "Profit in percent of the entry, before costs; after costs of {costs:.2} % a signal brings {:+.3} %.",
         all.expectancy
     ));
-}
-
-/// The usable models in rows; below them the unreadable ones, and newer versions that were refused.
-fn models_table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
-    let mut table = Table::new(&["market", "version", "age", "rows", "log loss", "constant", "skill"]);
-    for (champion, record) in models.iter().filter_map(|m| Some((&m.champion, m.champion.record.as_ref().ok()?))) {
-        let age_hours = (core.settings().now_ms() - record.trained_ms) as f64 / 3_600_000.0;
-        table.row([
-            record.market.to_string(),
-            champion.version.to_string(),
-            format!("{age_hours:.1} h"),
-            record.rows.to_string(),
-            format!("{:.4}", record.log_loss()),
-            format!("{:.4}", record.constant_log_loss()),
-            skill(record),
-        ]);
-    }
-    if table.has_rows() {
-        output.table(&table);
-    }
-    for MarketModels { champion, trials, .. } in models {
-        match &champion.record {
-            Ok(record) => {
-                output.line(format!("{} version {} in service: {}", record.market, champion.version, champion.reason));
-                for refused in trials.iter().filter(|trial| trial.version > champion.version && !trial.promoted) {
-                    output.line(format!("{} version {} refused: {}", record.market, refused.version, refused.reason));
-                }
-            }
-            Err(error) => output.line(format!("{}: {error} [{}]", champion.path.display(), error.code())),
-        }
-    }
-}
-
-/// Prints the other shapes of recorded signals that models exist for, once per timeframe.
-fn shapes_told(models: &[MarketModels], output: &Output) {
-    let mut told: Vec<(Timeframe, &[ShapeRecord])> = Vec::new();
-    for MarketModels { champion, .. } in models {
-        let Ok(Record { market: Market { timeframe, .. }, .. }) = &champion.record else { continue };
-        let shapes = (*timeframe, &champion.shapes[..]);
-        if told.contains(&shapes) {
-            continue;
-        }
-        told.push(shapes);
-        for record in &champion.shapes {
-            let ShapeRecord { shape: SignalShape { stop_atr, reward_risk, expiry_bars }, signals, .. } = record;
-            output.line(format!(
-                "{timeframe} signals with a stop of {stop_atr} ATR, {reward_risk} to 1, {expiry_bars} bars ({signals} recorded): {}",
-                shape_skill(record)
-            ));
-        }
-    }
-}
-
-/// `signalloop models`.
-pub fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
-    let models = core.models().list()?;
-    if models.damaged_lines > 0 {
-        let lines = models.damaged_lines;
-        output.warning(format!("{lines} lines of models/ledger.jsonl cannot be read and are left out"));
-    }
-    let models = models.markets;
-    if models.is_empty() {
-        output.line("No models yet. Train them with `signalloop train`.");
-    }
-    models_table(core, &models, output);
-    shapes_told(&models, output);
-    let entry = |MarketModels { champion, trials, rollbacks }: &MarketModels| {
-        let mut entry = json!({
-            "path": champion.path, "version": champion.version, "reason": champion.reason,
-            "predecessors": champion.predecessors, "trials": trials, "rollbacks": rollbacks,
-        });
-        match &champion.record {
-            Ok(record) => (entry["record"], entry["shapes"]) = (json!(record), json!(champion.shapes)),
-            Err(error) => entry["error"] = failure(error),
-        }
-        entry
-    };
-    output.document(&Value::from_iter(models.iter().map(entry)));
-    Ok(exit_code(models.iter().filter(|market| market.champion.record.is_ok()).count(), models.len()))
 }

@@ -2,6 +2,7 @@
 
 use crate::doctor::{Finding, Severity, examine};
 use crate::output::Output;
+use crate::words::counted;
 use crate::{FAILURE, SUCCESS};
 use console::{Color, Style};
 use engine::Options;
@@ -20,8 +21,12 @@ pub async fn doctor(home: Option<PathBuf>, store: Option<String>, host: &str, ou
     let (faults, warnings) = (count(&found, Severity::Fault), count(&found, Severity::Warning));
     output.line(match (faults, warnings) {
         (0, 0) => "Nothing is wrong.".to_owned(),
-        (0, warnings) => format!("It works, with {warnings} warnings."),
-        (faults, warnings) => format!("{faults} faults and {warnings} warnings."),
+        (0, warnings) => format!("It works, with {}.", counted(warnings as u64, "warning", "warnings")),
+        (faults, warnings) => format!(
+            "{} and {}.",
+            counted(faults as u64, "fault", "faults"),
+            counted(warnings as u64, "warning", "warnings")
+        ),
     });
     output.document(&document(&found, host));
     if faults == 0 { SUCCESS } else { FAILURE }
@@ -36,6 +41,8 @@ pub fn document(found: &[Finding], host: &str) -> Value {
     let healthy = count(found, Severity::Fault) == 0;
     json!({ "version": VERSION, "host": host, "healthy": healthy, "findings": found })
 }
+/// The column in which findings begin.
+const INDENT: usize = 24;
 
 fn show(finding: &Finding, output: &Output) {
     let (word, colour) = match finding.state {
@@ -47,12 +54,12 @@ fn show(finding: &Finding, output: &Output) {
     let code = finding.code.map_or_else(String::new, |code| format!(" [{code}]"));
     let text = format!("{word} {:<14} {}{code}", finding.check.as_str(), finding.what);
     match finding.state {
-        Severity::Fine => output.news(text),
-        Severity::Warning | Severity::Fault => output.line(text),
+        Severity::Fine if output.is_quiet() => {}
+        _ => output.hanging(INDENT, text),
     }
     for (name, said) in [("why", finding.why), ("do", finding.advice.as_deref())] {
         if let Some(said) = said {
-            output.line(format!("{:24}{name}: {said}", ""));
+            output.hanging(INDENT + 5, format!("{:INDENT$}{:<5}{said}", "", format!("{name}:")));
         }
     }
 }

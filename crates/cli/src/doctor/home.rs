@@ -1,6 +1,7 @@
 //! Checks of the home folder, and of the files that signalloop wrote there.
 
-use super::{Check, Finding};
+use super::{Check, Finding, OpenSignals};
+use crate::words::{age, counted};
 use domain::error::{Error, Resource, Result};
 use domain::symbol::Market;
 use domain::time::format_iso;
@@ -60,35 +61,30 @@ fn writable(folder: &Path) -> Result<()> {
     tempfile::tempfile_in(folder).map(drop).map_err(|e| Error::io("write", folder, e))
 }
 
-/// Checks the log of signals.
-pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
+/// Checks the log of signals; and the open signals in it, if it can be read.
+pub(super) fn signals(core: &SignalLoop) -> (Vec<Finding>, OpenSignals) {
     let folder = core.settings().home().join("feedback");
     let place = core.store().location();
     if !place.may_hold_signals() {
-        return vec![Finding::fine(Check::Signals, "none were recorded yet")];
+        return (vec![Finding::fine(Check::Signals, "none were recorded yet")], OpenSignals::new());
     }
     let options = StoreOptions { patience: PATIENCE, ..StoreOptions::from(&*core.settings().config()) };
     let store = place.open(options).and_then(|store| {
         let stats = store.stats(&StatsFilter::default())?;
         let open = store.open_by_symbol()?;
-        let given = open.into_values().flatten().map(|signal| signal.levels.since_ms).collect::<Vec<_>>();
-        Ok((store.recovery(), [stats.figures, stats.followed], given))
+        Ok((store.recovery(), [stats.figures, stats.followed], open))
     });
-    let (recovery, figures, given) = match store {
+    let (recovery, figures, open) = match store {
         Ok(store) => store,
         Err(error @ Error::Busy { .. }) => {
             let why = "recording and closing wait for the lock, and fail after 30 s";
-            return vec![Finding::fault(
-                Check::Signals,
-                &error,
-                why,
-                "stop the process that holds it, or wait for it to finish",
-            )];
+            let advice = "stop the process that holds it, or wait for it to finish";
+            return (vec![Finding::fault(Check::Signals, &error, why, advice)], OpenSignals::new());
         }
         Err(error) => {
             let why = "no signal can be recorded or closed";
             let advice = "fix what the message names; keep the log itself, which is only ever appended to";
-            return vec![Finding::fault(Check::Signals, &error, why, advice)];
+            return (vec![Finding::fault(Check::Signals, &error, why, advice)], OpenSignals::new());
         }
     };
     let mut found = Vec::new();
@@ -109,11 +105,13 @@ pub(super) fn signals(core: &SignalLoop) -> Vec<Finding> {
         let why = "the first outcome counts; another program may be writing to the log";
         found.push(Finding::warning(Check::Signals, what, why, format!("look at {}", quarantine(&folder))));
     }
+    let given: Vec<i64> = open.values().flatten().map(|signal| signal.levels.since_ms).collect();
     found.extend(ahead(&given, core.settings().now_ms()));
     let sum = |of: fn(&Figures) -> u64| figures.iter().map(of).sum::<u64>();
-    let what = format!("{} signals, {} of them open, in {}", sum(|f| f.total), sum(|f| f.active), place);
+    let what =
+        format!("{}, {} of them open, in {place}", counted(sum(|f| f.total), "signal", "signals"), sum(|f| f.active));
     found.push(Finding::fine(Check::Signals, what));
-    found
+    (found, open.into_iter().map(|(symbol, signals)| (symbol, signals.len())).collect())
 }
 
 /// Warns of open signals dated in the future: the clock was set back, or their times are wrong.
@@ -199,10 +197,7 @@ pub(super) fn alerts(core: &SignalLoop) -> Option<Finding> {
 /// The first few names of a long list.
 pub(super) fn some(names: &[String]) -> String {
     const SHOWN: usize = 4;
-    match names.len().checked_sub(SHOWN) {
-        None | Some(0) => names.join(", "),
-        Some(more) => format!("{}, and {more} more", names[..SHOWN].join(", ")),
-    }
+    crate::words::some(names, SHOWN)
 }
 
 /// Finds tasks whose last run failed, or that cannot be run.
@@ -223,7 +218,8 @@ pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
         if let Some(run) = task.record.last.as_ref().filter(|run| run.outcome == Outcome::Failed) {
             let cause = run.error.as_ref().or_else(|| run.failed.first().map(|one| &one.cause));
             let cause = cause.map_or_else(String::new, |cause| format!(": {} [{}]", cause.message, cause.code));
-            let what = format!("{} failed at {}{cause}", task.task, format_iso(run.ended_ms));
+            let ago = age(core.settings().now_ms() - run.ended_ms);
+            let what = format!("{} failed at {}, {ago} ago{cause}", task.task, format_iso(run.ended_ms));
             let advice = match task.next_ms {
                 Some(next_ms) if status.led_by.is_some() => {
                     format!("fix the cause; it is tried again at {}", format_iso(next_ms))
@@ -241,7 +237,10 @@ pub(super) fn scheduler(core: &SignalLoop) -> Vec<Finding> {
             (None, None) => String::new(),
         };
         let last = match last {
-            Some(ended_ms) => format!("the last run ended at {}", format_iso(ended_ms)),
+            Some(ended_ms) => {
+                let ago = age(core.settings().now_ms() - ended_ms);
+                format!("the last run ended at {}, {ago} ago", format_iso(ended_ms))
+            }
             None => "it has not run in this home".to_owned(),
         };
         found.push(Finding::fine(Check::Scheduler, format!("{last}{runs}")));

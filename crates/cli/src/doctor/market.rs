@@ -1,9 +1,9 @@
 //! Checks of the exchange and of the stored candles.
 
 use super::home::some;
-use super::{Check, Finding};
+use super::{Check, Finding, OpenSignals};
+use crate::words::{age, counted};
 use candles::{Cause, Reading, candle_file, stored_markets};
-use domain::error::Error;
 use domain::symbol::{Market, Symbol};
 use domain::time::{DAY_MS, now_ms};
 use engine::SignalLoop;
@@ -11,12 +11,12 @@ use exchange::Exchange;
 
 /// A clock that is off by more than this misjudges whether a candle has closed.
 const MOST_SKEW_MS: i64 = 1000;
-const HOUR_MS: f64 = 3_600_000.0;
 /// A market without new candles for this long is probably delisted.
 const GONE_MS: i64 = 30 * DAY_MS;
 
-/// Checks the candles of the configured markets, and finds files that are never read.
-pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
+/// Checks the candles of the configured markets, and finds files that are never read. A market that has had no candle for long is
+/// delisted, unless its symbol is one of those that the exchange says are `traded`.
+pub(super) fn candles(core: &SignalLoop, traded: &[Symbol]) -> Vec<Finding> {
     let data = core.settings().home().join("data");
     let (mut found, mut missing, mut old, mut gone, mut holes) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -47,8 +47,9 @@ pub(super) fn candles(core: &SignalLoop) -> Vec<Finding> {
         }
         let age_ms = checked.span.map(|(_, last)| core.settings().now_ms() - last - market.timeframe.millis());
         if checked.span.is_none_or(|(_, last)| checked.calendar.is_behind(last, core.settings().now_ms())) {
-            let ended = age_ms.map_or("empty".to_owned(), |age_ms| format!("{:.1} h ago", age_ms as f64 / HOUR_MS));
-            let is_gone = age_ms.is_some_and(|age_ms| age_ms >= GONE_MS.max(3 * market.timeframe.millis()));
+            let ended = age_ms.map_or("empty".to_owned(), |age_ms| format!("{} ago", age(age_ms)));
+            let is_old = age_ms.is_some_and(|age_ms| age_ms >= GONE_MS.max(3 * market.timeframe.millis()));
+            let is_gone = is_old && !traded.contains(&market.symbol);
             if is_gone { &mut gone } else { &mut old }.push(format!("{market} ({ended})"));
         }
     }
@@ -106,14 +107,16 @@ fn never_read(data: &std::path::Path) -> Option<Finding> {
     (!names.is_empty()).then(|| Finding::warning(Check::Candles, what, "they are never read", advice))
 }
 
-/// Checks that the exchange answers, knows the symbols, and agrees on the time.
-pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
+/// Checks that the exchange answers, knows the symbols (configured ones, and those with `open` signals), and agrees on the time.
+/// Returns also the symbols that it trades.
+pub(super) async fn exchange(core: &SignalLoop, open: &OpenSignals) -> (Vec<Finding>, Vec<Symbol>) {
     let config = core.settings().config();
     let exchange = match Exchange::new(config.exchange, config.exchange_url.as_deref()) {
         Ok(exchange) => exchange,
         Err(error) => {
             let advice = "correct `exchange_url`, or SIGNALLOOP_EXCHANGE_URL";
-            return vec![Finding::fault(Check::Exchange, &error, "there are no candles without it", advice)];
+            let fault = Finding::fault(Check::Exchange, &error, "there are no candles without it", advice);
+            return (vec![fault], Vec::new());
         }
     };
     let asked_ms = now_ms();
@@ -129,55 +132,82 @@ pub(super) async fn exchange(core: &SignalLoop) -> Vec<Finding> {
                 exchange.host(),
                 exchange.venue().title()
             );
-            return vec![Finding::fault(Check::Exchange, &error, why, advice)];
+            return (vec![Finding::fault(Check::Exchange, &error, why, advice)], Vec::new());
         }
     };
     let mut found = vec![Finding::fine(
         Check::Exchange,
         format!("{} ({}) answers within {} ms", exchange.host(), exchange.venue().title(), answered_ms - asked_ms),
     )];
-    found.extend(unknown_symbols(core, &exchange).await);
+    let (of_symbols, traded) = symbols(core, &exchange, open).await;
+    found.extend(of_symbols);
     found.push(clock(asked_ms, server_ms, answered_ms, exchange.host()));
-    found
+    (found, traded)
 }
 
-async fn unknown_symbols(core: &SignalLoop, exchange: &Exchange) -> Vec<Finding> {
-    let symbols: Vec<Symbol> = core.settings().config().symbols.clone();
-    let fault = |error: &Error| {
-        let why = "its markets can be neither fetched nor watched";
-        Finding::fault(Check::Exchange, error, why, "correct or remove it in `symbols` of training_config.json")
-    };
-    match exchange.prices(&symbols).await {
-        Ok(prices) => {
-            let known: Vec<Symbol> =
-                prices.iter().filter(|(_, price)| price.is_ok()).map(|(symbol, _)| symbol.clone()).collect();
-            let mut found: Vec<Finding> =
-                prices.iter().filter_map(|(_, price)| price.as_ref().err()).map(fault).collect();
-            found.extend(halted(exchange, &known).await);
-            found
-        }
+/// Checks that the configured symbols, and those with open signals, are known and traded; returns those that are.
+async fn symbols(core: &SignalLoop, exchange: &Exchange, open: &OpenSignals) -> (Vec<Finding>, Vec<Symbol>) {
+    let configured = core.settings().config().symbols.clone();
+    let others = open.keys().filter(|symbol| !configured.contains(symbol)).cloned();
+    let all: Vec<Symbol> = configured.iter().cloned().chain(others).collect();
+    let prices = match exchange.prices(&all).await {
+        Ok(prices) => prices,
         Err(error) => {
             let why = "open signals cannot be closed by price";
-            vec![Finding::fault(Check::Exchange, &error, why, "fix what the message names, and try again")]
+            let fault = Finding::fault(Check::Exchange, &error, why, "fix what the message names, and try again");
+            return (vec![fault], Vec::new());
         }
-    }
-}
-
-/// Finds symbols that are no longer traded, although the exchange still reports their last price.
-async fn halted(exchange: &Exchange, symbols: &[Symbol]) -> Vec<Finding> {
-    let told = |(symbol, status): (Symbol, String)| {
-        let what = format!("{symbol} is not traded any more: {} says that its status is {status}", exchange.host());
-        let why = "there will be no new candles to train on, and its price does not move: it is delisted, or halted";
-        Finding::warning(Check::Exchange, what, why, "remove it from `symbols` of training_config.json")
     };
-    match exchange.halted(symbols).await {
-        Ok(halted) => halted.into_iter().map(told).collect(),
+    let (mut found, mut traded) = (Vec::new(), Vec::new());
+    for (symbol, price) in prices {
+        let Err(error) = price else {
+            traded.push(symbol);
+            continue;
+        };
+        let why = "its markets can be neither fetched nor watched";
+        let advice = "correct or remove it in `symbols` of training_config.json";
+        found.extend(configured.contains(&symbol).then(|| Finding::fault(Check::Exchange, &error, why, advice)));
+        found.extend(stranded(&symbol, open, "the exchange does not know it"));
+    }
+    match exchange.halted(&traded).await {
+        Ok(halted) => {
+            for (symbol, status) in halted {
+                traded.retain(|traded| *traded != symbol);
+                found.extend(configured.contains(&symbol).then(|| delisted(&symbol, &status, exchange.host())));
+                found.extend(stranded(&symbol, open, &format!("its status is {status}")));
+            }
+        }
         Err(error) => {
             let what = format!("it is unknown whether the symbols are still traded: {error}");
             let why = "the price of a delisted symbol does not move";
-            vec![Finding::warning(Check::Exchange, what, why, "fix what the message names, and try again")]
+            found.push(Finding::warning(Check::Exchange, what, why, "fix what the message names, and try again"));
+            traded.clear();
         }
     }
+    (found, traded)
+}
+
+/// Warns of a symbol that is no longer traded, although the exchange still reports its last price.
+fn delisted(symbol: &Symbol, status: &str, host: &str) -> Finding {
+    let what = format!("{symbol} is not traded any more: {host} says that its status is {status}");
+    let why = "there will be no new candles to train on, and its price does not move: it is delisted, or halted";
+    Finding::warning(Check::Exchange, what, why, "remove it from `symbols` of training_config.json")
+}
+
+/// Warns of open signals whose symbol is not traded.
+fn stranded(symbol: &Symbol, open: &OpenSignals, cause: &str) -> Option<Finding> {
+    let count = open.get(symbol)?;
+    let what = format!(
+        "{} of {symbol} cannot be closed by price: {cause}",
+        counted(*count as u64, "open signal", "open signals")
+    );
+    let why = "no new price reaches a stop or a target, so they stay open until they expire, or for good";
+    Some(Finding::warning(
+        Check::Exchange,
+        what,
+        why,
+        "close them with `updateOutcome`, by the last price that you could trade at",
+    ))
 }
 
 /// The smallest possible difference of the clocks: the exchange read its own at some moment between request and
@@ -197,6 +227,15 @@ fn clock(asked_ms: i64, server_ms: i64, answered_ms: i64, host: &str) -> Finding
 mod tests {
     use super::super::Severity;
     use super::*;
+
+    #[test]
+    fn open_signals_without_prices_are_counted() {
+        let symbol = Symbol::parse("MATICUSDT").unwrap();
+        let open = OpenSignals::from([(symbol.clone(), 3)]);
+        let found = stranded(&symbol, &open, "its status is BREAK").unwrap();
+        assert_eq!(found.what, "3 open signals of MATICUSDT cannot be closed by price: its status is BREAK");
+        assert_eq!(stranded(&Symbol::parse("BTCUSDT").unwrap(), &open, ""), None);
+    }
 
     #[test]
     fn a_slow_answer_is_no_wrong_clock() {

@@ -2,8 +2,10 @@
 //! do. It changes nothing, except that opening the store removes a torn last line, as it always does.
 
 mod command;
+mod disk;
 mod home;
 mod market;
+mod results;
 
 pub use command::{doctor, document};
 
@@ -31,10 +33,14 @@ pub enum Severity {
 pub enum Check {
     /// The folder that holds everything.
     Home,
+    /// The free space of its disk.
+    Disk,
     /// `training_config.json` and `scheduler_config.json`.
     Configuration,
     /// The log of signals.
     Signals,
+    /// What live results have led to.
+    Results,
     /// The stored candles.
     Candles,
     /// The model files and their ledger.
@@ -45,7 +51,7 @@ pub enum Check {
     Alerts,
     /// The exchange that candles and prices come from.
     Exchange,
-    /// This machine's clock compared with the exchange's.
+    /// This machine's clock compared with the exchange's, and with the times of files.
     Clock,
 }
 
@@ -54,8 +60,10 @@ impl Check {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Home => "home",
+            Self::Disk => "disk",
             Self::Configuration => "configuration",
             Self::Signals => "signals",
+            Self::Results => "results",
             Self::Candles => "candles",
             Self::Models => "models",
             Self::Scheduler => "scheduler",
@@ -102,6 +110,9 @@ impl Finding {
     }
 }
 
+/// The number of open signals of each symbol.
+type OpenSignals = std::collections::BTreeMap<domain::symbol::Symbol, usize>;
+
 /// Runs all checks; the findings are in the order of [`Check`].
 pub async fn examine(options: Options) -> Vec<Finding> {
     let home = expanded(&options.home.clone().unwrap_or_else(default_home));
@@ -110,19 +121,31 @@ pub async fn examine(options: Options) -> Vec<Finding> {
     if found.iter().any(|finding| finding.state == Severity::Fault) {
         return found;
     }
+    let now_ms = domain::time::now_ms();
+    let files = disk::Files::of(&home, now_ms);
+    found.push(disk::space(&home, &files));
+    let times = disk::times(&home, &files, now_ms);
     let opened = SignalLoop::open(options);
     let home = opened.as_ref().map_or(home, |core| core.settings().home().to_owned());
     let scheduler = SchedulerConfig::load(&home.join("scheduler_config.json"));
     found.extend(configuration(opened.as_ref(), &scheduler));
     // Without a valid configuration, the markets and the exchange are unknown.
-    let Ok(core) = opened else { return found };
-    found.extend(home::signals(&core));
-    found.extend(market::candles(&core));
+    let Ok(core) = opened else {
+        found.extend(times);
+        return found;
+    };
+    let (of_signals, open) = home::signals(&core);
+    found.extend(of_signals);
+    found.push(results::results(&core));
+    // Whether a symbol is delisted is known best by the exchange, so it is asked before candles are judged.
+    let (of_exchange, traded) = market::exchange(&core, &open).await;
+    found.extend(market::candles(&core, &traded));
     found.extend(home::models(&core));
     found.extend(home::scheduler(&core));
     // Other wrong values of that file were reported already.
     found.extend(scheduler.ok().and_then(|_| home::alerts(&core)));
-    found.extend(market::exchange(&core).await);
+    found.extend(of_exchange);
+    found.extend(times);
     found
 }
 

@@ -1,4 +1,5 @@
-//! Reading raw configuration values key by key, each checked; keys that remain are unknown.
+//! Reading raw configuration values key by key, each checked; keys that remain are unknown. JSON has no comments, so keys
+//! that begin with `//` are notes: they are read by people only.
 
 use crate::error::{Error, Result, shown};
 use serde_json::{Map, Value};
@@ -162,8 +163,12 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// Begins the names of keys that are notes for people.
+pub const NOTE: &str = "//";
+
 fn given(prefix: &str, map: Map<String, Value>) -> impl Iterator<Item = Given> {
-    map.into_iter().map(move |(key, value)| Given { name: snake(&key), written: format!("{prefix}{key}"), value })
+    let settings = map.into_iter().filter(|(key, _)| !key.starts_with(NOTE));
+    settings.map(move |(key, value)| Given { name: snake(&key), written: format!("{prefix}{key}"), value })
 }
 
 /// Reads a list of texts. Duplicates are dropped; an empty list is not allowed.
@@ -258,6 +263,15 @@ mod tests {
             assert_eq!(error.code(), "ERR_INVALID_CONFIG");
             assert!(error.to_string().contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn notes_are_no_settings_at_any_level() {
+        let mut raw = raw(json!({ "//": "all of it", "// x": 1, "x": { "// days": [], "days": 2, "/ days": 3 } }));
+        let (mut level, mut days) = (raw.nested(&["x"]).unwrap(), 0);
+        level.set(&["days"], "must be a number", Value::as_u64, &mut days).unwrap();
+        let warnings: Vec<String> = level.warnings().chain(raw.warnings()).collect();
+        assert_eq!((days, warnings), (2, vec!["a.json: unknown key `x./ days` is ignored".to_owned()]));
     }
 
     #[test]
