@@ -592,6 +592,14 @@ export interface CandleRequest {
   limit: number
 }
 
+/** An exchange that is built in. Spot markets, except for `binance-usdm`. `docs/exchanges.md` has the details. */
+export type ExchangeName =
+  | 'binance' | 'binance-testnet' | 'binance-usdm' | 'binance-usdm-testnet'
+  | 'bybit' | 'okx' | 'kraken' | 'coinbase' | 'kucoin'
+
+/** Last prices by symbol. */
+export type Prices = Readonly<Record<string, number | null | undefined>> | ReadonlyMap<string, number | null | undefined>
+
 /** How to open a loop. */
 export interface LoopOptions {
   /** The home folder; a leading `~` is the user's own folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
@@ -603,13 +611,27 @@ export interface LoopOptions {
   store?: string
   /** Number of training threads. Default: the number of cores minus one, at least 1. */
   threads?: number
-  /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */
+  /** The exchange that candles and prices come from. Default: `exchange` of `training_config.json`, else `binance`. */
+  exchange?: ExchangeName
+  /**
+   * Another host that serves the REST API of `exchange`. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of
+   * `training_config.json`, else the exchange's own host.
+   */
   exchangeUrl?: string
+  /** The timeframe of the candles that open signals are checked against; see {@link Configuration.watchTimeframe}. */
+  watchTimeframe?: Timeframe
   /**
    * Your own source of candles, for instance ccxt; oldest first. Default: the exchange. If it does not answer within 60 seconds,
    * the market fails with `ERR_EXCHANGE`. Every candle needs its open time.
    */
   fetchCandles?: (request: CandleRequest) => Promise<readonly CandleInput[]>
+  /**
+   * Your own source of the current prices of open signals: the last price of each symbol, by its name in any spelling (`BTC/USDT`,
+   * `BTCUSDT`). It is called by the task `watch`, every ten seconds while signals are open. A symbol that is missing, or whose
+   * price is no number above 0, fails alone and is asked for again; other symbols in the answer are ignored. If it does not answer
+   * within 60 seconds, nothing is closed by price. Default: the prices of `exchange`; with `fetchCandles` none.
+   */
+  fetchPrices?: (symbols: readonly string[]) => Prices | Promise<Prices>
   /** Receives events of the loop; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void
 }
@@ -1776,8 +1798,15 @@ export interface Configuration {
   daysHistory?: number
   /** Hours after which a model is old: the default of `maxAgeHours`, 0 to 8760. Default 24. */
   retrainIntervalHours?: number | string
-  /** Base URL of the exchange. Default `https://api.binance.com`. */
+  /** The exchange that candles and prices come from. Default `binance`. */
+  exchange?: ExchangeName
+  /** Another host that serves the REST API of `exchange`. Default: the exchange's own host. */
   exchangeUrl?: string
+  /**
+   * The timeframe of the candles that open signals are checked against. Default: `1m` from the exchange; from `fetchCandles` the
+   * shortest timeframe of a symbol's open signals.
+   */
+  watchTimeframe?: Timeframe
   /** IANA time zone of times without `Z` or an offset. Default `UTC`. */
   timezone?: string
   /** Seed of all randomness in training: the same data, configuration and seed give the same model. Default 42. */

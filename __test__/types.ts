@@ -27,7 +27,7 @@ type HasAny<T, Depth extends unknown[] = []> = Depth['length'] extends 8
     ? true
     : T extends (...args: infer Args) => infer Result
       ? HasAny<Args, [...Depth, 0]> | HasAny<Result, [...Depth, 0]>
-      : T extends Date | AbortSignal | Float64Array | string | number | boolean | null | undefined
+      : T extends Date | AbortSignal | Float64Array | ReadonlyMap<string, unknown> | string | number | boolean | null | undefined
         ? false
         : T extends readonly (infer Item)[]
           ? HasAny<Item, [...Depth, 0]>
@@ -260,6 +260,11 @@ export async function wrong(signal: BackendSignal, loop: SignalLoop): Promise<vo
   configure({ tres: 10 })
   // @ts-expect-error candles in a shape of their own
   new SignalLoop({ fetchCandles: async () => [{ price: 5 }] })
+  new SignalLoop({ exchange: 'okx', watchTimeframe: '1m', fetchPrices: (symbols) => new Map(symbols.map((symbol) => [symbol, 1])) })
+  // @ts-expect-error no such exchange
+  new SignalLoop({ exchange: 'bitfinex' })
+  // @ts-expect-error a price is a number
+  new SignalLoop({ fetchPrices: async () => ({ BTCUSDT: '1' }) })
   // @ts-expect-error the home is not to be changed
   loop.home = 'elsewhere'
   // @ts-expect-error a prediction may have no reason

@@ -272,7 +272,9 @@ impl SignalWatch {
         if known_ms + step > until_ms {
             // New signals have missed nothing. It only matters whether the current price is up to date.
             if self.fetcher.prices()?.is_some() && !self.is_live(&market) {
-                let found = candles(source, &market, until_ms - recent_of(&market), until_ms).await?;
+                // The last candle that may count opens that long before now.
+                let from_ms = until_ms - recent_of(&market) + MINUTE_MS - step;
+                let found = candles(source, &market, from_ms, until_ms).await?;
                 self.know_last(
                     &market,
                     found.last().map(|last| LastCandle { close: last.close, end_ms: last.open_ms + step }),

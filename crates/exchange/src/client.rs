@@ -321,7 +321,9 @@ impl Exchange {
         }
         let series = Series { market, timeframe, interval };
         let found = self.fetch_series(&series, from, self.clock.now_ms(), Some(1)).await?;
-        Ok(found.candles.first().map(|candle| candle.open_ms.max(from_ms)))
+        let is_built = self.finer(market.timeframe)?.0 != market.timeframe;
+        let opens = |ms: i64| if is_built { market.timeframe.open_ms(ms) } else { ms };
+        Ok(found.candles.first().map(|candle| opens(candle.open_ms).max(from_ms)))
     }
 }
 

@@ -69,7 +69,7 @@ mod tests {
         let said: Vec<String> = found[1..].iter().map(|(_, price)| price.clone().unwrap_err().to_string()).collect();
         let expected = [
             "ETHUSDT: fetchPrices must return a number above 0; got \"NaN\"",
-            "SOLUSDT: fetchPrices returned two prices: 151 as SOLUSDT, 150 as sol-usdt",
+            "SOLUSDT: fetchPrices returned two prices: 150 as sol-usdt, 151 as SOLUSDT",
             "XRPUSDT: fetchPrices returned no price of it",
             "ADAUSDT: fetchPrices returned no price of it",
         ];

@@ -186,14 +186,18 @@ fn patience() -> Pace {
     Pace { backoff: Duration::from_millis(1), deadline: Duration::from_millis(900), ..Pace::default() }
 }
 
+/// Long after a candle, except where only the newest are kept.
+fn later(venue: Venue, open_ms: i64, step: i64) -> i64 {
+    open_ms + if venue == Venue::Kraken { 5 * MINUTE } else { 5000 * step }
+}
+
 #[tokio::test]
 async fn documented_answers_are_read() {
     for Known { venue, symbol, timeframe, first, count, price, time_ms, .. } in known() {
         let server = playback(&recorded(venue.as_str()), "candles");
         let market = market(symbol, timeframe);
         let step = market.timeframe.millis();
-        // Long after the candles, except where only the newest are kept.
-        let now_ms = first.open_ms + if venue == Venue::Kraken { 5 * MINUTE } else { 5000 * step };
+        let now_ms = later(venue, first.open_ms, step);
         let exchange =
             Exchange::with_pace(venue, Some(&server.url), patience()).unwrap().with_clock(Clock::standing(now_ms));
         let found = exchange.candles(&market, first.open_ms, first.open_ms + count as i64 * step).await.unwrap();
@@ -216,7 +220,7 @@ async fn documented_errors_are_told() {
         for (part, said) in [("tooOften", too_often), ("unknownSymbol", unknown)] {
             let server = playback(&recorded, part);
             let exchange = Exchange::with_pace(venue, Some(&server.url), patience()).unwrap();
-            let exchange = exchange.with_clock(Clock::standing(until));
+            let exchange = exchange.with_clock(Clock::standing(later(venue, from, until - from)));
             let error = exchange.candles(&market, from, until).await.unwrap_err();
             assert!(error.to_string().contains(said), "{venue}: {error}");
             assert_eq!(error.is_not_traded(), part == "unknownSymbol", "{venue}: {error}");
@@ -257,8 +261,12 @@ async fn every_exchange_serves_the_same_candles_over_pages_and_faults() {
         let (exchange, home) = (client(&simulator, venue), tempfile::tempdir().unwrap());
         for name in ["1h", "4h", "8h", "3d"] {
             let market = market("ETH/USDT", name);
-            let faults = [Fault::RateLimited { retry_after_s: 1 }, Fault::Truncated, Fault::NotJson, Fault::Reset];
-            faults.iter().take(if name == "1h" { 4 } else { 0 }).for_each(|fault| simulator.fail_next(*fault));
+            let faults: &[Fault] = match name {
+                "1h" => &[Fault::RateLimited { retry_after_s: 1 }, Fault::Truncated],
+                "4h" => &[Fault::NotJson, Fault::Reset],
+                _ => &[],
+            };
+            faults.iter().for_each(|fault| simulator.fail_next(*fault));
             let fetched = update(&exchange, home.path(), &market, Begin::Candles(200_000), now).await.unwrap();
             let all = simulator.candles(&market, START - 7 * DAY, now).unwrap();
             // Kraken has the newest 720 of the timeframe that it has, with the open one.
@@ -328,7 +336,8 @@ async fn every_exchange_gives_prices_of_all_symbols_at_once_and_names_the_unknow
         let eth = market("ETHUSDT", "1h");
         assert!(matches!(fresh.listing(&eth).await, Listing::Not(_)), "{venue}");
         assert_eq!(fresh.halted(&good).await.unwrap().len(), 1, "{venue}");
-        let error = fresh.candles(&market("NOPEUSDT", "1h"), START, START + HOUR).await.unwrap_err();
+        let now = simulator.now_ms();
+        let error = fresh.candles(&market("NOPEUSDT", "1h"), now - 3 * HOUR, now - HOUR).await.unwrap_err();
         assert!(error.is_not_traded(), "{venue}: {error}");
     }
 }

@@ -224,12 +224,12 @@ pub(super) async fn answer(
         .collect();
     let by_name: Parameters = parameters.into_iter().collect();
     if path == exchange.time {
-        return told(venue, server_time(venue, now));
+        return told(venue, now, server_time(venue, now));
     }
     if let Some(name) = exchange.candles.iter().find_map(|known| symbol_in(path, known)) {
         let name = name.or_else(|| asked.first().cloned()).unwrap_or_default();
         return match candles(exchange, &shared, &name, path, &by_name, fault.map(|Extension(fault)| fault)) {
-            Ok((name, rows)) => told(venue, wrapped(venue, &name, rows, now)),
+            Ok((name, rows)) => told(venue, now, wrapped(venue, &name, rows, now)),
             Err(refusal) => refusal.told(venue),
         };
     }
@@ -242,9 +242,9 @@ pub(super) async fn answer(
         let factor = factor(fault);
         return match found {
             Ok(listings) if path == exchange.instruments && asked.is_empty() => {
-                told(venue, instruments(venue, &listings, now, factor))
+                told(venue, now, instruments(venue, &listings, now, factor))
             }
-            Ok(listings) => told(venue, prices(venue, &listings, now, factor, is_of_one)),
+            Ok(listings) => told(venue, now, prices(venue, &listings, now, factor, is_of_one)),
             Err(refusal) => refusal.told(venue),
         };
     }
@@ -482,9 +482,9 @@ fn instruments(venue: Venue, listings: &[Arc<Listing>], now: i64, factor: f64) -
 }
 
 /// A good answer with this content.
-fn told(venue: Venue, content: Value) -> Response {
+fn told(venue: Venue, now: i64, content: Value) -> Response {
     let body = match venue {
-        Venue::Bybit => json!({ "retCode": 0, "retMsg": "OK", "result": content, "time": time::now_ms() }),
+        Venue::Bybit => json!({ "retCode": 0, "retMsg": "OK", "result": content, "time": now }),
         Venue::Okx => json!({ "code": "0", "msg": "", "data": content }),
         Venue::Kraken => json!({ "error": [], "result": content }),
         Venue::Coinbase => content,
