@@ -1,0 +1,198 @@
+//! The reports that the live view shows: one for each filter, shared by all who look, and made again in the background.
+//!
+//! A viewer gets what is there. A report that is made again does not keep anybody waiting who can see the one before, and the figures,
+//! which are in memory, do not wait for the parts that are read from files.
+
+use super::data::Report;
+use super::filter::Filter;
+use super::gather::Gatherer;
+use super::page::to_json;
+use super::revision::Revision;
+use domain::error::{Error, Result};
+use engine::SignalLoop;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// A report is made again only after this many times the time it took to make, however much changes: the live view must
+/// not slow down the loop.
+pub(super) const PACE: u32 = 10;
+/// How long a viewer waits for a whole report while there is none, or where the one before was made faster than that.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Reports kept.
+const MAX_VIEWS: usize = 16;
+
+/// A finished report.
+#[derive(Clone)]
+pub(super) struct View {
+    pub json: Arc<str>,
+    pub tag: String,
+    pub made: Instant,
+    /// How long making all of it took.
+    pub cost: Duration,
+    /// Of what it was made.
+    revision: Revision,
+    /// Whether it has all parts, and all could be made.
+    is_whole: bool,
+    is_sound: bool,
+}
+
+/// What the making of a report has come to, last.
+type Making = watch::Receiver<Option<Result<View>>>;
+
+/// The reports of a loop.
+pub(super) struct Views {
+    core: Arc<SignalLoop>,
+    gatherer: Arc<Gatherer>,
+    kept: Arc<Mutex<Vec<Kept>>>,
+}
+
+struct Kept {
+    filter: Filter,
+    view: Option<View>,
+    making: Option<Making>,
+}
+
+impl Views {
+    /// Nothing is read yet.
+    pub fn new(core: Arc<SignalLoop>) -> Self {
+        Self { core, gatherer: Arc::default(), kept: Arc::default() }
+    }
+
+    pub fn core(&self) -> &Arc<SignalLoop> {
+        &self.core
+    }
+
+    /// The current report, or one that is as good as can be had at once.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn view(&self, filter: &Filter) -> Result<View> {
+        let revision = Revision::of(&self.core);
+        let (before, making) = {
+            let mut kept = self.kept.lock();
+            let kept = find(&mut kept, filter);
+            let view = kept.view.clone();
+            if let Some(view) = view.as_ref().filter(|view| kept.making.is_none() && view.serves(&revision)) {
+                return Ok(view.clone());
+            }
+            // Its task ended without a result, which only a panic can do.
+            kept.making.take_if(|making| making.has_changed().is_err());
+            let making = kept.making.get_or_insert_with(|| self.make(filter, revision)).clone();
+            (view, making)
+        };
+        match before {
+            // It takes long, and there is something to look at.
+            Some(view) if view.cost > PATIENCE => Ok(view),
+            _ => patiently(making).await,
+        }
+    }
+
+    /// Makes a report in the background: first with the figures, then all of it.
+    fn make(&self, filter: &Filter, revision: Revision) -> Making {
+        let (told, making) = watch::channel(None);
+        let (core, gatherer, kept) = (self.core.clone(), self.gatherer.clone(), self.kept.clone());
+        let filter = filter.clone();
+        tokio::spawn(async move {
+            let began = Instant::now();
+            for is_whole in [false, true] {
+                let report = match is_whole {
+                    false => gatherer.at_once(&core, &filter, &revision).await,
+                    true => gatherer.gather(&core, &filter, &revision).await,
+                };
+                let view = report.and_then(|report| View::of(&report, &revision, is_whole, began.elapsed()));
+                let failed = view.is_err();
+                {
+                    let mut kept = kept.lock();
+                    let kept = find(&mut kept, &filter);
+                    if let Ok(view) = &view {
+                        kept.view = Some(view.clone());
+                    }
+                    if is_whole || failed {
+                        kept.making = None;
+                    }
+                }
+                told.send_replace(Some(view));
+                if failed {
+                    break;
+                }
+            }
+        });
+        making
+    }
+}
+
+/// The whole report, or after [`PATIENCE`] the figures as soon as they are there.
+async fn patiently(mut making: Making) -> Result<View> {
+    let whole = tokio::time::timeout(PATIENCE, reached(&mut making, true)).await;
+    match whole {
+        Ok(view) => view,
+        Err(_) => reached(&mut making, false).await,
+    }
+}
+
+/// What the making has come to once it has the whole report, or any, or failed.
+async fn reached(making: &mut Making, is_whole: bool) -> Result<View> {
+    let is_enough = |made: &Option<Result<View>>| match made {
+        Some(Ok(view)) => view.is_whole || !is_whole,
+        Some(Err(_)) => true,
+        None => false,
+    };
+    let made = making.wait_for(is_enough).await.ok().and_then(|made| made.clone());
+    made.unwrap_or_else(|| Err(Error::Internal("the report was given up".to_owned())))
+}
+
+/// The report of a filter, which was asked for last.
+fn find<'a>(all: &'a mut Vec<Kept>, filter: &Filter) -> &'a mut Kept {
+    let known = all.iter().position(|kept| kept.filter == *filter);
+    let kept = match known {
+        Some(at) => all.remove(at),
+        None => Kept { filter: filter.clone(), view: None, making: None },
+    };
+    if all.len() >= MAX_VIEWS {
+        // Not the one of all signals, which most people look at.
+        let oldest = all.iter().position(|kept| !kept.filter.is_all()).unwrap_or_default();
+        all.remove(oldest);
+    }
+    all.push(kept);
+    let at = all.len() - 1;
+    &mut all[at]
+}
+
+impl View {
+    fn of(report: &Report, revision: &Revision, is_whole: bool, cost: Duration) -> Result<Self> {
+        let part = if is_whole { "" } else { "-first" };
+        Ok(Self {
+            json: to_json(report)?.into(),
+            tag: format!("{}-{:x}{part}", revision.tag(), report.generated_ms),
+            made: Instant::now(),
+            cost,
+            revision: revision.clone(),
+            is_whole,
+            is_sound: report.problems.is_empty(),
+        })
+    }
+
+    /// Whether it need not be made again yet. A part that failed is tried again, whether anything changed or not.
+    fn serves(&self, revision: &Revision) -> bool {
+        let is_current = self.is_sound && self.revision == *revision;
+        self.is_whole && (is_current || self.made.elapsed() < PACE * self.cost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_view_of_all_signals_outlives_the_choices_of_many() {
+        let mut all = Vec::new();
+        let named = |n: usize| Filter { strategy: Some(format!("s{n}")), ..Filter::default() };
+        find(&mut all, &Filter::default());
+        (0..2 * MAX_VIEWS).for_each(|n| drop(find(&mut all, &named(n)).filter.clone()));
+        assert_eq!(all.len(), MAX_VIEWS);
+        assert!(all.iter().any(|kept| kept.filter.is_all()));
+        assert_eq!(all.last().unwrap().filter, named(2 * MAX_VIEWS - 1));
+    }
+}
