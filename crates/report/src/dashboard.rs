@@ -79,7 +79,8 @@ impl Dashboard {
             Ok(filter) => filter,
             Err(error) => return Ok(refusal(400, &format!("{error} [{}]\n", error.code()), Vec::new())),
         };
-        let View { json, tag, .. } = self.views.view(&filter).await?;
+        let View { json, tag, .. } =
+            if wants_data { self.views.view(&filter).await? } else { self.views.for_page(&filter).await? };
         let (kind, tag) = if wants_data {
             ("application/json; charset=utf-8", format!("\"{tag}\""))
         } else {

@@ -146,6 +146,11 @@ impl Gatherer {
         self.work(core, filter, revision, Self::make_signals).await
     }
 
+    /// The report with what was made so far, for this filter or for all.
+    pub fn so_far(&self, core: &SignalLoop, filter: &Filter) -> Report {
+        self.made.lock().report(core, filter)
+    }
+
     async fn work(
         self: &Arc<Self>,
         core: &Arc<SignalLoop>,

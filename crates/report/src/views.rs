@@ -20,6 +20,8 @@ use tokio::sync::watch;
 pub(super) const PACE: u32 = 10;
 /// How long a viewer waits for a whole report while there is none, or where the one before was made faster than that.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a page waits for any figures. After that it is served without, and asks for them itself.
+const PAGE_PATIENCE: Duration = Duration::from_millis(700);
 /// Reports kept.
 const MAX_VIEWS: usize = 16;
 
@@ -86,6 +88,20 @@ impl Views {
             // It takes long, and there is something to look at.
             Some(view) if view.cost > PATIENCE => Ok(view),
             _ => patiently(making).await,
+        }
+    }
+
+    /// A report for a page, which can ask again: without figures where these take long.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn for_page(&self, filter: &Filter) -> Result<View> {
+        match tokio::time::timeout(PAGE_PATIENCE, self.view(filter)).await {
+            Ok(view) => view,
+            Err(_) => {
+                let report = self.gatherer.so_far(&self.core, filter);
+                View::of(&report, &Revision::default(), false, Duration::ZERO)
+            }
         }
     }
 
@@ -194,5 +210,24 @@ mod tests {
         assert_eq!(all.len(), MAX_VIEWS);
         assert!(all.iter().any(|kept| kept.filter.is_all()));
         assert_eq!(all.last().unwrap().filter, named(2 * MAX_VIEWS - 1));
+    }
+
+    #[tokio::test]
+    async fn what_is_being_made_is_named_and_then_there() {
+        let home = tempfile::tempdir().unwrap();
+        let options = engine::Options { home: Some(home.path().to_owned()), ..engine::Options::default() };
+        let core = Arc::new(SignalLoop::open(options).unwrap());
+        let views = Views::new(core.clone());
+        let all = Filter::default();
+        let nothing: serde_json::Value = serde_json::to_value(views.gatherer.so_far(&core, &all)).unwrap();
+        let parts = ["models", "candles", "scheduler", "replays", "learned", "signals", "scorecard", "advice"];
+        assert_eq!((&nothing["making"], &nothing["signals"]), (&serde_json::json!(parts), &serde_json::Value::Null));
+        let first = views.gatherer.at_once(&core, &all, &Revision::of(&core)).await.unwrap();
+        assert!(!first.making.contains(&crate::revision::Part::Signals) && first.making.len() == parts.len() - 1);
+        let view = views.view(&all).await.unwrap();
+        assert!(view.is_whole && view.json.contains("\"making\":[]"), "{}", view.json);
+        assert_eq!(views.view(&all).await.unwrap().tag, view.tag, "nothing changed");
+        let other = Filter::of_query("symbol=BTCUSDT").unwrap();
+        assert!(views.view(&other).await.unwrap().json.contains("\"filter\":{\"symbol\":\"BTCUSDT\"}"));
     }
 }
