@@ -136,7 +136,7 @@ try {
   const moving = await rounds(browser, url, async (round) => {
     const id = `now-${Date.now()}-${round}`
     await loop.feedbackTracker.recordSignal(open(id))
-    await loop.feedbackTracker.closeSignal(id, 'SUCCESS', 101)
+    await loop.feedbackTracker.updateOutcome({ signalId: id, outcome: 'SUCCESS', exitPrice: 101 })
   })
   // Each filter is a new one, of which nothing was made before.
   const filtered = await rounds(browser, (round) => `${url}?strategy=${STRATEGIES[round % STRATEGIES.length]}&symbol=${SYMBOLS[round % SYMBOLS.length]}&since=2024-01-01`)
