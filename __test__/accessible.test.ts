@@ -58,6 +58,13 @@ afterAll(() => {
   server?.close()
 })
 
+/** Opens a page, and waits until it has all of its parts. */
+async function whole(name: string, look?: Parameters<typeof visit>[1]) {
+  const made = await visit(pages[name]!, look)
+  await made.page.waitForFunction(() => !document.body.innerText.includes('is being made'))
+  return made
+}
+
 const LOOKS = [{ width: 1200 }, { width: 1200, dark: true }, { width: 320 }, { width: 390, dark: true }]
 
 /** The controls that the Tab key reaches, those of them that do not show it, and those that it does not reach. */
@@ -89,7 +96,7 @@ async function tabbed(page: Page): Promise<{ reached: string[]; unseen: string[]
 describe.each(['report', 'dashboard', 'filtered', 'replay', 'empty'])('the page: %s', (name) => {
   inBrowser('axe-core finds nothing, in light and in dark, on a desk and on a phone, with all of it open', async () => {
     for (const look of LOOKS) {
-      const { page, errors } = await visit(pages[name]!, look)
+      const { page, errors } = await whole(name, look)
       expect({ look, found: await violations(page) }).toEqual({ look, found: [] })
       await openAll(page)
       expect({ look, found: await violations(page) }).toEqual({ look, found: [] })
@@ -99,7 +106,7 @@ describe.each(['report', 'dashboard', 'filtered', 'replay', 'empty'])('the page:
   }, 60_000)
 
   inBrowser('each control is reached by the Tab key, and shows that it is', async () => {
-    const { page } = await visit(pages[name]!)
+    const { page } = await whole(name)
     const { reached, unseen, missed } = await tabbed(page)
     expect([unseen, missed]).toEqual([[], []])
     expect(reached[0]).toContain('Skip to the content')
@@ -108,7 +115,7 @@ describe.each(['report', 'dashboard', 'filtered', 'replay', 'empty'])('the page:
 })
 
 inBrowser('what is taken away is missed: a label, the words for a chart, the heading of a column', async () => {
-  const { page } = await visit(pages.dashboard!)
+  const { page } = await whole('dashboard')
   expect(await violations(page)).toEqual([])
   await page.evaluate(() => {
     document.querySelector('label[for="filter-symbol"]')!.remove()
@@ -122,7 +129,7 @@ inBrowser('what is taken away is missed: a label, the words for a chart, the hea
 })
 
 inBrowser('the skip link leads to the content, and news do not take the focus away', async () => {
-  const { page } = await visit(pages.dashboard!)
+  const { page } = await whole('dashboard')
   await page.getByText('live', { exact: true }).waitFor()
   await page.keyboard.press('Tab')
   await page.keyboard.press('Enter')
@@ -140,7 +147,7 @@ inBrowser('the skip link leads to the content, and news do not take the focus aw
 
 inBrowser('every table has a caption and headings with a scope, and every chart has its figures as a table', async () => {
   for (const name of ['report', 'replay']) {
-    const { page } = await visit(pages[name]!)
+    const { page } = await whole(name)
     await openAll(page)
     const faults = await page.evaluate(() => {
       const tables = [...document.querySelectorAll('table')]

@@ -83,10 +83,8 @@ async function generate(tracker) {
 /** A signal that opens now, with what is said of it. */
 const open = (id) => ({ id, pair: SYMBOLS[0], signalType: 'BUY', strategy: STRATEGIES[0], confidence: 60, entryPrice: 100, stopLoss: 99, takeProfit: 102, timestamp: Date.now() - 1000, indicators: { rsi: 50 } })
 
-const PAINTED = `(() => {
-  const [canvas] = document.querySelectorAll('canvas')
-  return Boolean(canvas && document.querySelector('.tile dd'))
-})()`
+/** Whether the page shows figures and charts. It runs in the browser. */
+const isDrawn = () => Boolean(document.querySelector('canvas') && document.querySelector('.tile dd'))
 
 /** Milliseconds until the browser painted first, and until the figures and charts are there, since the request. */
 async function visit(browser, url) {
@@ -94,9 +92,9 @@ async function visit(browser, url) {
   try {
     const began = performance.now()
     await page.goto(url, { waitUntil: 'commit' })
-    await page.waitForFunction(PAINTED, undefined, { polling: 'raf' })
+    await page.waitForFunction(isDrawn, undefined, { polling: 'raf' })
     const whole = performance.now() - began
-    const paint = await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN")
+    const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Number.NaN)
     return { paint, whole }
   } finally {
     await page.close()

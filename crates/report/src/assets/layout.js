@@ -17,17 +17,13 @@ const beingMade = (id, title) => section(id, title, paragraph('This part is read
 
 const CONTROLS = 'a, button, summary, [tabindex]'
 
-/** Where the focus is: the number of its control in its section. */
+/** Finds the control that has the focus once the page is drawn anew: the next one of its kind in the details, or the section, that it is in. */
 const focusPlace = () => {
   const { activeElement: active } = document
-  const home = active?.closest('main > section')
-  return home ? [home.id, [...home.querySelectorAll(CONTROLS)].indexOf(active)] : null
-}
-
-const focusAt = (place) => {
-  if (!place) return
-  const [id, index] = place
-  document.getElementById(id)?.querySelectorAll(CONTROLS)[index]?.focus({ preventScroll: true })
+  const home = active?.closest('main [id]')
+  if (!home) return () => null
+  const index = [...home.querySelectorAll(CONTROLS)].indexOf(active)
+  return () => document.getElementById(home.id)?.querySelectorAll(CONTROLS)[index]
 }
 
 /** Lets the keyboard reach the tables that scroll sideways, and no others. */
@@ -49,7 +45,7 @@ addEventListener('toggle', markScrolling, true)
 /** Shows the sections that `make` returns, with a link to each that has a title in `titles`. What was opened stays open, and the focus where it was. */
 const show = (make, { titles, about, version }) => {
   const open = [...document.querySelectorAll('details[open]')].map(({ id }) => id)
-  const focused = focusPlace()
+  const refocus = focusPlace()
   clearCharts()
   later = []
   const sections = make().filter(Boolean)
@@ -63,7 +59,7 @@ const show = (make, { titles, about, version }) => {
     details.dispatchEvent(new Event('toggle'))
   }
   markScrolling()
-  focusAt(focused)
+  refocus()?.focus({ preventScroll: true })
   const links = sections.filter(({ id }) => titles[id]).map(({ id }) => element('a', { href: `#${id}` }, titles[id]))
   document.getElementById('contents').replaceChildren(...(links.length > 1 ? links : []))
   document.getElementById('about').textContent = about
