@@ -21,6 +21,22 @@ use std::sync::Arc;
 /// Views kept, each of a filter of its own: those asked for last.
 const MAX_VIEWS: usize = 16;
 
+/// What a report is made of, in this order: the sooner there, the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The figures of signals, which are in memory.
+    Figures,
+    /// What is read from files.
+    Files,
+    /// The rules, for which outcomes may have to be learned first.
+    Learned,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Figures, Self::Files, Self::Learned];
+}
+
 /// Makes reports of one loop.
 #[derive(Default)]
 pub struct Gatherer {
@@ -126,24 +142,40 @@ impl Gatherer {
         filter: &Filter,
         revision: &Revision,
     ) -> Result<Report> {
-        if !self.made.lock().learned.is_of(revision.signals) {
-            let learned = data::learned(core).await;
-            self.made.lock().learned.put(Part::Learned, revision.signals, learned);
+        let mut report = Report::default();
+        for stage in Stage::ALL {
+            report = self.make(core, filter, revision, stage).await?;
         }
-        self.work(core, filter, revision, Self::make_all).await
+        Ok(report)
     }
 
-    /// The report with the figures of `revision`, and the other parts as they were made before, if they were.
+    /// Makes the parts of a stage, and returns the report with them and what was made before.
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub async fn at_once(
+    pub async fn make(
         self: &Arc<Self>,
         core: &Arc<SignalLoop>,
         filter: &Filter,
         revision: &Revision,
+        stage: Stage,
     ) -> Result<Report> {
-        self.work(core, filter, revision, Self::make_signals).await
+        if stage == Stage::Learned {
+            if !self.made.lock().learned.is_of(revision.signals) {
+                let learned = data::learned(core).await;
+                self.made.lock().learned.put(Part::Learned, revision.signals, learned);
+            }
+        } else {
+            let (this, core, filter, revision) = (self.clone(), core.clone(), filter.clone(), revision.clone());
+            let work = move || match stage {
+                Stage::Figures => this.make_figures(&core, &filter, &revision),
+                _ => this.make_from_files(&core, &filter, &revision),
+            };
+            threads::blocking(move || guard(|| Ok(work()))).await?;
+        }
+        let report = self.so_far(core, filter);
+        let is_closed = report.problems.iter().any(|problem| problem.code == Error::Closed.code());
+        if is_closed { Err(Error::Closed) } else { Ok(report) }
     }
 
     /// The report with what was made so far, for this filter or for all.
@@ -151,32 +183,12 @@ impl Gatherer {
         self.made.lock().report(core, filter)
     }
 
-    async fn work(
-        self: &Arc<Self>,
-        core: &Arc<SignalLoop>,
-        filter: &Filter,
-        revision: &Revision,
-        make: fn(&Self, &SignalLoop, &Filter, &Revision),
-    ) -> Result<Report> {
-        let (this, core, filter, revision) = (self.clone(), core.clone(), filter.clone(), revision.clone());
-        let work = move || {
-            guard(|| {
-                make(&this, &core, &filter, &revision);
-                Ok(this.made.lock().report(&core, &filter))
-            })
-        };
-        let report = threads::blocking(work).await?;
-        let is_closed = report.problems.iter().any(|problem| problem.code == Error::Closed.code());
-        if is_closed { Err(Error::Closed) } else { Ok(report) }
-    }
-
-    fn make_signals(&self, core: &SignalLoop, filter: &Filter, revision: &Revision) {
+    fn make_figures(&self, core: &SignalLoop, filter: &Filter, revision: &Revision) {
         let signals = || data::signals(core, filter);
         self.part(|made| &mut made.view(filter).signals, Part::Signals, revision.signals, signals);
     }
 
-    fn make_all(&self, core: &SignalLoop, filter: &Filter, revision: &Revision) {
-        self.make_signals(core, filter, revision);
+    fn make_from_files(&self, core: &SignalLoop, filter: &Filter, revision: &Revision) {
         self.part(|made| &mut made.models, Part::Models, revision.models, || models::gather(core));
         self.part(|made| &mut made.coverage, Part::Candles, revision.candles, || coverage::gather(core));
         self.part(|made| &mut made.scheduler, Part::Scheduler, revision.scheduler, || data::scheduler(core));

@@ -37,7 +37,7 @@ mod views;
 pub use dashboard::{Answer, Dashboard, Request, failure};
 pub use data::Report;
 pub use filter::Filter;
-pub use gather::Gatherer;
+pub use gather::{Gatherer, Stage};
 pub use hosts::Hosts;
 pub use page::{Place, policy, render, to_json};
 pub use replay_page::{replay_page, write_replay};

@@ -5,7 +5,7 @@
 
 use super::data::Report;
 use super::filter::Filter;
-use super::gather::Gatherer;
+use super::gather::{Gatherer, Stage};
 use super::page::to_json;
 use super::revision::Revision;
 use domain::error::{Error, Result};
@@ -20,8 +20,8 @@ use tokio::sync::watch;
 pub(super) const PACE: u32 = 10;
 /// How long a viewer waits for a whole report while there is none, or where the one before was made faster than that.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a page waits for any figures. After that it is served without, and asks for them itself.
-const PAGE_PATIENCE: Duration = Duration::from_millis(700);
+/// How long a page waits. After that it is served with what there is, and asks for the rest itself.
+const PAGE_PATIENCE: Duration = Duration::from_millis(250);
 /// Reports kept.
 const MAX_VIEWS: usize = 16;
 
@@ -31,7 +31,7 @@ pub(super) struct View {
     pub json: Arc<str>,
     pub tag: String,
     pub made: Instant,
-    /// How long making all of it took.
+    /// How long making all of it took, or took last.
     pub cost: Duration,
     /// Of what it was made.
     revision: Revision,
@@ -91,7 +91,7 @@ impl Views {
         }
     }
 
-    /// A report for a page, which can ask again: without figures where these take long.
+    /// A report for a page, which can ask again: without the parts that take long.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -112,12 +112,12 @@ impl Views {
         let filter = filter.clone();
         tokio::spawn(async move {
             let began = Instant::now();
-            for is_whole in [false, true] {
-                let report = match is_whole {
-                    false => gatherer.at_once(&core, &filter, &revision).await,
-                    true => gatherer.gather(&core, &filter, &revision).await,
-                };
-                let view = report.and_then(|report| View::of(&report, &revision, is_whole, began.elapsed()));
+            let usual = find(&mut kept.lock(), &filter).view.as_ref().map_or(Duration::ZERO, |view| view.cost);
+            for stage in Stage::ALL {
+                let is_whole = stage == Stage::Learned;
+                let report = gatherer.make(&core, &filter, &revision, stage).await;
+                let cost = if is_whole { began.elapsed() } else { usual.max(began.elapsed()) };
+                let view = report.and_then(|report| View::of(&report, &revision, is_whole, cost));
                 let failed = view.is_err();
                 {
                     let mut kept = kept.lock();
@@ -178,7 +178,7 @@ fn find<'a>(all: &'a mut Vec<Kept>, filter: &Filter) -> &'a mut Kept {
 
 impl View {
     fn of(report: &Report, revision: &Revision, is_whole: bool, cost: Duration) -> Result<Self> {
-        let part = if is_whole { "" } else { "-first" };
+        let part = if is_whole { String::new() } else { format!("-{}", report.making.len()) };
         Ok(Self {
             json: to_json(report)?.into(),
             tag: format!("{}-{:x}{part}", revision.tag(), report.generated_ms),
@@ -222,7 +222,7 @@ mod tests {
         let nothing: serde_json::Value = serde_json::to_value(views.gatherer.so_far(&core, &all)).unwrap();
         let parts = ["models", "candles", "scheduler", "replays", "learned", "signals", "scorecard", "advice"];
         assert_eq!((&nothing["making"], &nothing["signals"]), (&serde_json::json!(parts), &serde_json::Value::Null));
-        let first = views.gatherer.at_once(&core, &all, &Revision::of(&core)).await.unwrap();
+        let first = views.gatherer.make(&core, &all, &Revision::of(&core), Stage::Figures).await.unwrap();
         assert!(!first.making.contains(&crate::revision::Part::Signals) && first.making.len() == parts.len() - 1);
         let view = views.view(&all).await.unwrap();
         assert!(view.is_whole && view.json.contains("\"making\":[]"), "{}", view.json);
