@@ -3130,6 +3130,11 @@ export interface Assessment {
   /** The sources of evidence and their weights. */
   evidence: Array<SourceOfEvidence>
   /**
+   * How `successProbability` comes about, step by step from even odds. The log odds of all steps add up to those of
+   * `successProbability`, `ln(p / (1 − p))`, but for rounding.
+   */
+  contributions: Array<Contribution>
+  /**
    * Number of known closed signals. A new model is fitted when this number has grown by a twentieth, or by a tenth if it is
    * large.
    */
@@ -3258,6 +3263,19 @@ export interface ConservativeMode {
   reason?: string
   /** What is in conservative mode: `home`, or a market, `BTCUSDT 1h`. */
   scopes: Array<string>
+}
+
+/** One step from even odds to the probability of success. */
+export interface Contribution {
+  /**
+   * `levels`: what stop and target imply of a price without drift. Then a source of `evidence`. Last, and only if the sum
+   * lies outside 0.02 to 0.98: `limit`, which brings it to that range.
+   */
+  source: 'levels' | 'candles' | 'baseRates' | 'process' | 'boosting' | 'forest' | 'limit'
+  /** What it adds to the log odds of success: of a source, `says · weight`. */
+  logOdds: number
+  /** The probability after this step, 0–1: that of the last one is `successProbability`. */
+  probability: number
 }
 
 /** A mean with its 95 % interval, from a bootstrap over stretches of time. */

@@ -172,6 +172,22 @@ test('what each source of evidence says is told, and how sure it is', async () =
   // The indicator speaks against it, however it is learned.
   for (const name of names.slice(2)) expect(of(name)!.says).toBeLessThan(-0.3)
   for (const { weight } of said.evidence) expect(weight).toBeGreaterThanOrEqual(0)
+  // Step by step from even odds to what is stated: the log odds add up.
+  const { contributions, successProbability: p } = said
+  expect(contributions.slice(0, 6).map(({ source }) => source)).toEqual(['levels', ...names])
+  const sum = contributions.reduce((all, { logOdds }) => all + logOdds, 0)
+  expect(sum).toBeCloseTo(Math.log(p / (1 - p)), 9)
+  expect(contributions.at(-1)!.probability).toBeCloseTo(p, 12)
+  for (const { source, says, weight } of said.evidence) {
+    expect(contributions.find((step) => step.source === source)!.logOdds).toBeCloseTo(says * weight, 12)
+  }
+  // What is stored with a signal says the same.
+  const given = { ...levels, confidence: 60, indicators: { rsi: 80 } }
+  const again = await loop.feedbackTracker.assess(given)
+  await loop.feedbackTracker.recordSignal({ ...given, id: 'said', timestamp: Date.now() })
+  const stored = records(loop.home).get('said')!.said as { probability: number; contributions: number[] }
+  expect(stored.probability).toBeCloseTo(again.successProbability, 5)
+  for (const [at, added] of stored.contributions.entries()) expect(added).toBeCloseTo(again.contributions[at]!.logOdds, 5)
   const { low, high } = said.probabilityInterval
   // No probability below 0.02 is told.
   expect(low).toBeLessThanOrEqual(said.successProbability)

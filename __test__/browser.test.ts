@@ -51,7 +51,7 @@ inBrowser('the report draws its charts, shows values where one points, and asks 
   expect([errors, requests]).toEqual([[], [pathToFileURL(path).href]])
 
   // Names that would be programs are text.
-  await page.locator('details summary').first().click()
+  await page.locator('#models details summary').first().click()
   const text = await page.locator('main').innerText()
   expect(text).toContain(`${EVIL} at or above`)
   expect(text).toContain('<script>document.title = "owned"<!--.csv')
@@ -114,7 +114,7 @@ inBrowser('it is dark where that is wished for, and fits a phone', async () => {
       expect(result!.x + result!.width).toBeLessThanOrEqual(width)
     }
     // Why a model went into service can be read without moving the table aside.
-    await phone.page.locator('details summary').first().click()
+    await phone.page.locator('#models details summary').first().click()
     const why = await phone.page.getByText('first model: the first model of BTCUSDT 1h').boundingBox()
     expect(why!.x + why!.width).toBeLessThanOrEqual(width)
     expect(phone.errors).toEqual([])
@@ -139,7 +139,7 @@ inBrowser('the live view follows signals as they close, and what was open stays 
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const { page, errors, requests } = await visit(`${origin}/learning`)
     await page.getByText('live', { exact: true }).waitFor()
-    await page.locator('details summary').first().click()
+    await page.locator('#models details summary').first().click()
     await loop.feedbackTracker.recordSignal({ id: 'new', pair: 'SOL/USDT', signalType: 'SELL', confidence: 60, entryPrice: 100, takeProfit: 99, timestamp: Date.now() - 1000 })
     await loop.feedbackTracker.onPrice('SOLUSDT', 99)
     await page.getByText('of 121 closed signals succeeded').waitFor()
@@ -154,6 +154,82 @@ inBrowser('the live view follows signals as they close, and what was open stays 
     await page.getByText('no connection, trying again').waitFor()
     await page.close()
   } finally {
+    server.close()
+  }
+})
+
+inBrowser('a single signal shows where it stands and what moved its probability, and the steps add up', async () => {
+  const loop = await livedIn()
+  const { feedbackTracker } = loop
+  const plain = { pair: 'BTC/USDT', signalType: 'BUY', confidence: 60, entryPrice: 100, stopLoss: 98, indicators: { [EVIL]: 90 } } as const
+  // Learns of what closed, so that something is said of what comes.
+  const asked = await feedbackTracker.assess({ ...plain, takeProfit: 104 })
+  const timestamp = Date.now() - 60_000
+  await feedbackTracker.recordSignal({ ...plain, takeProfit: 104, id: 'plain', timestamp })
+  await feedbackTracker.recordSignal({ ...plain, id: 'waits', timestamp, entryType: 'limit', entryPrice: 99, takeProfits: [{ price: 103 }, { price: 106 }], entryExpiresAt: timestamp + 3_600_000 })
+  await feedbackTracker.recordSignal({ ...plain, id: 'managed', pair: 'SOL/USDT', timestamp, takeProfits: [{ price: 102 }, { price: 108 }], stopRules: { breakEvenAfterTarget: 1, trail: { percent: 1 } } })
+  await feedbackTracker.onPrice('SOLUSDT', 102.5)
+  const { page, errors } = await visit(pathToFileURL((await loop.report()).path).href)
+  const card = (id: string) => page.locator(`[id="signal-${id}"]`)
+  const textOf = async (id: string) => {
+    await card(id).locator('summary').click()
+    await card(id).locator('dl').first().waitFor()
+    return card(id).innerText()
+  }
+  expect(await textOf('plain')).toMatch(/BTCUSDT BUY[\s\S]*open[\s\S]*advice: (take|leave)/)
+  const cells = await card('plain').locator('.waterfall tbody tr').evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll('td.number')].map((cell) => cell.textContent)))
+  const number = (text: string | null | undefined) => Number(text!.replace('−', '-').replace(/[^\d.-]/g, ''))
+  const steps = cells.slice(1, -1).map(([moved]) => number(moved))
+  const stated = number(cells.at(-1)![1])
+  expect(steps.length).toBeGreaterThanOrEqual(6)
+  expect(Math.abs(stated - 100 * asked.successProbability)).toBeLessThan(0.06)
+  // Each is rounded to a tenth.
+  expect(Math.abs(steps.reduce((sum, step) => sum + step, 50) - stated)).toBeLessThan(0.5)
+
+  const waits = await textOf('waits')
+  for (const part of ['waits for its entry', 'at its price or better', 'waits until', '103 (50 %), 106 (50 %)']) expect(waits).toContain(part)
+  const managed = await textOf('managed')
+  for (const part of ['targets hit', '102.5 (50 %)', '108 (50 %)', 'behind the best price', 'target 1 reached', 'stop moved to']) expect(managed).toContain(part)
+  expect(errors).toEqual([])
+  await page.close()
+})
+
+inBrowser('filters change the figures and the address, and the address alone is enough', async () => {
+  const loop = await livedIn()
+  const server = createServer(loop.dashboard())
+  try {
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const { page, errors } = await visit(origin)
+    await page.getByText('of 120 closed signals succeeded').waitFor()
+    const symbol = page.getByLabel('Symbol', { exact: true })
+    await symbol.selectOption('ETHUSDT')
+    await page.getByText('of 40 closed signals succeeded').waitFor()
+    await page.getByText('Only ETHUSDT').waitFor()
+    await page.getByLabel('Until (UTC)').fill('2025-06-15')
+    // Two weeks of two signals a day, of which every third is of this symbol.
+    await page.getByText('of 10 closed signals succeeded').waitFor()
+    expect(page.url()).toBe(`${origin}?symbol=ETHUSDT&until=2025-06-15`)
+    await page.getByLabel('From (UTC)').fill('2025-07-01')
+    await page.getByText('`until` must be after `since`').waitFor()
+    await page.goBack()
+    await page.getByText('live', { exact: true }).waitFor()
+    await page.getByRole('button', { name: 'Show all' }).click()
+    await page.getByText('of 120 closed signals succeeded').waitFor()
+    expect([page.url(), await symbol.inputValue()]).toEqual([origin, ''])
+    // The browser notes the refusal.
+    expect(errors.filter((text) => !text.includes('400'))).toEqual([])
+    await page.close()
+
+    const direct = await visit(`${origin}?symbol=ETHUSDT&since=2025-06-02&until=2025-06-15`)
+    await direct.page.getByText('of 10 closed signals succeeded').waitFor()
+    expect([await direct.page.getByLabel('Symbol', { exact: true }).inputValue(), await direct.page.getByLabel('Until (UTC)').inputValue()]).toEqual(['ETHUSDT', '2025-06-15'])
+    const none = await visit(`${origin}?strategy=nobody`)
+    await none.page.getByText('No signal matches.').waitFor()
+    expect([direct.errors, none.errors]).toEqual([[], []])
+    await Promise.all([direct.page.close(), none.page.close()])
+  } finally {
+    server.closeAllConnections()
     server.close()
   }
 })

@@ -244,6 +244,29 @@ test('of the default loop, whichever that is at the moment', async () => {
   delete process.env.SIGNALLOOP_HOME
 })
 
+test('the address says which signals, and what is wrong with it is told', async () => {
+  const loop = newLoop()
+  await trade(loop, 30)
+  const port = await listening(createServer(loop.dashboard()))
+  const of = async (query: string) => JSON.parse((await get(port, `/?data&${query}`)).body)
+  const closed = async (query: string) => (await of(query)).signals.figures.closedSignals
+  const all = await of('')
+  expect([all.filter, all.signals.symbols, all.signals.strategies]).toEqual([{}, ['BTCUSDT', 'ETHUSDT'], []])
+  const eth = await loop.feedbackTracker.getStats('ETHUSDT', undefined, 36_500)
+  const only = await of('symbol=ETH%2FUSDT')
+  expect([only.filter, only.signals.figures]).toEqual([{ symbol: 'ETHUSDT' }, JSON.parse(JSON.stringify(eth.overall))])
+  expect(only.signals.listed.closed.every(({ symbol }: { symbol: string }) => symbol === 'ETHUSDT')).toBe(true)
+  // Two a day, which close six hours later: those of ten days.
+  expect(await closed('since=2025-06-02&until=2025-06-11')).toBe(20)
+  expect([await closed('signalType=BUY'), await closed('signalType=SELL'), await closed('strategy=nobody'), await closed('symbol=XRPUSDT')]).toEqual([60, 0, 0, 0])
+  for (const [query, named] of [['symbl=ETHUSDT', '`symbl`'], ['signalType=HOLD', '`signalType` must be BUY or SELL'], ['since=soon', '`since`'], ['since=2025-06-02&until=2025-06-01', '`until` must be after `since`']]) {
+    for (const address of [`/?${query}`, `/?data&${query}`]) {
+      const { status, body, headers } = await get(port, address)
+      expect([address, status, headers['content-type'], body.includes(named!)]).toEqual([address, 400, 'text/plain; charset=utf-8', true])
+    }
+  }
+})
+
 test('a closed loop is told, and nothing crashes', async () => {
   const loop = newLoop()
   const port = await listening(createServer(loop.dashboard()))

@@ -27,20 +27,20 @@ test('report() writes what became of the signals, with the figures of getStats',
   expect(written).toMatchObject({ path: join(home, 'report.html'), closedSignals: 80, activeSignals: 0, models: 1, problems: [] })
   expect(readFileSync(written.path)).toHaveLength(written.bytes)
 
-  const { signals, models, coverage } = dataOf(written.path)
+  const { signals, learned, making, models, coverage } = dataOf(written.path)
   const { overall, byMonth, bySignalType, holdingTimes } = await loop.feedbackTracker.getStats(undefined, undefined, 36_500)
   expect(signals.figures).toEqual(JSON.parse(JSON.stringify(overall)))
   const named = (figures: object) => JSON.parse(JSON.stringify(Object.entries(figures).map(([name, of]) => ({ name, ...of }))))
   expect([signals.byMonth, signals.bySignalType, signals.moreMonths]).toEqual([named(byMonth).reverse(), named(bySignalType), 0])
   expect(signals.holdingTimes).toEqual(JSON.parse(JSON.stringify(holdingTimes)))
   expect(signals.exposure.openTimePercent).toBeGreaterThan(0)
-  const { spans, curve, latest } = signals.results
+  const { spans, curve } = signals.results
   expect(spans.reduce((sum: number, span: { closed: number }) => sum + span.closed, 0)).toBe(80)
   expect(curve.total.at(-1)).toBeCloseTo(overall.totalProfitLoss - 80 * 0.1, 3)
-  expect(latest).toHaveLength(12)
+  expect([signals.listed.closed.length, signals.listed.open, making]).toEqual([20, [], []])
   // The stated confidence is drawn against what happened: 40 and 80 are the only ones.
   expect(signals.calibration.map((bin: { promised: number }) => bin.promised)).toEqual([40, 80])
-  expect(signals.patterns[0].rule).toContain(EVIL)
+  expect(learned.patterns[0].rule).toContain(EVIL)
   const [model] = await loop.models()
   expect(models.markets[0]).toMatchObject({ name: 'btcusdt_1h', version: 1, model: { rows: model!.model!.rows } })
   expect(models.markets[0].changes).toMatchObject([{ event: 'training', version: 1, promoted: true, decision: 'FIRST_MODEL' }])

@@ -71,7 +71,7 @@ impl FeedbackTracker {
         let (symbol, timeframe) = market_filter(symbol, timeframe)?;
         let days = if values::is_missing(&days) { unsaid } else { Some(values::days("days", days)?) };
         let since_ms = days.map(|days| self.core.settings().now_ms() - (days * DAY_MS) as i64);
-        Ok(StatsFilter { symbol, timeframe, since_ms, until_ms: None })
+        Ok(StatsFilter { symbol, timeframe, since_ms, ..StatsFilter::default() })
     }
 
     fn zone(&self) -> Tz {
@@ -746,7 +746,7 @@ fn scorecard_filter(options: Unknown<'_>) -> Result<ScorecardFilter> {
     let mut map = values::to_map("options", options, &[])?;
     let (since_ms, strategy, symbol) = selected(&mut map)?;
     values::no_more(&map)?;
-    Ok(ScorecardFilter { since_ms, strategy, symbol })
+    Ok(ScorecardFilter { since_ms, strategy, symbol, ..ScorecardFilter::default() })
 }
 
 /// The signals that are replayed for advice.
@@ -757,7 +757,7 @@ fn advice_filter(options: Unknown<'_>) -> Result<AdviceFilter> {
     let timeframe = values::option(&mut map, "timeframe", "must be a timeframe such as 1h", text)?;
     values::no_more(&map)?;
     let timeframe = timeframe.map(|text| Timeframe::parse(&text)).transpose()?;
-    Ok(AdviceFilter { since_ms, strategy, symbol, timeframe })
+    Ok(AdviceFilter { since_ms, strategy, symbol, timeframe, ..AdviceFilter::default() })
 }
 
 /// The options `since`, `strategy` and `symbol`.

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { chromium, type Browser, type Page } from 'playwright-core'
 
 /** The machine's Chromium; none is downloaded. */
@@ -7,8 +7,8 @@ export const CHROMIUM = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/b
 )
 
 /** A test in a real browser; where there is none, one that says in its name that it did not run. */
-export const inBrowser = (name: string, work: () => Promise<void>): void => {
-  if (CHROMIUM) test(name, work)
+export const inBrowser = (name: string, work: () => Promise<void>, timeoutMs?: number): void => {
+  if (CHROMIUM) test(name, work, timeoutMs)
   else test.skip(`${name} (did not run: no Chromium here; apt-get install chromium, or set CHROMIUM_PATH)`, work)
 }
 
@@ -53,3 +53,25 @@ export const drawnCharts = (page: Page): Promise<{ drawn: number; all: number }>
 /** By how many pixels a page is wider than its window. */
 export const overhang = (page: Page): Promise<number> =>
   page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+
+const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
+
+/** What axe-core finds wrong with a page as it is, each as `rule: element`. */
+export async function violations(page: Page): Promise<string[]> {
+  // Evaluated by the debugger, since the page's policy would refuse a script element.
+  await page.evaluate(AXE)
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: { run: (of: Document) => Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> } }
+    const found = await axe.run(document)
+    return found.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))
+  })
+}
+
+/** Opens everything that can be opened. */
+export const openAll = async (page: Page): Promise<void> => {
+  await page.evaluate(() => {
+    for (const details of document.querySelectorAll('details')) details.open = true
+  })
+  // They are filled when the browser tells of it.
+  await page.waitForFunction(() => [...document.querySelectorAll('details')].every(({ open, childElementCount }) => open && childElementCount > 1))
+}

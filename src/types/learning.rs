@@ -48,6 +48,9 @@ pub struct Assessment {
     pub reasons: Vec<String>,
     /// The sources of evidence and their weights.
     pub evidence: Vec<SourceOfEvidence>,
+    /// How `successProbability` comes about, step by step from even odds. The log odds of all steps add up to those of
+    /// `successProbability`, `ln(p / (1 − p))`, but for rounding.
+    pub contributions: Vec<Contribution>,
     /// Number of known closed signals. A new model is fitted when this number has grown by a twentieth, or by a tenth if it is
     /// large.
     pub closed: f64,
@@ -56,6 +59,19 @@ pub struct Assessment {
     /// Names of indicators of the signal that were not used: those that no closed signal had when the model was last fitted and,
     /// of more than 64 names, those that matter least. All of them until ten signals have closed.
     pub unused_indicators: Vec<String>,
+}
+
+/// One step from even odds to the probability of success.
+#[napi(object)]
+pub struct Contribution {
+    /// `levels`: what stop and target imply of a price without drift. Then a source of `evidence`. Last, and only if the sum
+    /// lies outside 0.02 to 0.98: `limit`, which brings it to that range.
+    #[napi(ts_type = "'levels' | 'candles' | 'baseRates' | 'process' | 'boosting' | 'forest' | 'limit'")]
+    pub source: String,
+    /// What it adds to the log odds of success: of a source, `says · weight`.
+    pub log_odds: f64,
+    /// The probability after this step, 0–1: that of the last one is `successProbability`.
+    pub probability: f64,
 }
 
 /// One source of evidence about a signal.
@@ -93,10 +109,17 @@ impl From<engine::Assessment> for Assessment {
             served: a.served.name().to_owned(),
             reasons: a.reasons,
             evidence: a.evidence.into_iter().map(source).collect(),
+            contributions: a.contributions.into_iter().map(Contribution::from).collect(),
             closed: a.closed as f64,
             effective_sample_size: a.effective_sample_size,
             unused_indicators: a.unused_indicators,
         }
+    }
+}
+
+impl From<outcomes::Contribution> for Contribution {
+    fn from(c: outcomes::Contribution) -> Self {
+        Self { source: c.source.to_owned(), log_odds: c.log_odds, probability: c.probability }
     }
 }
 

@@ -14,8 +14,13 @@ use serde_json::json;
 /// Says what other stops, targets and expiries would have brought to closed signals.
 pub fn advise(core: &SignalLoop, asked: &args::Advise, output: &Output) -> Result<i32> {
     let args::Advise { since, strategy, symbol, timeframe } = asked;
-    let filter =
-        AdviceFilter { since_ms: *since, strategy: strategy.clone(), symbol: symbol.clone(), timeframe: *timeframe };
+    let filter = AdviceFilter {
+        since_ms: *since,
+        strategy: strategy.clone(),
+        symbol: symbol.clone(),
+        timeframe: *timeframe,
+        ..Default::default()
+    };
     let advice = core.outcomes().advise(&filter)?;
     output.line(&advice.verdict);
     advice.strategies.iter().for_each(|strategy| shown(strategy, advice.strategies.len() > 1, output));

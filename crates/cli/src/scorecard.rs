@@ -12,7 +12,8 @@ use serde_json::json;
 /// Compares predictions made for signals with their outcomes.
 pub fn scorecard(core: &SignalLoop, asked: &args::Scorecard, output: &Output) -> Result<i32> {
     let args::Scorecard { since, strategy, symbol } = asked;
-    let filter = ScorecardFilter { since_ms: *since, strategy: strategy.clone(), symbol: symbol.clone() };
+    let filter =
+        ScorecardFilter { since_ms: *since, strategy: strategy.clone(), symbol: symbol.clone(), ..Default::default() };
     let card = core.outcomes().scorecard(&filter)?;
     output.line(&card.verdict);
     if let Some(score) = &card.overall {

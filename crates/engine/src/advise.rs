@@ -2,6 +2,7 @@
 
 use super::OutcomeLearner;
 use candles::stored_markets;
+use domain::barrier::Direction;
 use domain::error::Result;
 use domain::signal::Record;
 use domain::symbol::{Market, Symbol, Timeframe};
@@ -14,12 +15,16 @@ use std::collections::BTreeMap;
 pub struct AdviceFilter {
     /// Signals given at this time or later, UTC epoch ms.
     pub since_ms: Option<i64>,
+    /// Signals given before this time, UTC epoch ms.
+    pub until_ms: Option<i64>,
     /// Only this strategy.
     pub strategy: Option<String>,
     /// Only this pair.
     pub symbol: Option<Symbol>,
     /// Only this timeframe.
     pub timeframe: Option<Timeframe>,
+    /// Only this direction.
+    pub direction: Option<Direction>,
 }
 
 impl AdviceFilter {
@@ -27,6 +32,8 @@ impl AdviceFilter {
     fn wanted(&self, record: &Record) -> Option<PastSignal> {
         PastSignal::of(record).filter(|signal| {
             self.since_ms.is_none_or(|since| signal.levels.since_ms >= since)
+                && self.until_ms.is_none_or(|until| signal.levels.since_ms < until)
+                && self.direction.is_none_or(|direction| signal.levels.direction == direction)
                 && self.strategy.as_ref().is_none_or(|strategy| signal.strategy.as_ref() == Some(strategy))
         })
     }

@@ -12,7 +12,7 @@ use domain::signal::{Said, Signal};
 use domain::symbol::{Symbol, Timeframe};
 use learning::Management;
 use learning::harm::Served;
-use learning::outcomes::{self, Case, Evidence, Lesson, OutcomeModel, Pattern};
+use learning::outcomes::{self, Case, Contribution, Evidence, Lesson, OutcomeModel, Pattern, SOURCE_NAMES};
 use std::sync::Arc;
 
 /// The estimated chances of a signal.
@@ -44,6 +44,8 @@ pub struct Assessment {
     pub reasons: Vec<String>,
     /// What each source of evidence says.
     pub evidence: Vec<SourceOfEvidence>,
+    /// How the probability comes about, step by step from even odds: the last step has it.
+    pub contributions: Vec<Contribution>,
     /// The number of closed signals learned from.
     pub closed: usize,
     /// How many independent outcomes those signals are worth.
@@ -63,8 +65,7 @@ pub struct SourceOfEvidence {
     pub weight: f64,
 }
 
-/// The names of the sources of evidence.
-const SOURCES: [&str; outcomes::SOURCES] = ["candles", BASE_RATES, "process", "boosting", "forest"];
+/// The one source that counts where the full predictions did harm.
 const BASE_RATES: &str = "baseRates";
 
 /// Learns from the outcomes of closed signals, and estimates the chances of new ones.
@@ -180,6 +181,7 @@ impl OutcomeLearner {
             prior: case.prior.unwrap_or(case.implied),
             shaped: case.prior.is_some(),
             departures: chances.departures,
+            contributions: Some(chances.contributions),
             expected_r: expected.map(|(expected, _)| expected),
             expected_r_interval: expected.map(|(_, interval)| interval),
             take,
@@ -241,8 +243,8 @@ impl OutcomeLearner {
         let [levels, process, boosting, forest] = full.departures;
         let says = [case.candles(), levels, process, boosting, forest];
         let weight = |(source, weight)| if harm.is_none() || source == BASE_RATES { weight } else { 0.0 };
-        let weights = SOURCES.into_iter().zip(model.weights()).map(weight);
-        let evidence = SOURCES.into_iter().zip(says).zip(weights);
+        let weights = SOURCE_NAMES.into_iter().zip(model.weights()).map(weight);
+        let evidence = SOURCE_NAMES.into_iter().zip(says).zip(weights);
         let mut reasons = verdict.reasons(model, case, margin);
         reasons.splice(1..1, harm.map(|harm| harm.words()));
         Ok(Assessment {
@@ -258,6 +260,7 @@ impl OutcomeLearner {
             served: if harm.is_some() { Served::BaseRate } else { Served::All },
             reasons,
             evidence: evidence.map(|((source, says), weight)| SourceOfEvidence { source, says, weight }).collect(),
+            contributions: outcomes::contributions(&verdict.chances.contributions),
             closed,
             effective_sample_size: model.effective(),
             unused_indicators: names.filter(|name| !model.looks_at(name)).cloned().collect(),

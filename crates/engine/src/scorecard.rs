@@ -1,7 +1,9 @@
 //! Compares forecasts with outcomes.
 
 use super::OutcomeLearner;
+use domain::barrier::Direction;
 use domain::error::Result;
+use domain::signal::Signal;
 use domain::symbol::Symbol;
 use feedback::StatsFilter;
 use learning::harm::Judge;
@@ -12,17 +14,23 @@ use learning::scorecard::{Foretold, Scorecard};
 pub struct ScorecardFilter {
     /// Signals given at this time or later, UTC epoch ms.
     pub since_ms: Option<i64>,
+    /// Signals given before this time, UTC epoch ms.
+    pub until_ms: Option<i64>,
     /// Only this strategy.
     pub strategy: Option<String>,
     /// Only this pair.
     pub symbol: Option<Symbol>,
+    /// Only this direction.
+    pub direction: Option<Direction>,
 }
 
 impl ScorecardFilter {
-    fn asks_for(&self, row: &Foretold) -> bool {
-        self.since_ms.is_none_or(|since| row.given_ms >= since)
-            && self.symbol.as_ref().is_none_or(|symbol| *symbol == row.symbol)
-            && self.strategy.as_ref().is_none_or(|strategy| row.strategy.as_ref() == Some(strategy))
+    fn asks_for(&self, signal: &Signal) -> bool {
+        self.since_ms.is_none_or(|since| signal.timestamp_ms >= since)
+            && self.until_ms.is_none_or(|until| signal.timestamp_ms < until)
+            && self.symbol.as_ref().is_none_or(|symbol| *symbol == signal.symbol)
+            && self.direction.is_none_or(|direction| signal.direction == Some(direction))
+            && self.strategy.as_ref().is_none_or(|strategy| signal.strategy.as_ref() == Some(strategy))
     }
 }
 
@@ -39,7 +47,9 @@ impl OutcomeLearner {
             // Reads all signals in order of closing, because the choice of forecast depends on the newest of all.
             store.closed_records(&StatsFilter::default(), |record| {
                 judge.take(&record);
-                rows.extend(Foretold::of(&record, config.fee_bps).filter(|row| filter.asks_for(row)));
+                if filter.asks_for(&record.signal) {
+                    rows.extend(Foretold::of(&record, config.fee_bps));
+                }
                 self.lifetime.closing().check()
             })?;
         }

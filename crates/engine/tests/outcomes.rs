@@ -235,6 +235,7 @@ fn foretold(number: i64, probability: f64, success: bool, given_ms: i64) -> Reco
         expected_r: None,
         expected_r_interval: None,
         departures: [0.0; 4],
+        contributions: None,
         take: probability > 0.5,
         outcomes: 10,
     };

@@ -483,6 +483,38 @@ impl FeedbackStore {
         self.visit(|state| state.closed_places(filter), visit)
     }
 
+    /// The newest closed records that match a filter, newest first.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn newest_closed(&self, filter: &StatsFilter, most: usize) -> Result<Vec<Record>> {
+        self.listed(|state| state.newest_closed(filter, most))
+    }
+
+    /// The newest open records that match a filter, newest first, and how many there are. A period is that in which they were given;
+    /// signals that wait for their entry are among them.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn newest_open(&self, filter: &StatsFilter, most: usize) -> Result<(Vec<Record>, usize)> {
+        let mut count = 0;
+        let records = self.listed(|state| {
+            let (places, all) = state.newest_open(filter, most);
+            count = all;
+            places
+        })?;
+        Ok((records, count))
+    }
+
+    fn listed(&self, places: impl FnOnce(&state::State) -> Vec<Place>) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        self.visit(places, |record| {
+            records.push(record);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
     /// Rewrites the log with one line per signal, while this and other processes continue reading and writing.
     ///
     /// # Errors

@@ -175,8 +175,14 @@ impl Default for Origin {
     }
 }
 
-/// The part of a filter that is not a time.
-type Group = (Option<u32>, Option<Timeframe>);
+/// The part of a filter that is not a time; symbol and strategy by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Group {
+    symbol: Option<u32>,
+    timeframe: Option<Timeframe>,
+    strategy: Option<u32>,
+    direction: Option<Direction>,
+}
 /// The sums of a day, and of which signals and with which costs they are.
 type Summed = (Group, Costs, Arc<OfDay>);
 
@@ -583,13 +589,17 @@ impl State {
         (state.ids.len() == state.entries.len()).then_some(state)
     }
 
-    /// The part of a filter besides its period; `None` if no signal of its symbol is known.
+    /// The part of a filter besides its period; `None` if no signal of its symbol or its strategy is known.
     fn group(&self, filter: &StatsFilter) -> Option<Group> {
         let symbol = match &filter.symbol {
             Some(symbol) => Some(self.symbol_number(symbol)? as u32),
             None => None,
         };
-        Some((symbol, filter.timeframe))
+        let strategy = match &filter.strategy {
+            Some(name) => Some(*self.strategy_numbers.get(name.as_str())?),
+            None => None,
+        };
+        Some(Group { symbol, timeframe: filter.timeframe, strategy, direction: filter.direction })
     }
 
     fn closed_in(&self, filter: &StatsFilter) -> &[Slot] {
@@ -607,7 +617,7 @@ impl State {
 
     /// The closed signals among which those that match a filter are: those of its market, if it names one.
     fn candidates(&self, filter: &StatsFilter, group: Group) -> impl Iterator<Item = &Entry> {
-        let list = match group {
+        let list = match (group.symbol, group.timeframe) {
             (Some(symbol), Some(timeframe)) => self.closed_of_number(symbol as usize, timeframe),
             _ => &self.closed,
         };
@@ -619,6 +629,23 @@ impl State {
         let Some(group) = self.group(filter) else { return Vec::new() };
         let slots = self.candidates(filter, group);
         slots.filter(|entry| belongs(entry, group) && entry.outcome.succeeded().is_some()).map(Entry::place).collect()
+    }
+
+    /// Positions of the newest closed signals that match a filter, newest first; as in [`Self::closed_places`].
+    pub fn newest_closed(&self, filter: &StatsFilter, most: usize) -> Vec<Place> {
+        let Some(group) = self.group(filter) else { return Vec::new() };
+        let newest = self.closed_in(filter).iter().rev().map(|slot| self.entry(*slot));
+        let matching = newest.filter(|entry| belongs(entry, group) && entry.outcome.succeeded().is_some());
+        matching.take(most).map(Entry::place).collect()
+    }
+
+    /// Positions of the newest open signals that match a filter, which are those recorded last, newest first; and how many there are.
+    pub fn newest_open(&self, filter: &StatsFilter, most: usize) -> (Vec<Place>, usize) {
+        let Some(group) = self.group(filter) else { return (Vec::new(), 0) };
+        let slots = self.index.slots(group.symbol.map(|number| number as usize));
+        let given = |slot: &Slot| Some(self.entry(*slot)).filter(|e| filter.covers(e.timestamp_ms));
+        let matching: Vec<&Entry> = slots.iter().filter_map(given).filter(|entry| belongs(entry, group)).collect();
+        (matching.iter().rev().take(most).map(|entry| entry.place()).collect(), matching.len())
     }
 
     /// Results of closed signals that match a filter, in order of closing; without signals that were not taken, which are not the
@@ -725,7 +752,7 @@ impl State {
                 before_ms += opened.map(|opened_ms| (since - opened_ms).max(0) as f64).sum::<f64>();
             }
         }
-        let open = self.index.slots(group.0.map(|number| number as usize));
+        let open = self.index.slots(group.symbol.map(|number| number as usize));
         let given =
             |slot: &Slot| Some(self.entry(*slot)).filter(|e| belongs(e, group) && filter.covers(e.timestamp_ms));
         for entry in open.iter().filter_map(given) {
@@ -765,6 +792,10 @@ impl State {
 
     /// The sums of a whole day, from `sum` unless they are known.
     fn whole_day(&self, day: i64, group: Group, costs: &Costs, sum: impl Fn() -> Arc<OfDay>) -> Arc<OfDay> {
+        // Readers choose strategies and directions freely: keeping the sums of each choice would fill the memory.
+        if group.strategy.is_some() || group.direction.is_some() {
+            return sum();
+        }
         let is_asked = |(of, with, _): &&Summed| *of == group && with == costs;
         if let Some((.., known)) = self.days.lock().get(&day).and_then(|kept| kept.iter().find(is_asked)) {
             return known.clone();
@@ -797,6 +828,10 @@ fn risk_percent(levels: Option<&Levels>) -> f32 {
     stop.map_or(f32::NAN, |percent| percent as f32)
 }
 
-fn belongs(entry: &Entry, (symbol, timeframe): Group) -> bool {
-    symbol.is_none_or(|symbol| symbol == entry.symbol) && timeframe.is_none_or(|timeframe| timeframe == entry.timeframe)
+fn belongs(entry: &Entry, group: Group) -> bool {
+    let Group { symbol, timeframe, strategy, direction } = group;
+    symbol.is_none_or(|symbol| symbol == entry.symbol)
+        && timeframe.is_none_or(|timeframe| timeframe == entry.timeframe)
+        && strategy.is_none_or(|strategy| strategy == entry.strategy)
+        && direction.is_none_or(|direction| entry.direction == Some(direction))
 }

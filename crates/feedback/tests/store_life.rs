@@ -175,6 +175,7 @@ const SAID: Said = Said {
     expected_r: Some(-0.05),
     expected_r_interval: Some((-0.2, 0.1)),
     departures: [0.1, -0.2, 0.0, 0.25],
+    contributions: Some([-0.7, 0.1, -0.2, 0.0, 0.0, 0.25]),
     take: false,
     outcomes: 120,
 };

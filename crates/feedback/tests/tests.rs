@@ -11,6 +11,7 @@ mod market_feed;
 mod store_costs;
 mod store_crash;
 mod store_entries;
+mod store_filters;
 mod store_fuzz;
 mod store_import;
 mod store_life;

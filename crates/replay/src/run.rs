@@ -413,6 +413,7 @@ fn advice(assessment: Assessment) -> Advice {
         expected_r: assessment.expected_r,
         expected_r_interval: assessment.expected_r_interval,
         departures: Default::default(),
+        contributions: None,
         take: assessment.take,
         outcomes: assessment.closed as u64,
     };

@@ -42,6 +42,7 @@ pub fn said(decision: Decision, probability: f64, take: bool) -> Decision {
         expected_r: Some(0.125),
         expected_r_interval: None,
         departures: [0.0; 4],
+        contributions: None,
         take,
         outcomes: 7,
     };

@@ -1,22 +1,16 @@
 //! The live view of a home over HTTP: how a request is answered, whichever server received it.
 //!
 //! There is one address. `GET` returns the page, and `GET` with the query `data` the report as JSON, with an `ETag`:
-//! while nothing has changed, which is determined from the sizes and times of a few files, the answer is 304. The view
-//! is read-only.
+//! while nothing has changed, which is determined from the sizes and times of a few files, the answer is 304. The rest of the query
+//! is a [`Filter`]. The view is read-only.
 
-use super::data::Gatherer;
+use super::filter::Filter;
 use super::hosts::{self, Hosts};
-use super::page::{Place, policy, render, to_json};
-use super::revision::Revision;
+use super::page::{Place, policy, render};
+use super::views::{View, Views};
 use domain::error::{Error, Result};
 use engine::SignalLoop;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
-
-/// A report is made again only after this many times the time it took to make, however much changes: the live view must
-/// not slow down the loop.
-const PACE: u32 = 10;
 
 /// A request; missing headers are `None`.
 #[derive(Debug, Clone, Default)]
@@ -50,37 +44,20 @@ pub struct Answer {
     pub body: String,
 }
 
-/// The live view of a loop. All viewers share one report.
+/// The live view of a loop. All viewers of the same signals share one report.
 pub struct Dashboard {
-    core: Arc<SignalLoop>,
-    /// Locked while a report is made: concurrent requests wait for that one.
-    kept: Mutex<Kept>,
-}
-
-#[derive(Default)]
-struct Kept {
-    gatherer: Gatherer,
-    view: Option<View>,
-}
-
-/// A finished report.
-#[derive(Clone)]
-struct View {
-    json: Arc<str>,
-    tag: String,
-    made: Instant,
-    cost: Duration,
+    views: Views,
 }
 
 impl Dashboard {
     /// The live view of a loop; nothing is read yet.
     pub fn new(core: Arc<SignalLoop>) -> Self {
-        Self { core, kept: Mutex::default() }
+        Self { views: Views::new(core) }
     }
 
     /// The loop it shows.
     pub fn core(&self) -> &Arc<SignalLoop> {
-        &self.core
+        self.views.core()
     }
 
     /// Answers a request addressed to one of these host names.
@@ -98,7 +75,12 @@ impl Dashboard {
         if request.is_from_elsewhere(wants_data) {
             return Ok(refusal(403, "other sites may not read this\n", Vec::new()));
         }
-        let View { json, tag, .. } = self.view().await?;
+        let filter = match Filter::of_query(request.query()) {
+            Ok(filter) => filter,
+            Err(error) => return Ok(refusal(400, &format!("{error} [{}]\n", error.code()), Vec::new())),
+        };
+        let View { json, tag, .. } =
+            if wants_data { self.views.view(&filter).await? } else { self.views.for_page(&filter).await? };
         let (kind, tag) = if wants_data {
             ("application/json; charset=utf-8", format!("\"{tag}\""))
         } else {
@@ -112,31 +94,15 @@ impl Dashboard {
         let body = if wants_data { json.to_string() } else { render(&json, Place::Served) };
         Ok(Answer::new(200, headers, body).without_body_for(&request.method))
     }
-
-    /// The current report, or the previous one where making a report takes long.
-    async fn view(&self) -> Result<View> {
-        let mut kept = self.kept.lock().await;
-        let revision = Revision::of(&self.core);
-        if let Some(view) = &kept.view
-            && (*kept.gatherer.made_of() == revision || view.made.elapsed() < PACE * view.cost)
-        {
-            return Ok(view.clone());
-        }
-        let began = Instant::now();
-        let tag = revision.tag();
-        let report = kept.gatherer.gather(&self.core, revision).await?;
-        let json = to_json(&report)?.into();
-        let tag = format!("{tag}-{:x}", report.generated_ms);
-        let view = View { json, tag, made: Instant::now(), cost: began.elapsed() };
-        kept.view = Some(view.clone());
-        Ok(view)
-    }
 }
 
 impl Request {
+    fn query(&self) -> &str {
+        self.url.split_once('?').map_or("", |(_, query)| query)
+    }
+
     fn wants_data(&self) -> bool {
-        let query = self.url.split_once('?').map_or("", |(_, query)| query);
-        query.split('&').any(|one| one == "data" || one.starts_with("data="))
+        self.query().split('&').any(|one| one == "data" || one.starts_with("data="))
     }
 
     /// Whether the client already has the response with this tag. A compressing proxy turns our tag into a weak one,
@@ -198,6 +164,7 @@ pub fn failure(error: &Error) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::views::PACE;
     use super::*;
     use engine::Options;
 
@@ -236,7 +203,7 @@ mod tests {
         assert_eq!((same.status, same.body.as_str()), (304, ""));
         std::fs::create_dir(home.path().join("data")).unwrap();
         std::fs::write(home.path().join("data/x.csv"), "x").unwrap();
-        let view = dashboard.kept.lock().await.view.clone().unwrap();
+        let view = dashboard.views.view(&Filter::default()).await.unwrap();
         tokio::time::sleep((PACE * view.cost).saturating_sub(view.made.elapsed())).await;
         let news = answer(&dashboard, &again).await;
         assert_eq!((news.status, header(&news, "ETag") == Some(tag.as_str())), (200, false));
@@ -258,6 +225,25 @@ mod tests {
             assert_eq!(request.knows("\"a-1\""), known, "{sent}");
         }
         assert!(!get("/").knows("\"a-1\""));
+    }
+
+    #[tokio::test]
+    async fn the_address_says_which_signals_and_a_wrong_one_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let dashboard = dashboard(home.path());
+        let data = answer(&dashboard, &get("/?data&symbol=BTC%2FUSDT&since=2025-06-01")).await;
+        let value: serde_json::Value = serde_json::from_str(&data.body).unwrap();
+        assert_eq!(value["filter"], serde_json::json!({ "symbol": "BTCUSDT", "sinceMs": 1_748_736_000_000i64 }));
+        assert_eq!(value["making"], serde_json::json!([]));
+        for path in ["/?signalType=HOLD", "/?data&signalType=HOLD"] {
+            let refused = answer(&dashboard, &get(path)).await;
+            assert_eq!(
+                (refused.status, refused.body.contains("`signalType` must be BUY or SELL")),
+                (400, true),
+                "{}",
+                refused.body
+            );
+        }
     }
 
     #[tokio::test]

@@ -1,14 +1,16 @@
 //! The plain data of a report: drawn by the page, and sent by the live view.
 
 use super::calibration::{Bin, Calibration};
-use super::coverage::{self, Coverage};
-use super::models::{self, ModelsPart};
+use super::coverage::Coverage;
+use super::filter::Filter;
+use super::listed::Listed;
+use super::models::ModelsPart;
+use super::replays::Replays;
 use super::results::{Interval, Results};
-use super::revision::{Part, Revision};
-use domain::error::{Error, Result, guard};
-use domain::threads;
-use engine::{AdviceFilter, ScorecardFilter, SignalLoop, run_to_json};
-use feedback::{Exposure, FeedbackStore, Figures, HoldingTimes, StatsFilter};
+use super::revision::Part;
+use domain::error::Result;
+use engine::{SignalLoop, run_to_json};
+use feedback::{Exposure, FeedbackStore, Figures, HoldingTimes, Stats, StatsFilter};
 use learning::advice::LevelsAdvice;
 use learning::outcomes::{MAX_LESSONS, MIN_CLOSED, Pattern};
 use learning::scorecard::Scorecard;
@@ -23,6 +25,8 @@ pub(super) const MAX_ROWS: usize = 50;
 const MAX_MONTHS: usize = 24;
 /// Largest number of listed task runs.
 const MAX_RUNS: usize = 50;
+/// Largest number of symbols, and of strategies, to choose from: those with the most closed signals.
+const MAX_CHOICES: usize = 500;
 
 /// Everything in a report. Times are UTC epoch ms; percent is 0–100.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -34,14 +38,24 @@ pub struct Report {
     pub generated_ms: i64,
     /// The home folder.
     pub home: String,
+    /// Which signals the figures are of.
+    pub filter: Filter,
+    /// The parts that are still being made, which a later report has.
+    pub making: Vec<Part>,
     /// The signals; `None` while nothing was ever recorded.
     pub signals: Option<SignalsPart>,
+    /// Predictions compared with outcomes; of its groups, those with the most signals. `None` without signals.
+    pub scorecard: Option<Scorecard>,
+    /// What was learned from all signals, whatever the filter.
+    pub learned: Learned,
     /// What other levels would have brought to the closed signals; `None` while none has closed.
     pub advice: Option<LevelsAdvice>,
     /// The models.
     pub models: ModelsPart,
     /// The candles.
     pub coverage: Coverage,
+    /// The last replays.
+    pub replays: Replays,
     /// The scheduler, as in `scheduler.status()`; null when that cannot be read.
     pub scheduler: Value,
     /// The newest task runs, newest first; each like `lastRun` in the scheduler's status, with its `task`.
@@ -95,18 +109,27 @@ pub struct SignalsPart {
     pub results: Results,
     /// The confidence of closed signals beside how often they succeeded.
     pub calibration: Vec<Bin>,
-    /// Predictions compared with outcomes; of its groups, those with the most signals.
-    pub scorecard: Scorecard,
-    /// The rules found in successes and failures.
-    pub patterns: Vec<PatternPart>,
-    /// Number of closed signals searched for rules: at most this many of the newest.
-    pub patterns_of: usize,
-    /// With fewer closed signals no search is made.
-    pub patterns_need: usize,
+    /// The newest signals, one by one.
+    pub listed: Listed,
+    /// The symbols to choose from: of all signals, those with the most closed ones first.
+    pub symbols: Vec<String>,
+    /// The strategies to choose from, likewise.
+    pub strategies: Vec<String>,
     /// The markets in conservative mode; empty when there are none.
     pub conservative: Vec<String>,
     /// The reason for the first of them.
     pub conservative_reason: Option<String>,
+}
+
+/// The rules found in successes and failures.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Learned {
+    /// The rules, strongest first.
+    pub patterns: Vec<PatternPart>,
+    /// Number of closed signals searched: at most this many of the newest.
+    pub of: usize,
+    /// With fewer closed signals no search is made.
+    pub need: usize,
 }
 
 /// The figures of a symbol, a timeframe or a strategy.
@@ -143,88 +166,7 @@ pub struct PatternPart {
     pub still_holds: Option<bool>,
 }
 
-/// Makes reports, and reuses the parts that have not changed.
-#[derive(Default)]
-pub struct Gatherer {
-    report: Report,
-    made_of: Revision,
-}
-
-impl Gatherer {
-    /// The report as of `revision`, which was taken before. Parts that cannot be read are listed in it.
-    ///
-    /// # Errors
-    /// [`Error::Closed`].
-    pub async fn gather(&mut self, core: &Arc<SignalLoop>, revision: Revision) -> Result<Report> {
-        let fresh = std::mem::take(&mut self.made_of);
-        let mut report = std::mem::take(&mut self.report);
-        let patterns = if fresh.signals == revision.signals { None } else { Some(patterns(core).await) };
-        let (of, of_core) = (revision.clone(), core.clone());
-        let work = move || {
-            guard(|| {
-                update(&mut report, &of_core, &fresh, &of, patterns);
-                Ok(report)
-            })
-        };
-        let report = threads::blocking(work).await?;
-        if report.problems.iter().any(|problem| problem.code == Error::Closed.code()) {
-            return Err(Error::Closed);
-        }
-        self.made_of = revision;
-        for problem in &report.problems {
-            // A failed part is tried again next time, whether anything changed or not.
-            self.made_of.forget(problem.part);
-        }
-        self.report = report.clone();
-        Ok(report)
-    }
-
-    /// The revision of the last report.
-    pub fn made_of(&self) -> &Revision {
-        &self.made_of
-    }
-}
-
-/// Makes the parts again whose revision has changed.
-fn update(
-    report: &mut Report,
-    core: &SignalLoop,
-    fresh: &Revision,
-    of: &Revision,
-    patterns: Option<Result<Vec<Pattern>>>,
-) {
-    report.version = env!("CARGO_PKG_VERSION");
-    report.home = core.settings().home().display().to_string();
-    report.generated_ms = core.settings().now_ms();
-    if let Some(patterns) = patterns {
-        report.signals = report.take(Part::Signals, patterns.and_then(|patterns| signals(core, patterns)));
-    }
-    if fresh.signals != of.signals || fresh.candles != of.candles {
-        report.advice = report.take(Part::Advice, advice(core));
-    }
-    if fresh.models != of.models {
-        report.models = report.take(Part::Models, models::gather(core));
-    }
-    if fresh.candles != of.candles {
-        report.coverage = report.take(Part::Candles, coverage::gather(core));
-    }
-    if fresh.scheduler != of.scheduler {
-        (report.scheduler, report.runs) = report.take(Part::Scheduler, scheduler(core));
-    }
-}
-
-impl Report {
-    /// The part, or its default and a problem.
-    fn take<T: Default>(&mut self, part: Part, made: Result<T>) -> T {
-        self.problems.retain(|problem| problem.part != part);
-        made.unwrap_or_else(|error| {
-            self.problems.push(Problem { part, code: error.code(), message: error.to_string() });
-            T::default()
-        })
-    }
-}
-
-fn scheduler(core: &SignalLoop) -> Result<(Value, Vec<Value>)> {
+pub(super) fn scheduler(core: &SignalLoop) -> Result<(Value, Vec<Value>)> {
     let run = |Ran { task, run }: &Ran| {
         let mut value = run_to_json(run);
         value["task"] = json!(task);
@@ -234,29 +176,33 @@ fn scheduler(core: &SignalLoop) -> Result<(Value, Vec<Value>)> {
     Ok((core.scheduler().status()?.to_json(), runs))
 }
 
-async fn patterns(core: &Arc<SignalLoop>) -> Result<Vec<Pattern>> {
-    match core.store().existing()? {
-        Some(_) => core.outcomes().patterns(None, None).await,
-        None => Ok(Vec::new()),
-    }
+pub(super) async fn learned(core: &Arc<SignalLoop>) -> Result<Learned> {
+    let Some(store) = core.store().existing()? else { return Ok(Learned { need: MIN_CLOSED, ..Learned::default() }) };
+    let patterns = core.outcomes().patterns(None, None).await?;
+    let closed = store.stats(&StatsFilter::default())?.figures.closed as usize;
+    let patterns = patterns.into_iter().map(PatternPart::from).collect();
+    Ok(Learned { patterns, of: closed.min(MAX_LESSONS), need: MIN_CLOSED })
 }
 
-fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPart>> {
+/// What memory knows of the signals that match a filter.
+pub(super) fn signals(core: &SignalLoop, filter: &Filter) -> Result<Option<SignalsPart>> {
     let Some(store) = core.store().existing()? else { return Ok(None) };
-    let all = StatsFilter::default();
-    let stats = store.stats(&all)?;
-    let Figures { total, hold, pending, cancelled, .. } = stats.figures;
-    if total + hold + pending + cancelled + stats.followed.total == 0 {
+    let asked = filter.stats();
+    let stats = store.stats(&asked)?;
+    // A filter that matches nothing has figures, of nothing.
+    if store.extent() == (0, 0) {
         return Ok(None);
     }
+    let choices = if filter.is_all() { stats.clone() } else { store.stats(&StatsFilter::default())? };
+    let (strategies, symbols) = names(choices);
     let exposure = stats.exposure(core.settings().now_ms());
-    let (results, calibration) = over_time(&store)?;
+    let (results, calibration) = over_time(&store, &asked)?;
     let row = |name: String, figures| Row { name, figures };
     let closed = |row: &Row| row.figures.closed;
     let (by_symbol, more_symbols) = most(stats.by_symbol.into_iter().map(|(symbol, f)| row(symbol.into(), f)), closed);
     let (by_strategy, more_strategies) = most(stats.by_strategy.into_iter().map(|(name, f)| row(name, f)), closed);
     let by_month = stats.by_month.iter().rev().map(|(month, f)| row(month.to_string(), *f));
-    let mode = core.performance().live().conservative_mode(&all)?;
+    let mode = core.performance().live().conservative_mode(&StatsFilter::default())?;
     Ok(Some(SignalsPart {
         exposure,
         holding_times: stats.holding.times(),
@@ -273,26 +219,38 @@ fn signals(core: &SignalLoop, patterns: Vec<Pattern>) -> Result<Option<SignalsPa
         followed: stats.followed,
         results,
         calibration,
-        scorecard: scorecard(core)?,
-        patterns: patterns.into_iter().map(PatternPart::from).collect(),
-        patterns_of: (stats.figures.closed as usize).min(MAX_LESSONS),
-        patterns_need: MIN_CLOSED,
+        listed: Listed::of(&store, &asked, &store.costs())?,
+        symbols,
+        strategies,
         conservative: mode.scopes,
         conservative_reason: mode.reason,
     }))
 }
 
-fn scorecard(core: &SignalLoop) -> Result<Scorecard> {
-    let mut card = core.outcomes().scorecard(&ScorecardFilter::default())?;
+/// The names to choose from, those with the most closed signals first.
+fn names(of: Stats) -> (Vec<String>, Vec<String>) {
+    let mut strategies = of.by_strategy;
+    strategies.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.closed));
+    let mut symbols = of.by_symbol;
+    symbols.sort_by_key(|(_, figures)| std::cmp::Reverse(figures.closed));
+    let strategies = strategies.into_iter().take(MAX_CHOICES).map(|(name, _)| name);
+    (strategies.collect(), symbols.into_iter().take(MAX_CHOICES).map(|(symbol, _)| symbol.into()).collect())
+}
+
+pub(super) fn scorecard(core: &SignalLoop, filter: &Filter) -> Result<Option<Scorecard>> {
+    if core.store().existing()?.is_none() {
+        return Ok(None);
+    }
+    let mut card = core.outcomes().scorecard(&filter.scorecard())?;
     for parts in [&mut card.by_strategy, &mut card.by_symbol] {
         parts.sort_by_key(|part| std::cmp::Reverse(part.score.signals));
         parts.truncate(MAX_ROWS);
     }
-    Ok(card)
+    Ok(Some(card))
 }
 
-fn advice(core: &SignalLoop) -> Result<Option<LevelsAdvice>> {
-    let advice = core.outcomes().advise(&AdviceFilter::default())?;
+pub(super) fn advice(core: &SignalLoop, filter: &Filter) -> Result<Option<LevelsAdvice>> {
+    let advice = core.outcomes().advise(&filter.advice())?;
     Ok((!advice.strategies.is_empty()).then_some(advice))
 }
 
@@ -305,8 +263,8 @@ pub(super) fn most<T>(rows: impl Iterator<Item = T>, closed: impl Fn(&T) -> u64)
     (rows, more)
 }
 
-fn over_time(store: &FeedbackStore) -> Result<(Results, Vec<Bin>)> {
-    let ended = store.ended(&StatsFilter::default())?;
+fn over_time(store: &FeedbackStore, asked: &StatsFilter) -> Result<(Results, Vec<Bin>)> {
+    let ended = store.ended(asked)?;
     Ok((Results::of(&ended, store.fee_bps()), Calibration::of_signals(&ended).bins()))
 }
 

@@ -1,6 +1,6 @@
 //! The report: results of the signals, models and what they learned, and the stored candles, for people to look at.
 //!
-//! [`Gatherer`] collects plain data from a loop, [`render`] turns it into one HTML document, and [`Dashboard`] serves
+//! [`Gatherer`] collects plain data of the signals of a [`Filter`], [`render`] turns it into one HTML document, and [`Dashboard`] serves
 //! the same page live. [`replay_page`] is the page of a replay.
 //!
 //! Reads a home through `engine`, and writes only the report file. It listens for connections; it opens none.
@@ -19,17 +19,24 @@ mod calibration;
 mod coverage;
 mod dashboard;
 mod data;
+mod filter;
+mod gather;
 mod hosts;
+mod listed;
 mod models;
 mod page;
 mod replay_page;
+mod replays;
 mod results;
 mod revision;
 mod server;
 mod sums;
+mod views;
 
 pub use dashboard::{Answer, Dashboard, Request, failure};
-pub use data::{Gatherer, Report};
+pub use data::Report;
+pub use filter::Filter;
+pub use gather::{Gatherer, Stage};
 pub use hosts::{Hosts, is_from_another_site};
 pub use page::{Place, policy, render, to_json};
 pub use replay_page::{replay_page, write_replay};
@@ -71,7 +78,7 @@ pub async fn write(core: &Arc<SignalLoop>, out: Option<&Path>) -> Result<Written
     let path = std::path::absolute(&path).unwrap_or(path);
     home::check_output(core.settings().home(), "out", &path)?;
     let revision = Revision::of(core);
-    let report = Gatherer::default().gather(core, revision).await?;
+    let report = Arc::new(Gatherer::default()).gather(core, &Filter::default(), &revision).await?;
     let page = render(&to_json(&report)?, Place::File);
     write_atomically(&path, page.as_bytes())?;
     let figures = report.signals.as_ref().map(|signals| signals.figures);

@@ -1,9 +1,8 @@
 //! Results of closed signals over time, in a limited number of points, however many signals there are.
 
-use domain::barrier::{Direction, Outcome};
 use domain::proportions::wilson;
 use domain::signal::Ended;
-use domain::symbol::{Symbol, Timeframe};
+use domain::symbol::Symbol;
 use domain::time::{DAY_MS, HOUR_MS};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -18,8 +17,6 @@ const MAX_SPANS: i64 = 104;
 const MAX_POINTS: i64 = 400;
 /// Number of symbols with a curve of their own; the others share one.
 const MAX_SYMBOLS: usize = 8;
-/// Number of closed signals listed.
-const LATEST: usize = 12;
 
 /// A 95 % interval, in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -46,8 +43,6 @@ pub struct Results {
     pub spans: Vec<Span>,
     /// The running sum of profits.
     pub curve: Curve,
-    /// The newest closings, newest first.
-    pub latest: Vec<Closed>,
 }
 
 /// The signals that closed in a span of weeks.
@@ -95,24 +90,6 @@ pub struct SymbolCurve {
     pub values: Vec<f64>,
 }
 
-/// A closed signal.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Closed {
-    /// When it closed, UTC epoch ms.
-    pub at_ms: i64,
-    /// Its pair.
-    pub symbol: Symbol,
-    /// Its timeframe.
-    pub timeframe: Timeframe,
-    /// Its direction.
-    pub signal_type: Direction,
-    /// How it closed.
-    pub outcome: Outcome,
-    /// Its profit.
-    pub profit: f64,
-}
-
 impl Results {
     /// From closed signals in order of closing; `fee_bps` are the costs of a round trip in basis points.
     pub fn of(ended: &[Ended], fee_bps: f64) -> Self {
@@ -120,20 +97,7 @@ impl Results {
         let (Some(first), Some(last)) = (ended.first(), ended.last()) else { return Self::default() };
         let monday = |ms: i64| (ms - FIRST_MONDAY_MS).div_euclid(WEEK_MS);
         let weeks_a_span = power_of_two((monday(last.closed_ms) - monday(first.closed_ms)) / MAX_SPANS + 1);
-        let latest = ended.iter().rev().take(LATEST).map(|one| Closed {
-            at_ms: one.closed_ms,
-            symbol: one.market.symbol.clone(),
-            timeframe: one.market.timeframe,
-            signal_type: one.direction,
-            outcome: one.outcome,
-            profit: rounded(one.profit_percent - fee),
-        });
-        Self {
-            weeks_a_span,
-            spans: spans(ended, weeks_a_span * WEEK_MS, fee),
-            curve: Curve::of(ended, fee),
-            latest: latest.collect(),
-        }
+        Self { weeks_a_span, spans: spans(ended, weeks_a_span * WEEK_MS, fee), curve: Curve::of(ended, fee) }
     }
 }
 
@@ -224,6 +188,7 @@ pub(super) fn rounded(number: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::barrier::{Direction, Outcome};
     use domain::symbol::Market;
     use proptest::prelude::*;
 
@@ -267,7 +232,6 @@ mod tests {
         assert_eq!(named, [Some("BTCUSDT"), Some("ETHUSDT")]);
         assert_eq!(curve.symbols[0].values, [0.0, 2.0, 1.0, 4.0]);
         assert_eq!(curve.symbols[1].values, [0.0, 0.0, -1.0, -1.0]);
-        assert_eq!((results.latest[0].profit, results.latest[3].profit), (3.0, 2.0), "the newest first, after costs");
     }
 
     #[test]

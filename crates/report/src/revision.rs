@@ -16,8 +16,14 @@ pub enum Part {
     Models,
     /// The candles.
     Candles,
+    /// The predictions of signals beside their outcomes.
+    Scorecard,
     /// The signals replayed on the candles with other levels.
     Advice,
+    /// The rules found in the outcomes.
+    Learned,
+    /// The ledger of replays.
+    Replays,
     /// The scheduler's configuration and records.
     Scheduler,
 }
@@ -34,6 +40,8 @@ pub struct Revision {
     pub candles: u64,
     /// The scheduler's configuration and records, except those of the watch, which change every few seconds.
     pub scheduler: u64,
+    /// The ledger of replays.
+    pub replays: u64,
 }
 
 impl Revision {
@@ -52,22 +60,21 @@ impl Revision {
             models: models.max(1),
             candles: stamp(entries(&home.join("data")), 0),
             scheduler: stamp(scheduler, elsewhere.scheduler),
+            replays: stamp(vec![home.join(replay::ledger::FILE)], 0),
         }
     }
 
-    /// Marks a part as unread.
-    pub fn forget(&mut self, part: Part) {
-        match part {
-            Part::Signals => self.signals = 0,
-            Part::Models => self.models = 0,
-            Part::Candles | Part::Advice => self.candles = 0,
-            Part::Scheduler => self.scheduler = 0,
-        }
+    /// Of the signals and the candles together.
+    pub fn signals_and_candles(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.signals, self.candles).hash(&mut hasher);
+        hasher.finish().max(1)
     }
 
     /// The whole revision as text, for an `ETag`.
     pub fn tag(&self) -> String {
-        format!("{:x}-{:x}-{:x}-{:x}", self.signals, self.models, self.candles, self.scheduler)
+        let Self { signals, models, candles, scheduler, replays } = self;
+        format!("{signals:x}-{models:x}-{candles:x}-{scheduler:x}-{replays:x}")
     }
 }
 
@@ -102,7 +109,13 @@ mod tests {
             std::fs::write(path, text).unwrap();
         };
         let differs = |a: &Revision, b: &Revision| {
-            [a.signals != b.signals, a.models != b.models, a.candles != b.candles, a.scheduler != b.scheduler]
+            [
+                a.signals != b.signals,
+                a.models != b.models,
+                a.candles != b.candles,
+                a.scheduler != b.scheduler,
+                a.replays != b.replays,
+            ]
         };
         let of_parts = |elsewhere| {
             Revision::of_parts(home.path(), Registry::new(home.path().join("models")).revision(), elsewhere)
@@ -111,26 +124,27 @@ mod tests {
         let mut before = now();
         assert_eq!(now(), before, "nothing changed");
         let changes = [
-            ("feedback/signals.jsonl", [true, false, false, false]),
-            ("performance.json", [true, false, false, false]),
-            ("models/btcusdt_1h/champion.json", [false, true, false, false]),
-            ("models/ledger.jsonl", [false, true, false, false]),
-            ("data/btcusdt_1h.csv", [false, false, true, false]),
-            ("scheduler/fetch.json", [false, false, false, true]),
-            ("scheduler/watch.json", [false, false, false, false]),
-            ("scheduler/fetch.lock", [false, false, false, false]),
-            ("scheduler_config.json", [false, false, false, true]),
+            ("feedback/signals.jsonl", [true, false, false, false, false]),
+            ("performance.json", [true, false, false, false, false]),
+            ("models/btcusdt_1h/champion.json", [false, true, false, false, false]),
+            ("models/ledger.jsonl", [false, true, false, false, false]),
+            ("data/btcusdt_1h.csv", [false, false, true, false, false]),
+            ("scheduler/fetch.json", [false, false, false, true, false]),
+            ("scheduler/watch.json", [false, false, false, false, false]),
+            ("scheduler/fetch.lock", [false, false, false, false, false]),
+            ("scheduler_config.json", [false, false, false, true, false]),
+            ("replays.jsonl", [false, false, false, false, true]),
         ];
         for (name, expected) in changes {
             write(name, "x");
             let after = now();
             assert_eq!(differs(&before, &after), expected, "{name}");
-            assert_eq!(before.tag() == after.tag(), expected == [false; 4], "{name}");
+            assert_eq!(before.tag() == after.tag(), expected == [false; 5], "{name}");
             before = after;
         }
         let signals = of_parts(Elsewhere { signals: 1, scheduler: 0 });
-        assert_eq!(differs(&before, &signals), [true, false, false, false]);
+        assert_eq!(differs(&before, &signals), [true, false, false, false, false]);
         let scheduler = of_parts(Elsewhere { signals: 0, scheduler: 1 });
-        assert_eq!(differs(&before, &scheduler), [false, false, false, true]);
+        assert_eq!(differs(&before, &scheduler), [false, false, false, true, false]);
     }
 }

@@ -27,7 +27,7 @@ pub use numbers::{SIGNAL_NUMBERS, levels_in};
 pub use read::Source;
 pub use record::{AT_ONCE, ENDS, Update};
 pub use result::{Costs, Earned, Fill, FillKind};
-pub use said::{Departures, Said};
+pub use said::{Contributions, Departures, Said};
 
 use crate::barrier::{Direction, Event, Levels, Outcome, Terms, Trade, TrailBy};
 use crate::error::{Error, Result, shown};

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 /// learners of indicators (Gaussian process, boosted trees, forest), each unweighted.
 pub type Departures = [f64; 4];
 
+/// What was added to the log odds of success, from even odds to the stated probability: by the levels, candles, base rates, and the
+/// three learners of indicators, each as far as it counted.
+pub type Contributions = [f64; 6];
+
 /// The assessment of a signal when it was recorded, before its end was known. Numbers are finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Said {
@@ -27,6 +31,9 @@ pub struct Said {
     pub expected_r_interval: Option<(f64, f64)>,
     /// How much each source of evidence contributed.
     pub departures: Departures,
+    /// What each step added; `None` in lines of versions that did not store it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub contributions: Option<Contributions>,
     /// Whether the advice was to take the signal.
     pub take: bool,
     /// Number of closed signals learned from by then.
@@ -50,6 +57,7 @@ impl Said {
             base_rate: round(self.base_rate),
             prior: round(self.prior),
             departures: self.departures.map(round),
+            contributions: self.contributions.map(|added| added.map(round)),
             expected_r: self.expected_r.map(round),
             expected_r_interval: self.expected_r_interval.map(both),
             ..self
@@ -63,6 +71,7 @@ impl Said {
         let numbers = self
             .departures
             .into_iter()
+            .chain(self.contributions.into_iter().flatten())
             .chain(self.expected_r)
             .chain(self.expected_r_interval.into_iter().flat_map(<[f64; 2]>::from));
         shares.iter().all(|share| (0.0..=1.0).contains(share)) && numbers.into_iter().all(f64::is_finite)
@@ -82,6 +91,7 @@ mod tests {
         expected_r: Some(-1e-9),
         expected_r_interval: Some((-0.5, 0.25)),
         departures: [0.0; 4],
+        contributions: Some([-1.0, 0.5, 1e-9, 0.0, -1e-9, 0.25]),
         take: true,
         outcomes: 3,
     };
@@ -91,6 +101,8 @@ mod tests {
         let rounded = SAID.rounded();
         assert_eq!((rounded.probability, rounded.prior, rounded.interval), (0.123_457, 0.0, (0.1, 0.2)));
         assert!(rounded.expected_r.unwrap().is_sign_positive());
+        assert_eq!(rounded.contributions, Some([-1.0, 0.5, 0.0, 0.0, 0.0, 0.25]));
+        assert!(rounded.contributions.unwrap()[4].is_sign_positive());
         assert_eq!(rounded.rounded(), rounded);
     }
 
@@ -99,6 +111,7 @@ mod tests {
         assert!(SAID.is_sound());
         assert!(!Said { prior: 1.1, ..SAID }.is_sound() && !Said { interval: (-0.1, 0.5), ..SAID }.is_sound());
         assert!(!Said { expected_r: Some(f64::NAN), ..SAID }.is_sound());
+        assert!(!Said { contributions: Some([f64::INFINITY; 6]), ..SAID }.is_sound());
         assert!(!Said { expected_r_interval: Some((0.0, f64::INFINITY)), ..SAID }.is_sound());
     }
 }

@@ -37,6 +37,10 @@ pub struct StatsFilter {
     pub symbol: Option<Symbol>,
     /// Only this timeframe.
     pub timeframe: Option<Timeframe>,
+    /// Only signals of this strategy.
+    pub strategy: Option<String>,
+    /// Only signals of this direction.
+    pub direction: Option<Direction>,
     /// Start of the period, inclusive, UTC epoch ms.
     pub since_ms: Option<i64>,
     /// End of the period, exclusive, UTC epoch ms.

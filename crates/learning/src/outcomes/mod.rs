@@ -4,6 +4,7 @@ mod case;
 mod change;
 mod checkpoint;
 mod cholesky;
+mod contributions;
 mod design;
 mod forest;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod survivors;
 
 pub use case::{Case, Lesson, PROBABILITY_RANGE};
 pub use checkpoint::Checkpoint;
+pub use contributions::{Contribution, SOURCE_NAMES, contributions};
 pub use forest::{Growth, OutcomeForest, Table};
 pub use learner::{Evidence, Learner, MAX_LESSONS};
 pub use model::{Chances, OutcomeModel};

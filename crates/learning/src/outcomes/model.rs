@@ -19,7 +19,7 @@ use crate::odds::{log_odds, logistic};
 use crate::time_decay;
 use domain::cancel::Cancel;
 use domain::proportions::Z_95;
-use domain::signal::Departures;
+use domain::signal::{Contributions, Departures};
 use serde::{Deserialize, Serialize};
 
 /// With fewer lessons only base rates are learned.
@@ -61,8 +61,8 @@ pub struct Chances {
     pub implied: f64,
     /// The prediction of each source, unweighted.
     pub departures: Departures,
-    /// How much each source moves the log odds: candles, base rates, and the three learners.
-    pub moves: [f64; SOURCES],
+    /// What the levels and each source add to the log odds: see [`super::contributions`].
+    pub contributions: Contributions,
     /// The expected profit of a success and of a failure, before costs, in stop distances.
     pub payoffs: (f64, f64),
 }
@@ -415,7 +415,10 @@ impl OutcomeModel {
             base_rate: at(implied + weights[1] * levels),
             implied: case.implied,
             departures,
-            moves: std::array::from_fn(|source| weights[source] * said[source]),
+            contributions: std::array::from_fn(|at| match at {
+                0 => implied,
+                at => weights[at - 1] * said[at - 1],
+            }),
             payoffs: self.payoffs.expected(case),
         }
     }

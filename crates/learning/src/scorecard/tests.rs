@@ -21,6 +21,7 @@ fn said(probability: f64, take: bool) -> Said {
         expected_r: None,
         expected_r_interval: None,
         departures: [0.0; 4],
+        contributions: None,
         take,
         outcomes: 100,
     }

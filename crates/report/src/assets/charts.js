@@ -17,7 +17,8 @@ const clearCharts = () => {
 
 /** Shows `lines(index)` beside the cursor: the first is a heading, others are `[colour, text]`. */
 const hovering = (lines) => {
-  const tip = element('div', { className: 'tip', hidden: '' })
+  // What it shows is in the table of the chart.
+  const tip = element('div', { className: 'tip', hidden: '', 'aria-hidden': 'true' })
   const show = (plot) => {
     const { idx, left, top } = plot.cursor
     tip.hidden = idx == null || left < 0
@@ -232,16 +233,50 @@ const drawSums = (box, legend, sums) => {
   const toggle = ({ name, swatch }, at) => {
     const square = element('span', { className: 'swatch' })
     square.style.background = colour(swatch)
-    const button = element('button', { type: 'button', 'aria-pressed': 'true' }, square, name)
-    button.addEventListener('click', () => {
-      const show = !plot.series[at + 1].show
+    const button = element('button', { type: 'button' }, square, name)
+    const set = (show) => {
       plot.setSeries(at + 1, { show })
       button.setAttribute('aria-pressed', String(show))
-    })
+      switchedOff[show ? 'delete' : 'add'](name)
+    }
+    set(!switchedOff.has(name))
+    button.addEventListener('click', () => set(!plot.series[at + 1].show))
     return button
   }
   legend.replaceChildren(...lines.map(toggle))
 }
+
+/** The lines that were switched off, which stay so when the page is drawn anew. */
+const switchedOff = new Set()
+
+/** What the charts of sums and drawdown show, as a table. */
+const sumsTable = (id, { label, times: ends, lines, drawdown, fallen, unit }) =>
+  unfolding(`table-${id}`, 'These figures as a table', () =>
+    table(
+      label,
+      [['until (UTC)', 'tight'], ...lines.map(({ name }) => [name, 'number']), [fallen, 'number']],
+      ends.map((end, i) => [moment(end), ...lines.map(({ values }) => unit.signed(values[i])), unit.size(0 - drawdown[i])]).reverse(),
+    ),
+  )
+
+const successTable = ({ spans, weeksASpan }) =>
+  unfolding('table-success', 'These figures as a table', () =>
+    table(
+      'Success over time',
+      [[weeksASpan === 1 ? 'week of' : `${weeksASpan} weeks from`, 'tight'], ...['closed', 'succeeded', 'success', '95 % interval', 'mean result'].map((head) => [head, 'number'])],
+      spans.map(({ fromMs, closed, successes, successRate, successInterval, meanProfit }) => [date(fromMs), whole(closed), whole(successes), percent(successRate), range(successInterval), signed(meanProfit, 3)]).reverse(),
+    ),
+  )
+
+/** `whose` names the predictions. */
+const calibrationTable = (whose, bins) =>
+  unfolding(`table-calibration-${whose.replaceAll(' ', '-')}`, 'These figures as a table', () =>
+    table(
+      `What was promised, and what happened: ${whose}`,
+      ['promised', 'happened', '95 % interval', 'count'].map((head) => [head, 'number']),
+      bins.map(({ promised, happened, interval, count: n }) => [percent(promised), percent(happened), interval ? range(interval) : null, whole(n)]),
+    ),
+  )
 
 const drawDrawdown = (box, sums) => {
   const { times: ends, drawdown, fallen, unit } = sums

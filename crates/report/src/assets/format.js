@@ -9,7 +9,7 @@ const whole = (n) => n.toLocaleString('en')
 /** A number with the given digits after the point; from a thousand on without digits. */
 const fixed = (n, digits) => {
   const shown = Math.abs(n) < 1000 ? digits : 0
-  return n.toLocaleString('en', { minimumFractionDigits: shown, maximumFractionDigits: shown })
+  return n.toLocaleString('en', { minimumFractionDigits: shown, maximumFractionDigits: shown }).replace('-', '−')
 }
 
 /** `52.3 %`; `–` for a missing value. The space does not break. */
@@ -73,17 +73,41 @@ const result = (n, digits) =>
   element('span', { className: n > 0 ? 'good-text' : n < 0 ? 'bad-text' : '' }, signed(n, digits))
 
 /**
- * A table that scrolls sideways by itself where it does not fit; one with text in it, which would be out of sight on a phone, puts
+ * A table with a caption, which is there for those who do not see where it stands. It scrolls sideways by itself where it does not fit; one with text in it, which would be out of sight on a phone, puts
  * the cells of a row below each other there. A column is `[heading, kind]`, the kind being `number`, `text`, `tight` or nothing;
- * a cell is text, an element, or nothing.
+ * a cell is text, an element, or nothing. The first cell names its row, unless it is a number.
  */
-const table = (columns, rows) => {
-  const heads = columns.map(([heading, kind]) => element('th', { className: kind ?? '', scope: 'col' }, heading))
-  const cell = (content, at) => element('td', { className: columns[at][1] ?? '', 'data-heading': columns[at][0] }, element('div', {}, content ?? '–'))
+const table = (caption, columns, rows) => {
+  // A heading without words would be an empty one to a screen reader.
+  const heads = columns.map(([heading, kind]) => (heading ? element('th', { className: kind ?? '', scope: 'col' }, heading) : element('td', {})))
+  const cell = (content, at) => {
+    const [heading, kind = ''] = columns[at]
+    const names = at === 0 && kind !== 'number'
+    const attributes = { className: kind, 'data-heading': heading, ...(names ? { scope: 'row' } : {}) }
+    return element(names ? 'th' : 'td', attributes, element('div', {}, content ?? '–'))
+  }
   const body = rows.map((row) => element('tr', {}, row.map(cell)))
   const className = columns.some(([, kind]) => kind === 'text') ? 'stacks' : ''
-  const made = element('table', { className }, element('thead', {}, element('tr', {}, heads)), element('tbody', {}, body))
-  return element('div', { className: 'scroll', tabindex: '0' }, made)
+  const made = element('table', { className }, element('caption', { className: 'unseen' }, caption), element('thead', {}, element('tr', {}, heads)), element('tbody', {}, body))
+  return element('div', { className: 'scroll', 'data-name': caption }, made)
+}
+
+/** Details that are filled when they are opened for the first time. `id` keeps them open when the page is drawn anew. */
+const unfolding = (id, summary, fill, className = '') => {
+  const made = element('details', { id, className }, element('summary', {}, summary))
+  const filled = () => {
+    if (!made.open || made.childElementCount > 1) return
+    made.append(...[fill()].flat().filter(Boolean))
+    markScrolling()
+  }
+  made.addEventListener('toggle', filled)
+  return made
+}
+
+/** Times, prices and words below each other: `[name, value]`; those without a value are left out. */
+const facts = (list) => {
+  const known = list.filter(([, value]) => value != null)
+  return element('dl', { className: 'facts' }, known.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))))
 }
 
 /** Places an element between two points of its track, both percent of the track's width. */

@@ -74,7 +74,7 @@ const lineage = (market) => {
     element('summary', {}, modelName(market), ' ', element('span', { className: 'soft' }, about)),
     changes.length === 0
       ? paragraph('The ledger has no entry for it.')
-      : table([['when (UTC)', 'tight'], ['version', 'tight'], ['training', 'tight'], ['decision'], ['reason', 'text'], ['rows', 'number'], ['log loss', 'number'], ['of the base rate', 'number']], changes.map(change)),
+      : table(`Trainings and rollbacks of ${modelName(market)}`, [['when (UTC)', 'tight'], ['version', 'tight'], ['training', 'tight'], ['decision'], ['reason', 'text'], ['rows', 'number'], ['log loss', 'number'], ['of the base rate', 'number']], changes.map(change)),
     earlierChanges > 0 ? paragraph(`${count(earlierChanges, 'older entry', 'older entries')} in models/ledger.jsonl.`) : null,
   )
 }
@@ -102,7 +102,7 @@ const modelsSection = ({ markets, damagedLines, features }) => {
     'models',
     'Models',
     paragraph(skillOf(markets), 'verdict'),
-    table([['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['against the base rate', 'tight'], ['believed', 'tight'], ['better by (95 %)', 'text'], ['all symbols', 'text'], ['break-even', 'tight'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
+    table('Models in service', [['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['against the base rate', 'tight'], ['believed', 'tight'], ['better by (95 %)', 'text'], ['all symbols', 'text'], ['break-even', 'tight'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
     paragraph('“Better by” is how much lower the log loss is than that of the base rate, on bars not seen in training, with a 95 % interval; “all symbols” is the same for all symbols that share the model. “Break-even” is the probability of success at which a bet neither earns nor loses money after costs. “Believed” is how much of a model’s departure from the base rate is used. “Signals” and their mean result after costs are the signals that the model would have given on those bars, at most one per bar.'),
     element('h3', {}, 'Lineage: trainings and rollbacks, with decision and reason'),
     markets.map(lineage),
@@ -127,6 +127,35 @@ const featureBars = ({ models, withSkill, list, others }) => {
     element('div', { className: 'bars' }, list.flatMap(bar)),
     paragraph(`${whose} A bar is the share of a feature in reducing the variance of the labels (gain), measured on the training rows. Useless features get a share too, so only features that stand out matter. All others together have ${percent(others)}.`),
   ]
+}
+
+// Replays
+
+const SOURCE_KINDS = { pastSignals: 'past signals', strategy: 'a strategy', ownSignals: 'the loop’s own signals' }
+
+const replays = ({ list, more, damaged, looks }) => {
+  if (list.length === 0) return null
+  const rows = list.flatMap(({ atMs, source, markets, moreMarkets, fromMs, untilMs, runs }) =>
+    runs.map(({ name, signals, taken, closed, meanR }, at) => [
+      moment(atMs),
+      name === 'whole' ? 'the whole loop' : name,
+      at === 0 ? `${SOURCE_KINDS[source] ?? source}: ${markets.join(', ')}${moreMarkets > 0 ? ` and ${moreMarkets} more` : ''}, ${date(fromMs)} to ${date(untilMs)}` : 'the same',
+      whole(signals),
+      whole(taken),
+      whole(closed),
+      meanR == null ? null : inR(meanR, 3),
+      meanR == null ? null : inR(meanR * closed, 1),
+    ]),
+  )
+  return section(
+    'replays',
+    'Replays',
+    paragraph('The last replays of past signals in this home, newest first: what the loop would have taken, and what that would have brought after costs. `npx signalloop replay --report FILE` writes a page of one.'),
+    table('The last replays', [['when (UTC)', 'tight'], ['run', 'tight'], ['of what', 'text'], ['signals', 'number'], ['taken', 'number'], ['of those closed', 'number'], ['mean R', 'number'], ['sum of R', 'number']], rows),
+    looks ? [element('h3', {}, 'How much of the newest one is luck?'), facts(lookRows(looks))] : null,
+    more > 0 ? paragraph(`${count(more, 'earlier replay')} in replays.jsonl.`) : null,
+    damaged > 0 ? paragraph(`${count(damaged, 'line')} of replays.jsonl cannot be read.`) : null,
+  )
 }
 
 // Candles
@@ -164,7 +193,7 @@ const candles = ({ files, lacking }) => {
     'candles',
     'Candles',
     paragraph(`${about} All strips have the same time axis. Features are not computed across gaps.`),
-    table([['market', 'tight'], ['coverage'], ['first (UTC)', 'tight'], ['until (UTC)', 'tight'], ['candles', 'number'], ['gaps', 'tight'], ['other findings', 'text']], files.map(row)),
+    table('Stored candles', [['market', 'tight'], ['coverage'], ['first (UTC)', 'tight'], ['until (UTC)', 'tight'], ['candles', 'number'], ['gaps', 'tight'], ['other findings', 'text']], files.map(row)),
     lacking.length > 0 ? paragraph(`Configured, but without candles: ${lacking.join(', ')}.`) : null,
   )
 }
@@ -210,9 +239,9 @@ const scheduler = (status, runs) => {
     'scheduler',
     'Scheduler',
     paragraph(`${led} Times of day in ${status.timezone}; times here in UTC.`),
-    table([['task'], ['schedule', 'tight'], ['last run ended', 'tight'], ['outcome'], ['result', 'text'], [ledBy ? 'next due' : 'due, if a scheduler runs', 'tight']], status.tasks.map(row)),
+    table('Tasks of the scheduler', [['task', 'tight'], ['schedule', 'tight'], ['last run ended', 'tight'], ['outcome'], ['result', 'text'], [ledBy ? 'next due' : 'due, if a scheduler runs', 'tight']], status.tasks.map(row)),
     runs.length > 0
-      ? [element('h3', {}, 'History'), table([['started', 'tight'], ['task'], ['duration', 'tight'], ['outcome'], ['result', 'text']], runs.map(history)), paragraph('Newest first. The watch, which runs every few seconds, is listed only when it began to fail or worked again.')]
+      ? [element('h3', {}, 'History'), table('Newest runs of the tasks', [['started', 'tight'], ['task'], ['duration', 'tight'], ['outcome'], ['result', 'text']], runs.map(history)), paragraph('Newest first. The watch, which runs every few seconds, is listed only when it began to fail or worked again.')]
       : null,
   )
 }

@@ -11,27 +11,16 @@ const verdictSection = ({ verdict: { advice, signals, looks } }) =>
 // What was replayed
 
 const SOURCES = { signals: 'past signals', strategy: 'a strategy, asked at the close of each candle', own: 'the loop’s own signals' }
-const LACKING = { tooFewTrials: 'trials', tooFewMonths: 'months that all trials cover', tooFewDays: 'days on which a signal closed that was taken' }
-
-/** A figure that may be missing with a reason, in words. */
-const orWhy = (figure, words) => {
-  if (figure.reason === 'noSpread') return 'not known: each day brought the same'
-  return figure.reason ? `not known: it takes ${figure.need} ${LACKING[figure.reason]}, and there are ${figure.have}` : words(figure)
-}
-
 const replayed = ({ from, until, markets, source, costs, looks, sets: [{ open, unknown, cancelled }], holds, unassessed }) => {
-  const { looks: look, trials, damaged, deflatedSharpe, overfitting } = looks
   const funding = costs.fundingPercentPerDay === 0 ? '' : `, and ${percent(costs.fundingPercentPerDay, 3)} a day for holding`
   const rows = [
     ['Period', `${moment(Date.parse(from))} to ${moment(Date.parse(until))} UTC, ${duration(Date.parse(until) - Date.parse(from))}`],
     ['Markets', markets.join(', ')],
     ['Signals', `${SOURCES[source] ?? source}; ${whole(open)} open at the end, ${whole(unknown)} with an unknown end, ${whole(cancelled)} cancelled, ${whole(unassessed)} not assessed, ${whole(holds)} HOLD`],
     ['Costs', `${percent(costs.feePercent, 2)} of the entry a round trip${funding}, where a signal states none`],
-    ['Looks', `${count(look, 'replay')} of these very signals, this one included; ${count(trials, 'trial')} on these markets at that time${damaged > 0 ? `; ${count(damaged, 'line')} of the ledger cannot be read, so there may have been more` : ''}`],
-    ['Deflated Sharpe', orWhy(deflatedSharpe, (one) => `${fixed(one.probability, 2)}: the probability that the true Sharpe ratio is above the best that ${count(one.trials, 'trial')} without skill would show`)],
-    ['Overfitting', orWhy(overfitting, (one) => `${fixed(one.probability, 2)}: the share of splits in which the best of ${count(one.trials, 'trial')} on one half of the months was below the median on the other; luck gives 0.5`)],
+    ...lookRows(looks),
   ]
-  return section('replayed', 'What was replayed', table([['', 'tight'], ['']], rows))
+  return section('replayed', 'What was replayed', table('What was replayed', [['', 'tight'], ['']], rows))
 }
 
 // Figures
@@ -69,7 +58,7 @@ const figures = ({ sets, oracle }) => {
   return section(
     'figures',
     'All, taken, left',
-    table([['', 'tight'], ...heads.map((head) => [head, 'number'])], sets.map(row)),
+    table('All signals, those taken and those left', [['', 'tight'], ...heads.map((head) => [head, 'number'])], sets.map(row)),
     paragraph(`“Taken” are the signals that it advised to take before they were recorded, “left” the others; every one counts with the same stake. R is profit after costs in units of the risk at entry, of the signals with a stop; net profit adds up percent of the entry. Drawdown is the deepest fall of a running sum below its highest point. Sharpe is that of a year, by calendar day, from 90 days and 30 days with a closing on. Brackets are 95 % intervals: of mean R clustered by time, of Sharpe as if days did not depend on each other.${bound}`),
   )
 }
@@ -95,6 +84,7 @@ const curves = ({ sums }) => {
     legend,
     boxed((box) => drawSums(box, legend, drawn)),
     paragraph(`Added up in order of closing: ${what}. A point is the end of ${duration(sums.stepMs)} in which something closed. Lines can be switched on and off.`),
+    sumsTable('sums', drawn),
     element('h3', {}, 'Drawdown of those taken'),
     boxed((box) => drawDrawdown(box, drawn)),
     paragraph('How far the sum of those taken lies below its highest point so far; of each point, the deepest.'),
@@ -120,7 +110,7 @@ const partsSection = ({ parts }) => {
   return section(
     'parts',
     'What each part brought',
-    table(columns, parts.map(row)),
+    table('What each part brought', columns, parts.map(row)),
     paragraph(`Each part was left out in one more run over the same signals. Differences are the first run minus that one, so that R above 0 and log loss below 0 speak for the part. Brackets are 95 % intervals, in which signals given at the same time count as one. “With / without” are the signals that would have been taken only with the part, and only without it.${unpaired > 0 ? ` Up to ${count(unpaired, 'signal')} that one run lacks are in no figure.` : ''}`),
   )
 }
@@ -139,13 +129,14 @@ const predictions = ({ score, calibration }) => {
     'predictions',
     'Predictions and outcomes',
     paragraph(`Probabilities stated before ${count(signals, 'closed signal')} ended: ${percent(100 * meanProbability)} on average, and ${percent(100 * successShare)} succeeded.`),
-    table([['', 'tight'], ['log loss', 'number'], ['it said, minus this', 'number']], rows),
+    table('Log loss of predictions', [['', 'tight'], ['log loss', 'number'], ['it said, minus this', 'number']], rows),
     paragraph('Log loss is in nats a signal, less is better. A difference below 0 speaks for what it said.'),
     calibration.length > 0
       ? [
           element('h3', {}, 'Do probabilities come true?'),
           element('div', { className: 'pair' }, boxed((box) => drawCalibration(box, calibration, 'signal'))),
           paragraph('Dots on the dashed line came true exactly as often as predicted. Below the line, predictions were too high; above it, too low. Vertical lines are 95 % intervals, clustered by time.'),
+          calibrationTable('predictions', calibration),
         ]
       : null,
   )
@@ -157,7 +148,7 @@ const tables = ({ byMonth, byStrategy, moreStrategies, bySymbol, moreSymbols }) 
   const side = (of) => (of ? [whole(of.closed), share(of.successShare), of.meanR == null ? '–' : coloured(of.meanR, inR(of.meanR)), sumOfR(of)] : ['0', '–', '–', '–'])
   const row = ({ name, all, taken }) => [name, ...side(taken), ...side(all)]
   const heads = (whose) => ['closed', 'success', 'mean R', 'total R'].map((head) => [`${whose}: ${head}`, 'number'])
-  const part = (title, first, rows) => (rows.length > 0 ? [element('h3', {}, title), table([[first, 'tight'], ...heads('taken'), ...heads('all')], rows.map(row))] : null)
+  const part = (title, first, rows) => (rows.length > 0 ? [element('h3', {}, title), table(title, [[first, 'tight'], ...heads('taken'), ...heads('all')], rows.map(row))] : null)
   return section(
     'tables',
     'By month, strategy and symbol',
@@ -182,7 +173,7 @@ const happened = ({ promoted, refusedModels, notes, moreNotes }) =>
     'What happened',
     paragraph(`${count(promoted, 'model')} went into service, and the gate refused ${whole(refusedModels)}.`),
     notes.length > 0
-      ? table([['when (UTC)', 'tight'], ['what', 'tight'], ['market', 'tight'], ['', 'text']], notes.map(({ at, kind, market, text }) => [moment(Date.parse(at)), KINDS[kind] ?? kind, nameOf(market), text]))
+      ? table('What happened', [['when (UTC)', 'tight'], ['what', 'tight'], ['market', 'tight'], ['', 'text']], notes.map(({ at, kind, market, text }) => [moment(Date.parse(at)), KINDS[kind] ?? kind, nameOf(market), text]))
       : paragraph('No drift, no conservative mode, no rollback, no warning.'),
     moreNotes > 0 ? paragraph(`${count(moreNotes, 'later note')} not listed.`) : null,
   )
@@ -202,14 +193,14 @@ const faultsSection = ({ faults, leftOut, refused, moreRefused }) => {
     faults.count > 0
       ? [
           element('h3', {}, count(faults.count, 'fault')),
-          table([['when (UTC)', 'tight'], ['market', 'tight'], ['what went wrong', 'text']], faults.first.map(({ at, market, problem }) => [moment(Date.parse(at)), nameOf(market), problem])),
+          table('Faults', [['when (UTC)', 'tight'], ['market', 'tight'], ['what went wrong', 'text']], faults.first.map(({ at, market, problem }) => [moment(Date.parse(at)), nameOf(market), problem])),
           more > 0 ? paragraph(`${count(more, 'later fault')} not listed.`) : null,
         ]
       : paragraph('No signal had a fault.'),
     refused.length > 0
       ? [
           element('h3', {}, 'Not read as signals'),
-          table([['where', 'tight'], ['why', 'text']], refused.map(({ place, reason }) => [place, reason])),
+          table('Not read as signals', [['where', 'tight'], ['why', 'text']], refused.map(({ place, reason }) => [place, reason])),
           moreRefused > 0 ? paragraph(`${whole(moreRefused)} more.`) : null,
         ]
       : null,

@@ -4,7 +4,8 @@
 // Results
 
 const verdict = ({ figures }) => {
-  const { closedSignals: closed, activeSignals: open, successRate, successInterval: interval, breakEvenRate: even, expectancy } = figures
+  const { closedSignals: closed, activeSignals: open, totalSignals: all, pendingSignals: pending, successRate, successInterval: interval, breakEvenRate: even, expectancy } = figures
+  if (all + pending === 0) return paragraph('No signal matches.', 'verdict')
   if (closed === 0) return paragraph(`${count(open, 'signal is', 'signals are')} open; none has closed yet, so there is nothing to judge.`, 'verdict')
   const said = `${whole(figures.successfulSignals)} of ${count(closed, 'closed signal')} succeeded: ${percent(successRate)}; the 95 % interval is ${percent(interval.low)} to ${percent(interval.high)}, if the signals were independent.`
   const mean = ` On average, a signal earned ${signed(expectancy, 3)} after costs.`
@@ -46,8 +47,9 @@ const sumsOf = ({ times, total, drawdown, symbols }) => ({
   unit: PERCENT,
 })
 
-const resultsSection = (signals) => {
-  const parts = [verdict(signals)]
+const resultsSection = ({ signals, filter }) => {
+  const only = filterWords(filter)
+  const parts = [only && paragraph(only, 'note only'), verdict(signals)]
   if (signals.conservative.length > 0) {
     parts.push(paragraph(`Conservative mode (${signals.conservative.join(', ')}): ${signals.conservativeReason}. Bets need a higher probability of success than usual until results recover.`, 'verdict warn'))
   }
@@ -62,10 +64,12 @@ const resultsSection = (signals) => {
     element('h3', {}, title),
     boxed((box) => drawSuccess(box, results, figures.breakEvenRate)),
     paragraph(`A dot is the success rate of the signals closed in ${span}; the vertical line is its 95 % interval. It is long if few signals closed, and too short if signals were open at the same time.${line}`),
+    successTable(results),
     element('h3', {}, 'Running sum of results, after costs'),
     legend,
     boxed((box) => drawSums(box, legend, sums)),
     paragraph(`Percent of the entry price, added up signal by signal, minus ${percent(signals.feePercent, 2)} costs each: the result of the same stake on every signal, with nothing reinvested. Symbols can be switched on and off.`),
+    sumsTable('sums', sums),
     element('h3', {}, 'Drawdown'),
     boxed((box) => drawDrawdown(box, sums)),
     paragraph('How far the sum of all results lies below its highest point so far, in percentage points.'),
@@ -93,7 +97,7 @@ const ratios = ({ figures: f, holdingTimes: { wins, losses }, exposure }) => {
   ]
   return [
     element('h3', {}, 'Ratios, streaks and times'),
-    table([['', 'tight'], ['', 'number'], ['meaning', 'text']], rows.filter(Boolean)),
+    table('Ratios, streaks and times', [['', 'tight'], ['value', 'number'], ['meaning', 'text']], rows.filter(Boolean)),
     paragraph(`After costs. Days are counted from the first closing to the last (${whole(f.spanDays)}); 30 need a closing. Below such counts a ratio would mostly be luck, and is left out.`),
   ]
 }
@@ -114,48 +118,32 @@ const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, bySignalType, byMon
     'symbols',
     'By symbol',
     paragraph('Results are percent of the entry price, after costs. If the interval is wide, too few signals have closed to compare symbols.'),
-    table(columns('symbol'), rows.map(row)),
+    table('Results by symbol', columns('symbol'), rows.map(row)),
     moreSymbols > 0 ? paragraph(`${count(moreSymbols, 'more symbol')} with fewer closed signals.`) : null,
-    byTimeframe.length > 1 ? [element('h3', {}, 'By timeframe'), table(columns('timeframe'), byTimeframe.map(row))] : null,
-    byStrategy.length > 0 ? [element('h3', {}, 'By strategy'), table(columns('strategy'), byStrategy.map(row))] : null,
+    byTimeframe.length > 1 ? [element('h3', {}, 'By timeframe'), table('Results by timeframe', columns('timeframe'), byTimeframe.map(row))] : null,
+    byStrategy.length > 0 ? [element('h3', {}, 'By strategy'), table('Results by strategy', columns('strategy'), byStrategy.map(row))] : null,
     moreStrategies > 0 ? paragraph(`${count(moreStrategies, 'more strategy', 'more strategies')} with fewer closed signals.`) : null,
-    bySignalType.length > 1 ? [element('h3', {}, 'BUY and SELL'), table(columns('signal'), bySignalType.map(row))] : null,
-    byMonth.length > 0 ? [element('h3', {}, 'By month'), table(columns('month (UTC)'), byMonth.map(row))] : null,
+    bySignalType.length > 1 ? [element('h3', {}, 'BUY and SELL'), table('Results of BUY and SELL', columns('signal'), bySignalType.map(row))] : null,
+    byMonth.length > 0 ? [element('h3', {}, 'By month'), table('Results by month', columns('month (UTC)'), byMonth.map(row))] : null,
     moreMonths > 0 ? paragraph(`${count(moreMonths, 'earlier month')}.`) : null,
     followed.totalSignals > 0
       ? [
           element('h3', {}, 'Followed, not traded'),
           paragraph('Signals recorded with `taken: false`. Prices close them and they are learned from, but they count in no other figure of this page.'),
-          table(columns(''), [row({ name: 'followed', ...followed })]),
+          table('Followed, not traded', columns(''), [row({ name: 'followed', ...followed })]),
         ]
       : null,
   )
 }
 
-const OUTCOMES = {
-  TOOK_PROFIT: ['took profit', 'good'],
-  SUCCESS: ['closed with a profit', 'good'],
-  STOPPED_OUT: ['stopped out', 'bad'],
-  FAILURE: ['closed without profit', 'bad'],
-}
-
-const latest = ({ results }) =>
-  section(
-    'latest',
-    'Last closed',
-    table(
-      [['closed (UTC)', 'tight'], ['symbol', 'tight'], ['result', 'number'], ['outcome'], ['signal'], ['timeframe']],
-      results.latest.map((one) => [moment(one.atMs), one.symbol, result(one.profit), badge(...OUTCOMES[one.outcome]), one.signalType, one.timeframe]),
-    ),
-  )
-
 // Predictions made before the outcome
 
 const KINDS = { adds: 'good', betterProbabilities: 'good', costs: 'bad', worseProbabilities: 'bad', noDifference: 'warn' }
 
-const scorecard = ({ scorecard: card }) => {
+const scorecard = ({ scorecard: card, making }) => {
+  if (!card && making.includes('scorecard')) return beingMade('scorecard', 'Predictions and outcomes')
+  if (!card?.overall) return null
   const { overall, finding, verdict: words } = card
-  if (!overall) return null
   const row = ({ name, score: { signals, successShare, meanProbability, logLoss, realisedR: r } }) => [
     name,
     whole(signals),
@@ -169,7 +157,7 @@ const scorecard = ({ scorecard: card }) => {
     mean(logLoss.againstPrior, 4),
   ]
   const columns = (first) => [[first, 'tight'], ...['closed', 'take adds', 'R of all', 'take', 'left', 'success', 'predicted', 'log loss against base rate', 'against prior'].map((head) => [head, 'number'])]
-  const parts = (heading, first, rows) => (rows.length > 0 ? [element('h3', {}, heading), table(columns(first), rows.map(row))] : null)
+  const parts = (heading, first, rows) => (rows.length > 0 ? [element('h3', {}, heading), table(`Predictions and outcomes, ${heading.toLowerCase()}`, columns(first), rows.map(row))] : null)
   const bins = card.calibration.map(({ said, came: { signals, mean: share, interval } }) => [
     percent(100 * said),
     percent(100 * share),
@@ -181,9 +169,9 @@ const scorecard = ({ scorecard: card }) => {
     'Predictions and outcomes',
     paragraph(sentence(words), `verdict ${KINDS[finding] ?? ''}`),
     paragraph(`The predictions of \`assess\` for ${count(overall.signals, 'closed signal')}, stored when they were recorded${overall.followed > 0 ? `; ${whole(overall.followed)} of them were followed and not traded` : ''}. R is the profit after costs in units of the risk at entry. A log loss below 0 is better than the base rate, or than the prediction from candles alone. Brackets are 95 % intervals, in which signals given at the same time count as one.`),
-    table(columns(''), [row({ name: 'all', score: overall })]),
+    table('Predictions and outcomes of all signals', columns(''), [row({ name: 'all', score: overall })]),
     element('h3', {}, 'Predicted probabilities, and how often they came true'),
-    table([['predicted', 'number'], ['succeeded', 'number'], ['95 % interval', 'number'], ['closed', 'number']], bins),
+    table('Predicted probabilities and how often they came true', [['predicted', 'number'], ['succeeded', 'number'], ['95 % interval', 'number'], ['closed', 'number']], bins),
     parts('By strategy', 'strategy', card.byStrategy),
     parts('By symbol', 'symbol', card.bySymbol),
     parts('By month', 'month', card.byMonth),
@@ -194,10 +182,12 @@ const scorecard = ({ scorecard: card }) => {
 
 const ADVICE = { better: 'good', noneBetter: '' }
 
-const levelsAdvice = ({ verdict: words, finding, strategies, older, moreStrategies }) => {
+const levelsAdvice = ({ advice, making }) => {
+  if (!advice) return making.includes('advice') ? beingMade('advice', 'Stops and targets') : null
+  const { verdict: words, finding, strategies, older, moreStrategies } = advice
   const times = (n) => (n === 1 ? '' : `× ${n}`)
   const row = ({ stop, target, expiry, meanR, differenceR, interval, turned, successShare, meanHoldingMs }) => [
-    [stop, target, expiry].every((n) => n === 1) ? 'as given' : '',
+    [stop, target, expiry].every((n) => n === 1) ? 'as given' : 'changed',
     times(stop),
     times(target),
     times(expiry),
@@ -207,7 +197,7 @@ const levelsAdvice = ({ verdict: words, finding, strategies, older, moreStrategi
     percent(100 * successShare),
     duration(meanHoldingMs),
   ]
-  const columns = [['', 'tight'], ...['stop', 'target', 'expiry', 'R a signal', 'difference', 'turned', 'success', 'open for'].map((head) => [head, 'number'])]
+  const columns = [['levels', 'tight'], ...['stop', 'target', 'expiry', 'R a signal', 'difference', 'turned', 'success', 'open for'].map((head) => [head, 'number'])]
   const part = (one) => {
     const { withoutStop, managed, notCovered } = one.leftOut
     const leftOut = withoutStop + managed + notCovered > 0 ? ` Left out: ${whole(withoutStop)} without a stop, ${whole(managed)} with more than levels, and ${whole(notCovered)} that stored candles do not cover until they could be over.` : ''
@@ -217,7 +207,7 @@ const levelsAdvice = ({ verdict: words, finding, strategies, older, moreStrategi
       strategies.length > 1 ? paragraph(sentence(one.verdict), `verdict ${ADVICE[one.finding] ?? ''}`) : null,
       one.excursions?.words.map((text) => paragraph(sentence(text))),
       paragraph(`${count(one.signals, 'signal')} replayed.${leftOut}${unclear}`),
-      one.own ? element('details', { id: `levels-${one.strategy ?? ''}` }, element('summary', {}, `All ${one.alternatives.length} alternatives`), table(columns, [one.own, ...one.alternatives].map(row))) : null,
+      one.own ? element('details', { id: `levels-${one.strategy ?? ''}` }, element('summary', {}, `All ${one.alternatives.length} alternatives`), table(`Other stops, targets and expiries${strategies.length > 1 ? `: ${one.strategy ?? 'signals without a strategy'}` : ''}`, columns, [one.own, ...one.alternatives].map(row))) : null,
     ].flat()
   }
   return section(
@@ -244,6 +234,7 @@ const probabilities = ({ signals, models }) => {
         element('h3', {}, 'Live: the confidence of signals'),
         boxed((box) => drawCalibration(box, live, 'closed signal')),
         paragraph('Your closed signals. Signals with a confidence of 70 % should succeed 7 times in 10. For signals of the models, the confidence is the probability at entry; for others, whatever your backend stated.'),
+        calibrationTable('confidence of signals', live),
       ),
     )
   }
@@ -255,6 +246,7 @@ const probabilities = ({ signals, models }) => {
         element('h3', {}, 'Held out: the models in service'),
         boxed((box) => drawCalibration(box, models.calibration, 'prediction')),
         paragraph('Predictions of the models for bars they had not seen in training, all markets and both directions together. Labels overlap in time, so the intervals are calculated with the number of independent labels.'),
+        calibrationTable('models in service', models.calibration),
       ),
     )
   }
@@ -278,7 +270,8 @@ const interval = ({ successRate, successInterval, baseRate }) =>
     placed(element('b'), successRate),
   )
 
-const patterns = ({ patterns: rules, patternsOf, patternsNeed }) => {
+const patterns = ({ learned: { patterns: rules, of: patternsOf, need: patternsNeed }, making }) => {
+  if (making.includes('learned')) return beingMade('learned', 'What was learned')
   if (rules.length === 0) {
     const why =
       patternsOf < patternsNeed
@@ -300,6 +293,6 @@ const patterns = ({ patterns: rules, patternsOf, patternsNeed }) => {
     'learned',
     'What was learned',
     paragraph(`Rules found in ${count(patternsOf, 'closed signal')}, of which ${percent(rules[0].baseRate)} succeeded (dashed mark), strongest first. “By chance” is how often chance alone produces any rule as strong; only rules at 0.025 or less are shown. A rule describes what happened, not why.`),
-    table([['rule', 'text'], ['succeeded', 'number'], ['success', 'number'], ['0 – 100 %'], ['95 % interval', 'number'], ['by chance', 'number'], ['holds since', 'tight'], ['still holds', 'tight']], rules.map(row)),
+    table('Rules found in the outcomes', [['rule', 'text'], ['succeeded', 'number'], ['success', 'number'], ['0 – 100 %'], ['95 % interval', 'number'], ['by chance', 'number'], ['holds since', 'tight'], ['still holds', 'tight']], rules.map(row)),
   )
 }

@@ -32,6 +32,7 @@ fn closed(id: i64, hour: i64, r: f64, take: bool, changes: Value) -> Decision {
         expected_r: Some(0.125),
         expected_r_interval: None,
         departures: [0.0; 4],
+        contributions: None,
         take,
         outcomes: 7,
     };
