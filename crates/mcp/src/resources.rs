@@ -3,9 +3,10 @@
 use super::Server;
 use domain::error::{Error, Result};
 use domain::threads::blocking;
-use report::{Gatherer, Place, Report, Revision, render, to_json};
+use report::{Filter, Gatherer, Place, Report, Revision, render, to_json};
 use rmcp::model::{Resource, ResourceContents};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The URI of the report.
 pub const REPORT: &str = "signalloop://report";
@@ -66,7 +67,7 @@ pub fn list() -> Vec<Resource> {
 /// The report as of now. It writes nothing.
 pub async fn gather(server: &Server) -> Result<Report> {
     let revision = Revision::of(server.core());
-    Gatherer::default().gather(server.core(), revision).await
+    Arc::new(Gatherer::default()).gather(server.core(), &Filter::default(), &revision).await
 }
 
 /// Reads a resource.
@@ -87,9 +88,10 @@ pub async fn read(server: Server, name: Name) -> Result<ResourceContents> {
 fn configuration(server: &Server) -> Result<String> {
     let config = server.core().settings().config();
     let poor = config.poor_performance;
-    let told = json!({
+    let mut told = json!({
         "symbols": config.symbols,
         "timeframes": config.timeframes,
+        "exchange": config.exchange.as_str(),
         "historyDays": config.history_days,
         "retrainIntervalHours": config.retrain_interval.as_secs_f64() / 3600.0,
         "timezone": config.timezone.name(),
@@ -108,7 +110,6 @@ fn configuration(server: &Server) -> Result<String> {
         "scheduler": server.core().scheduler().status()?.to_json(),
         "warnings": server.core().settings().warnings(),
     });
-    let mut told = told;
     if let Value::Object(members) = &mut told {
         members.retain(|_, value| !value.is_null());
     }

@@ -4,8 +4,8 @@
 //! ([`super::stack`]) and dᵢ what it says. So a source contributes `wᵢ · dᵢ` log odds, and the range of stated probabilities the rest.
 
 use super::case::PROBABILITY_RANGE;
-use super::levels::{log_odds, logistic};
 use super::stack::SOURCES;
+use crate::odds::{log_odds, logistic};
 use domain::signal::Contributions;
 use serde::Serialize;
 
