@@ -49,7 +49,7 @@ pub async fn statistics(server: Server, mut arguments: Arguments) -> Result<Answ
     blocking(move || {
         let now_ms = server.core().settings().now_ms();
         let since_ms = days.map(|days| now_ms - (days * DAY_MS) as i64);
-        let filter = StatsFilter { symbol, timeframe, since_ms, until_ms: None };
+        let filter = StatsFilter { symbol, timeframe, since_ms, ..StatsFilter::default() };
         let stats = server.store()?.stats(&filter)?;
         let mode = server.core().performance().live().conservative_mode(&filter)?;
         let words = words::statistics(&stats, &mode, days);
@@ -82,6 +82,7 @@ pub async fn scorecard(server: Server, mut arguments: Arguments) -> Result<Answe
         since_ms: arguments.time("since")?,
         strategy: arguments.strategy()?,
         symbol: arguments.symbol()?,
+        ..ScorecardFilter::default()
     };
     arguments.end()?;
     blocking(move || {
@@ -97,6 +98,7 @@ pub async fn advise(server: Server, mut arguments: Arguments) -> Result<Answer> 
         strategy: arguments.strategy()?,
         symbol: arguments.symbol()?,
         timeframe: arguments.timeframe()?,
+        ..AdviceFilter::default()
     };
     arguments.end()?;
     blocking(move || {

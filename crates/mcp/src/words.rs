@@ -232,9 +232,9 @@ pub fn report(report: &Report) -> String {
         Some(signals) => {
             told.push("All signals:".to_owned());
             told.extend(figures(&signals.figures));
-            told.push(format!("Predictions: {}", signals.scorecard.verdict));
         }
     }
+    told.extend(report.scorecard.as_ref().map(|card| format!("Predictions: {}", card.verdict)));
     told.extend(report.advice.as_ref().map(|advice| format!("Levels: {}", advice.verdict)));
     let models = report.models.markets.len() as u64;
     told.push(format!("{} in service.", counted(models, "model is", "models are")));
