@@ -1,5 +1,5 @@
-//! Candles and prices from an exchange: an HTTP client with limits and retries, Binance's API, and fetching a market page by
-//! page. The port [`CandleSource`] is any source of candles.
+//! Candles and prices from an exchange: an HTTP client with limits and retries, Binance's API, fetching a market page by page,
+//! and prices by WebSocket ([`stream`]). The port [`CandleSource`] is any source of candles.
 //!
 //! It imports `domain` and `candles`. Beside `postgres` it is the only crate that opens connections.
 //!
@@ -34,6 +34,7 @@ mod http;
 mod limits;
 mod pages;
 pub mod source;
+pub mod stream;
 mod walk;
 
 pub use binance::Exchange;

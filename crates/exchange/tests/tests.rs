@@ -6,3 +6,5 @@ mod exchange;
 mod exchange_soak;
 mod history;
 mod origins;
+mod stream;
+mod stream_server;
