@@ -224,6 +224,11 @@ impl Settings {
         self.home.join("data")
     }
 
+    /// The loop's clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The current time by the loop's clock, UTC epoch ms.
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()

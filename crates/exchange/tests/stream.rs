@@ -27,7 +27,7 @@ fn open(exchange: &Dialect, server: &Server, pace: StreamPace, bases: &[&str]) -
 async fn prices(stream: &PriceStream) -> Vec<SymbolPrices> {
     let wait = async {
         loop {
-            match stream.take(|_| true) {
+            match stream.take(|_, _| true) {
                 none if none.is_empty() => stream.news().await,
                 found => return found,
             }
@@ -257,7 +257,7 @@ async fn a_slow_taker_gets_every_extreme_of_a_flood_and_no_queue_grows() {
         assert!(prices.len() <= 4 && prices.contains(&low) && prices.contains(&high), "{prices:?}");
         assert!(found.prices.is_sorted_by_key(|price| price.time_ms));
     }
-    assert_eq!(stream.take(|_| true), Vec::new());
+    assert_eq!(stream.take(|_, _| true), Vec::new());
     assert_eq!((stream.status().late, stream.status().last_gap), (0, None));
 }
 
@@ -269,7 +269,7 @@ async fn prices_wait_until_their_taker_is_ready() {
         peer.say(exchange.trade("BTC", price, now_ms())).await;
     }
     until("they came", || stream.status().prices == 4).await;
-    assert_eq!(stream.take(|_| false), Vec::new());
+    assert_eq!(stream.take(|_, _| false), Vec::new());
     let found = prices(&stream).await;
     assert_eq!(found[0].prices.iter().map(|price| price.price).collect::<Vec<_>>(), [5.0, 3.0, 4.0]);
 }
@@ -354,7 +354,8 @@ async fn a_symbol_that_cannot_be_one_of_the_exchange_is_told() {
     let stream = open(&exchange, &server, pace(), &["BTC"]);
     let odd = Symbol::parse("BTC/USDT:USDT").unwrap();
     stream.want([exchange.symbol("BTC"), odd.clone()].into());
-    server.peer().await.answer(&exchange).await;
+    let mut peer = server.peer().await;
+    peer.answer(&exchange).await;
     until("it is told", || stream.status().missing.contains_key(&odd)).await;
     assert_eq!(stream.status().missing[&odd], "the exchange has no such name");
 }

@@ -103,8 +103,9 @@ impl PriceStream {
         self.shared.news.notified().await;
     }
 
-    /// Takes the prices of those symbols for which `ready` holds. The others keep theirs.
-    pub fn take(&self, ready: impl FnMut(&Symbol) -> bool) -> Vec<SymbolPrices> {
+    /// Takes the prices of those symbols for which `ready` holds, which is given the symbol and the begin of its stretch. The
+    /// others keep theirs. `ready` must not call the stream.
+    pub fn take(&self, ready: impl FnMut(&Symbol, i64) -> bool) -> Vec<SymbolPrices> {
         self.shared.take(ready)
     }
 

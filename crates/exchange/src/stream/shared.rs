@@ -96,10 +96,10 @@ impl Shared {
         });
     }
 
-    pub(super) fn take(&self, mut ready: impl FnMut(&Symbol) -> bool) -> Vec<SymbolPrices> {
+    pub(super) fn take(&self, mut ready: impl FnMut(&Symbol, i64) -> bool) -> Vec<SymbolPrices> {
         let state = &mut *self.state.lock();
         let with_prices = state.symbols.iter_mut().filter(|(_, streamed)| streamed.burst.is_some());
-        let ready = with_prices.filter(|(symbol, _)| ready(symbol));
+        let ready = with_prices.filter(|(symbol, streamed)| ready(symbol, streamed.since_ms));
         ready
             .filter_map(|(symbol, streamed)| {
                 let prices = streamed.burst.take()?.prices();
