@@ -294,6 +294,14 @@ async fn a_trade_that_arrives_late_is_no_current_price() {
     // What it missed is for candles to tell, so a new stretch began.
     assert!(only(&found[0]) == 102.0 && found[0].since_ms > before, "{found:?}");
     assert_eq!(stream.status().last_gap.unwrap().reason, "trades arrive late");
+    // Late all the time: a new connection may be better.
+    for _ in 0..100 {
+        peer.say(exchange.trade("BTC", 1.0, now_ms() + ahead - 2000)).await;
+    }
+    let mut peer = server.peer().await;
+    peer.answer(&exchange).await;
+    peer.say(exchange.trade("BTC", 103.0, now_ms())).await;
+    assert_eq!(only(&prices(&stream).await[0]), 103.0);
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ const TICK: Duration = Duration::from_millis(100);
 const TELL: Duration = Duration::from_millis(500);
 /// So many unreadable messages in a row, and the connection is given up.
 const MOST_UNREADABLE: u32 = 100;
+/// The same for late trades.
+const MOST_LATE: u32 = 100;
 
 /// Keeps a connection while symbols are wanted. Never ends by itself.
 pub(super) async fn keep_connected(shared: Arc<Shared>, protocol: Box<dyn Protocol>, pace: StreamPace) {
@@ -78,7 +80,9 @@ struct Connection<'a> {
     probed: Instant,
     /// When it was last told which symbols are not streamed.
     told: Instant,
+    /// How many messages in a row could not be read, and how many trades in a row were late.
     unreadable: u32,
+    late: u32,
     /// The smallest difference between this machine's clock and the times of trades, ms.
     least_delay_ms: Option<i64>,
 }
@@ -111,6 +115,7 @@ impl<'a> Connection<'a> {
             probed: now,
             told: now,
             unreadable: 0,
+            late: 0,
             least_delay_ms: None,
         })
     }
@@ -207,7 +212,7 @@ impl<'a> Connection<'a> {
         self.unreadable = 0;
         for one in news {
             match one {
-                News::Trade { name, price, time_ms } => self.trade(&name, price, time_ms),
+                News::Trade { name, price, time_ms } => self.trade(&name, price, time_ms)?,
                 News::Accepted { request, names } => {
                     for symbol in self.subscriptions.accepted(request, &names) {
                         self.shared.begin(symbol);
@@ -224,8 +229,8 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    fn trade(&mut self, name: &str, price: f64, time_ms: i64) {
-        let Some((symbol, is_first)) = self.subscriptions.traded(name) else { return };
+    fn trade(&mut self, name: &str, price: f64, time_ms: i64) -> Said<()> {
+        let Some((symbol, is_first)) = self.subscriptions.traded(name) else { return Ok(()) };
         if is_first {
             self.shared.begin(symbol.clone());
         }
@@ -234,10 +239,15 @@ impl<'a> Connection<'a> {
         let least_ms = self.least_delay_ms.map_or(delay_ms, |least| least.min(delay_ms));
         self.least_delay_ms = Some(least_ms);
         let late_ms = i64::try_from(self.pace.late.as_millis()).unwrap_or(i64::MAX);
-        match delay_ms.saturating_sub(least_ms) > late_ms {
-            true => self.shared.late(&symbol),
-            false => self.shared.price(&symbol, price),
+        if delay_ms.saturating_sub(least_ms) <= late_ms {
+            self.late = 0;
+            self.shared.price(&symbol, price);
+            return Ok(());
         }
+        self.late += 1;
+        self.shared.late(&symbol);
+        // A new connection begins without a backlog, and forgets a time that was wrong.
+        if self.late >= MOST_LATE { Err("trades arrive late".to_owned()) } else { Ok(()) }
     }
 
     /// Counts a message that cannot be read. Some are ignored, many end the connection.
