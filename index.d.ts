@@ -580,6 +580,11 @@ export interface CandleRequest {
   limit: number
 }
 
+/** An exchange that is built in. Spot markets, except for `binance-usdm`. `docs/exchanges.md` has the details. */
+export type ExchangeName =
+  | 'binance' | 'binance-testnet' | 'binance-usdm' | 'binance-usdm-testnet'
+  | 'bybit' | 'okx' | 'kraken' | 'coinbase' | 'kucoin'
+
 /** How to open a loop. */
 export interface LoopOptions {
   /** The home folder; a leading `~` is the user's own folder. Default: `SIGNALLOOP_HOME`, else `./ml`. */
@@ -591,8 +596,15 @@ export interface LoopOptions {
   store?: string
   /** Number of training threads. Default: the number of cores minus one, at least 1. */
   threads?: number
-  /** Base URL of the exchange. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of `training_config.json`. */
+  /** The exchange that candles and prices come from. Default: `exchange` of `training_config.json`, else `binance`. */
+  exchange?: ExchangeName
+  /**
+   * Another host that serves the REST API of `exchange`. Default: `SIGNALLOOP_EXCHANGE_URL`, else `exchange_url` of
+   * `training_config.json`, else the exchange's own host.
+   */
   exchangeUrl?: string
+  /** The timeframe of the candles that open signals are checked against; see {@link Configuration.watchTimeframe}. */
+  watchTimeframe?: Timeframe
   /**
    * Your own source of candles, for instance ccxt; oldest first. Default: the exchange. If it does not answer within 60 seconds,
    * the market fails with `ERR_EXCHANGE`. Every candle needs its open time.
@@ -1745,8 +1757,15 @@ export interface Configuration {
   daysHistory?: number
   /** Hours after which a model is old: the default of `maxAgeHours`, 0 to 8760. Default 24. */
   retrainIntervalHours?: number | string
-  /** Base URL of the exchange. Default `https://api.binance.com`. */
+  /** The exchange that candles and prices come from. Default `binance`. */
+  exchange?: ExchangeName
+  /** Another host that serves the REST API of `exchange`. Default: the exchange's own host. */
   exchangeUrl?: string
+  /**
+   * The timeframe of the candles that open signals are checked against. Default: `1m` from the exchange; from `fetchCandles` the
+   * shortest timeframe of a symbol's open signals.
+   */
+  watchTimeframe?: Timeframe
   /** IANA time zone of times without `Z` or an offset. Default `UTC`. */
   timezone?: string
   /** Seed of all randomness in training: the same data, configuration and seed give the same model. Default 42. */

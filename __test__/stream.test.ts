@@ -18,9 +18,13 @@ async function until(seen: () => boolean | Promise<boolean>, ms = 20_000): Promi
 
 let exchange: Exchange
 let streamUrl: string
+/** The price of the market at the beginning; 100 stands for it below. */
+let base: number
 beforeAll(async () => {
   exchange = await startExchange({ days: 2 })
   streamUrl = `${exchange.url.replace('http', 'ws')}/ws`
+  const answer = await fetch(`${exchange.url}/api/v3/ticker/price?symbol=BTCUSDT`)
+  base = Number(((await answer.json()) as { price: string }).price)
 })
 afterAll(() => exchange.stop())
 
@@ -28,8 +32,8 @@ async function simulator(path: string, method = 'GET'): Promise<{ streams: numbe
   return (await fetch(`${exchange.url}/simulator/${path}`, { method })).json() as Promise<{ streams: number }>
 }
 
-const trade = (price: number) => simulator(`trade?symbol=BTCUSDT&price=${price}`, 'POST')
-const buy = (id: string, entryPrice: number): SignalInput => ({
+const trade = (price: number) => simulator(`trade?symbol=BTCUSDT&price=${(price * base) / 100}`, 'POST')
+const buy = (id: string, percent: number, entryPrice = (percent * base) / 100): SignalInput => ({
   id, symbol: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice, stopLoss: entryPrice * 0.99, takeProfit: entryPrice * 1.01, timestamp: Date.now(),
 })
 

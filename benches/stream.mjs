@@ -19,8 +19,8 @@ const CLOSED = Array.from({ length: 20 }, (_, i) => `FAST${i}USDT`)
 const WINDOW_MS = 20_000
 /** Signals of these stay open; they trade every second. */
 const OPEN = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT', 'ADAUSDT', 'XRPUSDT']
-/** The price of everything that is traded here. */
-const PRICE = 100
+/** Prices below are in units of the market's price at the beginning. */
+const PRICE = 1
 const OFF = { enabled: false }
 
 const quantile = (values, share) => values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))]
@@ -36,9 +36,12 @@ async function exchange() {
     if (!answer.ok) throw new Error(`${path}: HTTP ${answer.status}`)
     return answer.json()
   }
+  const tickers = await (await fetch(`${url}/api/v3/ticker/price`)).json()
+  const base = Object.fromEntries(tickers.map(({ symbol, price }) => [symbol, Number(price)]))
   return {
     url,
-    trade: (symbol, price) => ask(`trade?symbol=${symbol}&price=${price}`, 'POST'),
+    base,
+    trade: (symbol, price) => ask(`trade?symbol=${symbol}&price=${price * base[symbol]}`, 'POST'),
     requests: async () => (await ask('requests')).requests,
     async stop() {
       child.kill()
@@ -62,7 +65,8 @@ async function watching(home, prices) {
   const record = async (symbol, stop) => {
     const id = `${prices}-${symbol}-${number++}`
     await market.trade(symbol, PRICE)
-    const entry = { id, symbol, signalType: 'BUY', confidence: 60, entryPrice: PRICE, stopLoss: stop, takeProfit: PRICE * 2, timestamp: Date.now() }
+    const unit = market.base[symbol]
+    const entry = { id, symbol, signalType: 'BUY', confidence: 60, entryPrice: unit, stopLoss: stop * unit, takeProfit: PRICE * 2 * unit, timestamp: Date.now() }
     if (!(await loop.feedbackTracker.recordSignal(entry))) throw new Error(`${id} was not recorded`)
     return id
   }
@@ -70,7 +74,7 @@ async function watching(home, prices) {
   let turn = 0
   const trading = setInterval(() => {
     turn++
-    for (const symbol of OPEN) market.trade(symbol, PRICE + (turn % 10) / 100).catch((error) => console.error(error))
+    for (const symbol of OPEN) market.trade(symbol, PRICE + (turn % 10) / 10_000).catch((error) => console.error(error))
   }, 1000)
   const scheduler = loop.startScheduler({
     watch: { prices, streamUrl: `${market.url.replace('http', 'ws')}/ws` },
