@@ -822,6 +822,8 @@ export interface SchedulerStatus {
   timezone: string
   /** Warnings: unknown keys of the configuration, or a changed file that cannot be used. */
   warnings: string[]
+  /** The stream of prices, while this process streams them; missing otherwise, also where another process does. */
+  stream?: PriceStreamStatus
   /** Every task. */
   tasks: TaskStatus[]
   /** The alerts to each destination; missing if there is none. */
@@ -880,6 +882,37 @@ export type AlertConfiguration = {
 
 /** Text with placeholders such as `{{symbol}}`, for all events or by event. */
 export type AlertTemplate = string | { [event in AlertEvent]?: string }
+/** A time without streamed prices. What happened in it is told by candles. */
+export interface PriceGap {
+  /** When the last price before it came, ISO time. */
+  from: string
+  /** When the first price after it came, ISO time; missing while it lasts. */
+  until?: string
+  /** Why it began. */
+  reason: string
+}
+
+/** The state of the stream of prices in this process. */
+export interface PriceStreamStatus {
+  /** Since when it is connected, ISO time; missing while it is not. Then prices are requested. */
+  connectedSince?: string
+  /** The number of symbols whose trades are streamed. */
+  symbols: number
+  /** The other symbols with open signals, and why they are not streamed. Their prices are requested. */
+  notStreamed: { symbol: string; reason: string }[]
+  /** The number of prices so far. */
+  prices: number
+  /** The number of trades that arrived too late to count; candles tell what they did. */
+  latePrices: number
+  /** The number of messages that could not be read. */
+  unreadableMessages: number
+  /** The number of connections so far. */
+  connections: number
+  /** The last gap. */
+  lastGap?: PriceGap
+  /** What is wrong now, or why it was disconnected last. */
+  problem?: string
+}
 
 /** When a task runs, and on which symbols: by `interval`, by `time`, by `time` with an `interval` of whole days, or by `cron`. */
 export interface TaskConfiguration {
@@ -907,6 +940,17 @@ export interface TaskConfiguration {
   deadlineMinutes?: number | string
 }
 
+/** How open signals are watched. */
+export interface WatchConfiguration extends TaskConfiguration {
+  /**
+   * Where current prices come from: each trade by WebSocket (`stream`), or requests every time the watch runs (`poll`). What is not
+   * streamed is requested. Default `stream`; without effect with `fetchCandles`, and with `exchangeUrl` unless `streamUrl` is set.
+   */
+  prices?: 'stream' | 'poll'
+  /** Where the exchange's WebSocket is; for KuCoin, its REST API. Default: the exchange's own. */
+  streamUrl?: string
+}
+
 /** The keys of `scheduler_config.json`; there in snake_case. `docs/scheduler.md` has the details. */
 export interface SchedulerConfiguration {
   /** Default true. */
@@ -916,7 +960,7 @@ export interface SchedulerConfiguration {
   /** What to do about due times that passed while nothing ran: one run (default), or none. */
   catchUp?: 'once' | 'skip'
   /** Default every 10 seconds. */
-  watch?: TaskConfiguration
+  watch?: WatchConfiguration
   /** Default every hour. */
   fetch?: TaskConfiguration
   /** Default daily at 02:00. */

@@ -13,6 +13,7 @@ use domain::time::format_iso;
 use engine::{
     AlertStatus, DestinationState, Event, EventListener, SchedulerStatus, SignalLoop, TaskStatus, Told, run_to_json,
 };
+use exchange::stream::StreamStatus;
 use scheduler::coordination::Leader;
 use scheduler::{LastRun, Outcome, Task};
 use serde_json::{Map, Value, json};
@@ -149,6 +150,23 @@ fn failures(run: &LastRun) -> String {
     std::iter::once(run.message.clone()).chain(kinds.texts("markets")).collect::<Vec<_>>().join("; ")
 }
 
+/// The stream of prices in words.
+fn streamed(stream: &StreamStatus) -> String {
+    let state = match stream.connected_since_ms {
+        Some(since_ms) => format!("streamed since {}: {} symbols", format_iso(since_ms), stream.symbols),
+        None => "requested, since they are not streamed now".to_owned(),
+    };
+    let missing = match stream.missing.len() {
+        0 => String::new(),
+        count => format!(", {count} more requested"),
+    };
+    let gap = stream.last_gap.as_ref().map_or_else(String::new, |gap| {
+        let until = gap.until_ms.map_or_else(|| "now".to_owned(), format_iso);
+        format!("; last gap {} to {until}: {}", format_iso(gap.from_ms), gap.reason)
+    });
+    format!("Prices are {state}{missing}; {} prices so far{gap}", stream.prices)
+}
+
 fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
     output.line(match &status.led_by {
         Some(Leader { process, host, since }) => {
@@ -163,6 +181,7 @@ fn show(status: &SchedulerStatus, now_ms: i64, output: &Output) {
             .to_owned(),
     });
     output.line(format!("Times of day in {}", status.config.timezone));
+    status.stream.iter().for_each(|stream| output.line(streamed(stream)));
     for task in &status.tasks {
         let TaskStatus { task, plan, running, next_ms, record, problem } = task;
         let next = match next_ms {

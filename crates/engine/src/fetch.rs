@@ -121,6 +121,11 @@ impl CandleFetcher {
         self.own_source.is_some()
     }
 
+    /// Whether candles and prices both come from the exchange.
+    pub(super) fn uses_exchange_alone(&self) -> bool {
+        self.own_source.is_none() && self.own_prices.is_none()
+    }
+
     /// The source of candles. Its requests are cancelled when the loop closes.
     pub(super) fn source(&self) -> Result<Arc<dyn CandleSource>> {
         let source = match &self.own_source {

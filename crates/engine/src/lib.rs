@@ -21,6 +21,7 @@
 //! PerformanceChecks judges live results, requests retraining       → Trainer, Models, SignalStore, LivePerformance
 //! Signals           takes signals and prices, closes signals       → OutcomeLearner, PerformanceChecks, CandleStore, SignalStore
 //! SignalWatch       closes signals hit by missed or current prices → Signals, PerformanceChecks, CandleFetcher
+//! StreamPlan        streams prices to the watch, if configured      → SignalWatch
 //! TaskRunner        runs a task of the scheduler                   → SignalWatch, Trainer, PerformanceChecks, CandleFetcher
 //! Scheduler         runs tasks when they are due                   → TaskRunner
 //! ```
@@ -51,6 +52,7 @@ mod performance_state;
 mod pools;
 mod predict;
 mod prepare;
+mod price_stream;
 mod prices;
 mod prior;
 mod recent_candles;
@@ -65,6 +67,7 @@ mod signals;
 mod status;
 mod store;
 pub mod store_location;
+mod streamed;
 mod task_run;
 mod tasks;
 mod train;

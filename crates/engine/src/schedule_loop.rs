@@ -3,8 +3,10 @@
 
 use super::Event;
 use super::alerts::Alerts;
+use super::price_stream::{StreamPlan, stream_prices};
 use super::schedule::{Running, Scheduler, TaskProblem};
 use super::task_run::{RunRequest, TaskRun, TaskState};
+use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use scheduler::coordination::Role;
 use scheduler::{Task, TaskPlan, Timer};
@@ -28,6 +30,10 @@ pub(super) struct ScheduleLoop {
     helping: JoinSet<Result<()>>,
     /// When this process last looked for such jobs.
     offered: Option<Instant>,
+    /// What is streamed now, and how to end that.
+    streaming: Option<(StreamPlan, Cancel)>,
+    /// Streams that run or are ending.
+    streams: JoinSet<()>,
 }
 
 impl ScheduleLoop {
@@ -41,6 +47,8 @@ impl ScheduleLoop {
             busy: BTreeSet::new(),
             helping: JoinSet::new(),
             offered: None,
+            streaming: None,
+            streams: JoinSet::new(),
         }
     }
 
@@ -49,11 +57,13 @@ impl ScheduleLoop {
         let (scheduler, running) = (self.scheduler.clone(), self.running.clone());
         loop {
             self.look();
+            self.stream();
             let wait = async {
                 tokio::select! {
                     () = tokio::time::sleep(TICK) => {}
                     Some(ended) = self.runs.join_next() => self.after_run(ended),
                     Some(helped) = self.helping.join_next() => self.after_helping(helped),
+                    Some(ended) = self.streams.join_next() => self.after_stream(ended),
                 }
                 Ok(())
             };
@@ -65,8 +75,40 @@ impl ScheduleLoop {
         // The running tasks were cancelled and end within their grace period. Only then is the leader's lock released.
         while self.runs.join_next().await.is_some() {}
         while self.helping.join_next().await.is_some() {}
+        if let Some((_, end)) = self.streaming.take() {
+            end.cancel();
+        }
+        while self.streams.join_next().await.is_some() {}
         alerts.ended().await;
         *running.leader.lock() = None;
+    }
+
+    /// Streams prices while this process leads, as configured. A scheduler that is asked what is due, as in a replay, never does.
+    fn stream(&mut self) {
+        let runner = &self.scheduler.runner;
+        let plan = match self.running.leads() {
+            true => StreamPlan::of(&runner.settings, &runner.fetcher, &self.running.rules.lock().config),
+            false => None,
+        };
+        if self.streaming.as_ref().map(|(plan, _)| plan) == plan.as_ref() {
+            return;
+        }
+        if let Some((_, end)) = self.streaming.take() {
+            end.cancel();
+        }
+        // One stream ends before the next begins, since both use what the watch remembers.
+        if let Some(plan) = plan.filter(|_| self.streams.is_empty()) {
+            let end = Cancel::default();
+            self.streams.spawn(stream_prices(runner.watch.clone(), plan.clone(), end.clone()));
+            self.streaming = Some((plan, end));
+        }
+    }
+
+    fn after_stream(&self, ended: std::result::Result<(), JoinError>) {
+        if let Err(panic) = ended {
+            self.scheduler.runner.watch.stream_ended();
+            self.warn(format!("the stream of prices hit a defect of signalloop, and prices are requested: {panic}"));
+        }
     }
 
     /// Runs everything that is due now, one task after the other, and returns when nothing is due any more.

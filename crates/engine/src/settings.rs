@@ -199,11 +199,6 @@ impl Settings {
         Ok(Self { home, clock, layers, scheduler_runs: AtomicBool::new(false), events, replay })
     }
 
-    /// The clock.
-    pub(super) fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     /// Whether this loop runs in a replay.
     pub(super) fn is_replay(&self) -> bool {
         self.replay.is_some()
@@ -227,6 +222,11 @@ impl Settings {
     /// The folder of the candle files.
     pub(super) fn data_folder(&self) -> PathBuf {
         self.home.join("data")
+    }
+
+    /// The loop's clock.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The current time by the loop's clock, UTC epoch ms.

@@ -4,6 +4,7 @@ use super::schedule::TaskProblem;
 use super::{AlertStatus, Scheduler, SignalLoop};
 use domain::error::Result;
 use domain::time::format_iso;
+use exchange::stream::StreamStatus;
 use scheduler::coordination::{Leader, Seen};
 use scheduler::{LastRun, Ran, Record, SchedulerConfig, Task, TaskPlan, Timer};
 use serde_json::{Map, Value, json};
@@ -25,6 +26,8 @@ pub struct SchedulerStatus {
     pub config: SchedulerConfig,
     /// Unknown keys of the configuration, and changed files that cannot be used.
     pub warnings: Vec<String>,
+    /// The stream of prices, if this process has one.
+    pub stream: Option<StreamStatus>,
     /// The status of each task.
     pub tasks: Vec<TaskStatus>,
     /// The status of the alerts to each destination.
@@ -69,6 +72,7 @@ impl SchedulerStatus {
             "enabled": self.config.enabled,
             "timezone": self.config.timezone.name(),
             "warnings": self.warnings,
+            "stream": self.stream.as_ref().map(stream_to_json),
             "tasks": self.tasks.iter().map(TaskStatus::to_json).collect::<Vec<_>>(),
             "alerts": Some(&self.alerts).filter(|alerts| !alerts.is_empty()),
         }))
@@ -89,6 +93,26 @@ impl TaskStatus {
             "problem": self.problem,
         }))
     }
+}
+
+fn stream_to_json(stream: &StreamStatus) -> Value {
+    let gap = stream.last_gap.as_ref().map(|gap| {
+        present(json!({
+            "from": format_iso(gap.from_ms), "until": gap.until_ms.map(format_iso), "reason": gap.reason,
+        }))
+    });
+    let missing = stream.missing.iter().map(|(symbol, reason)| json!({ "symbol": symbol, "reason": reason }));
+    present(json!({
+        "connectedSince": stream.connected_since_ms.map(format_iso),
+        "symbols": stream.symbols,
+        "notStreamed": missing.collect::<Vec<_>>(),
+        "prices": stream.prices,
+        "latePrices": stream.late,
+        "unreadableMessages": stream.unreadable,
+        "connections": stream.connections,
+        "lastGap": gap,
+        "problem": stream.problem,
+    }))
 }
 
 /// A finished run as JSON for JavaScript and `--json`.
@@ -152,6 +176,7 @@ impl Scheduler {
             // Read after the tasks, because reading them refreshes it.
             led_by: self.coordination.leader(),
             warnings,
+            stream: self.runner.watch.stream_status(),
             tasks,
             alerts: self.alert_status(&config)?,
             config,

@@ -11,6 +11,7 @@
 
 use super::events::Event;
 use super::fetch::PARALLEL;
+use super::streamed::{Coverage, Streamed};
 use super::tasks::{TaskResult, unfinished};
 use super::{CandleFetcher, Events, Lifetime, PerformanceChecks, Settings, Signals};
 use candles::price_step;
@@ -21,6 +22,7 @@ use domain::signal::{Excursion, SignalKey};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::threads;
 use domain::time::{HOUR_MS, format_iso};
+use exchange::stream::PriceStream;
 use exchange::{CandleSource, PriceSource};
 use feedback::{Cause, ClosedSignal, Extremes, OpenSignal, Reach, Tick};
 use parking_lot::Mutex;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-const MINUTE_MS: i64 = 60_000;
+pub(super) const MINUTE_MS: i64 = 60_000;
 /// After an absence longer than this, candles are read hour by hour first.
 const LONG_MS: i64 = 3 * HOUR_MS;
 /// If the last minute's candle is older than this, the price is not current. A longer candle may be older by what it is longer.
@@ -38,24 +40,26 @@ const RECENT_MS: i64 = 10 * MINUTE_MS;
 
 /// What the watch remembers between two looks.
 #[derive(Default)]
-struct WatchMemory {
+pub(super) struct WatchMemory {
     /// The time up to which each open signal was checked against prices, UTC epoch ms.
-    until_ms: HashMap<SignalKey, i64>,
-    /// The last candle that was checked, by symbol.
-    last: HashMap<Symbol, LastCandle>,
+    pub(super) until_ms: HashMap<SignalKey, i64>,
+    /// The last candle that was checked, by symbol, or the last streamed price.
+    pub(super) last: HashMap<Symbol, LastCandle>,
     /// Symbols without recent candles for which a warning was emitted.
     silent: BTreeSet<Symbol>,
+    /// What was streamed.
+    pub(super) streamed: Streamed,
 }
 
 /// The last candle of a symbol.
 #[derive(Debug, Clone, Copy)]
-struct LastCandle {
-    close: f64,
-    end_ms: i64,
+pub(super) struct LastCandle {
+    pub(super) close: f64,
+    pub(super) end_ms: i64,
 }
 
 /// A symbol with open signals.
-struct WatchedSymbol {
+pub(super) struct WatchedSymbol {
     symbol: Symbol,
     signals: Vec<WatchedSignal>,
     /// The timeframe of the candles to request.
@@ -78,7 +82,7 @@ struct WatchedSignal {
 
 /// How many signals closed.
 #[derive(Debug, Clone, Copy, Default)]
-struct CloseCount {
+pub(super) struct CloseCount {
     count: usize,
     /// How many of them as unknown.
     unknown: usize,
@@ -92,13 +96,15 @@ impl WatchedSymbol {
 
 /// Watches open signals: closes those that missed candles or current prices hit.
 pub(super) struct SignalWatch {
-    settings: Arc<Settings>,
-    events: Arc<Events>,
-    lifetime: Arc<Lifetime>,
-    fetcher: Arc<CandleFetcher>,
-    signals: Arc<Signals>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) events: Arc<Events>,
+    pub(super) lifetime: Arc<Lifetime>,
+    pub(super) fetcher: Arc<CandleFetcher>,
+    pub(super) signals: Arc<Signals>,
     checks: Arc<PerformanceChecks>,
-    memory: Mutex<WatchMemory>,
+    pub(super) memory: Mutex<WatchMemory>,
+    /// The stream of prices, while this process has one.
+    pub(super) stream: Mutex<Option<Arc<PriceStream>>>,
 }
 
 impl SignalWatch {
@@ -110,7 +116,16 @@ impl SignalWatch {
         signals: Arc<Signals>,
         checks: Arc<PerformanceChecks>,
     ) -> Self {
-        Self { settings, events, lifetime, fetcher, signals, checks, memory: Mutex::default() }
+        Self {
+            settings,
+            events,
+            lifetime,
+            fetcher,
+            signals,
+            checks,
+            memory: Mutex::default(),
+            stream: Mutex::default(),
+        }
     }
 
     /// Closes open signals that missed candles or current prices hit. If a symbol fails, it stays as it is and the
@@ -131,8 +146,11 @@ impl SignalWatch {
                 Err(error) => failed.push(unfinished(market, &error)),
             }
         }
-        let mut silent = Vec::new();
+        let (mut silent, mut streamed) = (Vec::new(), 0);
         if let Some(prices) = self.fetcher.prices()? {
+            let with_all = current.len();
+            current.retain(|market| !self.is_streamed(&market.symbol));
+            streamed = with_all - current.len();
             let (live, quiet): (Vec<_>, Vec<_>) = current.into_iter().partition(|market| self.is_live(market));
             silent = quiet.into_iter().map(|market| market.symbol).collect();
             // A market of the user's own source may be closed.
@@ -145,6 +163,9 @@ impl SignalWatch {
         let mut message = format!("{count} signals closed, {symbols} symbols with open signals watched");
         if unknown > 0 {
             message.push_str(&format!("; {unknown} closed as UNKNOWN"));
+        }
+        if streamed > 0 {
+            message.push_str(&format!("; prices of {streamed} symbols by stream"));
         }
         if !silent.is_empty() {
             let names: Vec<&str> = silent.iter().map(Symbol::as_str).collect();
@@ -200,7 +221,7 @@ impl SignalWatch {
     }
 
     /// Returns `price`. Fails if it is so far from the last close that it must belong to another asset.
-    fn same_asset(&self, symbol: &Symbol, price: f64) -> Result<f64> {
+    pub(super) fn same_asset(&self, symbol: &Symbol, price: f64) -> Result<f64> {
         match self.memory.lock().last.get(symbol) {
             Some(last) => check_step(symbol, last.close, price).map(|()| price),
             None => Ok(price),
@@ -208,23 +229,31 @@ impl SignalWatch {
     }
 
     /// The open signals, grouped by symbol.
-    async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<WatchedSymbol>> {
+    pub(super) async fn watched(self: &Arc<Self>, only: Option<&[Symbol]>) -> Result<Vec<WatchedSymbol>> {
         let this = self.clone();
-        let mut open = threads::blocking(move || this.signals.store().open()?.open_by_symbol()).await?;
-        open.retain(|symbol, _| only.is_none_or(|only| only.contains(symbol)));
+        let open = threads::blocking(move || this.signals.store().open()?.open_by_symbol()).await?;
         let config = self.settings.config();
         let own_candles = self.fetcher.has_own_source();
-        let known = &mut *self.memory.lock();
-        let mut still_open = HashMap::with_capacity(known.until_ms.len());
-        known.last.retain(|symbol, _| open.contains_key(symbol));
+        let WatchMemory { until_ms: known, last, streamed, .. } = &mut *self.memory.lock();
+        let mut still_open = HashMap::with_capacity(known.len());
+        last.retain(|symbol, _| open.contains_key(symbol));
         let mut watched = Vec::with_capacity(open.len());
+        let all: BTreeSet<Symbol> = open.keys().cloned().collect();
         for (symbol, open) in open {
+            let stretches = streamed.of(&symbol);
             let (mut timeframe, mut earliest_ms) = (None, i64::MAX);
             for signal in &open {
                 timeframe = Some(timeframe.map_or(signal.timeframe, |least: Timeframe| least.min(signal.timeframe)));
-                let known_ms = known.until_ms.get(&signal.key).copied();
-                known_ms.map(|known_ms| still_open.insert(signal.key, known_ms));
-                earliest_ms = earliest_ms.min(known_ms.unwrap_or(signal.levels.since_ms));
+                let (given_ms, checked_ms) = (signal.levels.since_ms, known.get(&signal.key).copied());
+                let extended = |known_ms| stretches.map_or(known_ms, |one: &Coverage| one.extend(known_ms));
+                let known_ms = extended(checked_ms.unwrap_or(given_ms));
+                if checked_ms.is_some() || known_ms > given_ms {
+                    still_open.insert(signal.key, known_ms);
+                }
+                earliest_ms = earliest_ms.min(known_ms);
+            }
+            if only.is_some_and(|only| !only.contains(&symbol)) {
+                continue;
             }
             let timeframe = match config.watch_timeframe.or(timeframe.filter(|_| own_candles)) {
                 Some(timeframe) => timeframe,
@@ -240,12 +269,16 @@ impl SignalWatch {
             let signals = open.into_iter().map(signal).collect();
             watched.push(WatchedSymbol { symbol, signals, timeframe, known_ms: earliest_ms });
         }
-        known.until_ms = still_open;
+        *known = still_open;
+        streamed.forget_before(|symbol| all.contains(symbol));
         Ok(watched)
     }
 
     /// Calls [`Self::catch_up`] for several symbols at once, so that a slow one does not delay the others.
-    async fn catch_all_up(self: &Arc<Self>, watched: Vec<WatchedSymbol>) -> Result<Vec<(Market, Result<CloseCount>)>> {
+    pub(super) async fn catch_all_up(
+        self: &Arc<Self>,
+        watched: Vec<WatchedSymbol>,
+    ) -> Result<Vec<(Market, Result<CloseCount>)>> {
         let (source, permits, mut tasks) = (self.fetcher.source()?, Arc::new(Semaphore::new(PARALLEL)), JoinSet::new());
         for one in watched {
             let (this, source, permits) = (self.clone(), source.clone(), permits.clone());

@@ -9,6 +9,7 @@ mod full_disk;
 mod live;
 mod live_results;
 mod outcomes;
+mod price_stream;
 mod scheduler;
 mod scheduler_postgres;
 mod sessions_live;

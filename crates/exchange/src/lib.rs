@@ -1,5 +1,6 @@
-//! Candles and prices from an exchange: an HTTP client with limits and retries, the APIs of the exchanges (`venues`), and
-//! fetching a market page by page. The ports [`CandleSource`] and [`PriceSource`] are any source of candles and of prices.
+//! Candles and prices from an exchange: an HTTP client with limits and retries, the APIs of the exchanges (`venues`), fetching
+//! a market page by page, and prices by WebSocket ([`stream`]). The ports [`CandleSource`] and [`PriceSource`] are any source
+//! of candles and of prices.
 //!
 //! It imports `domain` and `candles`. Beside `postgres` it is the only crate that opens connections; [`Poster`] sends for others.
 //!
@@ -37,6 +38,7 @@ mod pages;
 mod post;
 mod prices;
 pub mod source;
+pub mod stream;
 mod venues;
 mod walk;
 

@@ -6,4 +6,6 @@ mod exchange;
 mod exchange_soak;
 mod history;
 mod origins;
+mod stream;
+mod stream_server;
 mod venues;

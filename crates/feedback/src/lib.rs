@@ -457,6 +457,15 @@ impl FeedbackStore {
         self.inner.journal.state().extent()
     }
 
+    /// [`Self::extent`], after checking for other processes' writes.
+    ///
+    /// # Errors
+    /// As [`FeedbackStore::get`].
+    pub fn current_extent(&self) -> Result<(usize, usize)> {
+        self.refresh()?;
+        Ok(self.extent())
+    }
+
     /// The statistics of the signals that match a filter.
     ///
     /// # Errors

@@ -24,6 +24,16 @@ pub enum CatchUp {
     Skip,
 }
 
+/// Where the watch has current prices from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WatchPrices {
+    /// The exchange tells each trade by WebSocket; while it does not, prices are requested. The default.
+    #[default]
+    Stream,
+    /// They are requested whenever the watch runs.
+    Poll,
+}
+
 /// How failed runs are retried.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retry {
@@ -77,6 +87,10 @@ pub struct SchedulerConfig {
     pub poor_performance: Map<String, Value>,
     /// The key `alerts`, as it was given; `alerts` checks it.
     pub alerts: AlertsGiven,
+    /// Where the watch has current prices from. Default: by WebSocket.
+    pub prices: WatchPrices,
+    /// Where the exchange's WebSocket is; for KuCoin, its REST API. Default: the exchange's own.
+    pub stream_url: Option<String>,
     tasks: BTreeMap<Task, TaskSettings>,
 }
 
@@ -124,6 +138,8 @@ impl Default for SchedulerConfig {
             retry: Retry { attempts: 3, base: Duration::from_secs(60), longest: hours(1) },
             poor_performance: Map::new(),
             alerts: AlertsGiven::default(),
+            prices: WatchPrices::default(),
+            stream_url: None,
             tasks: tasks.into_iter().map(own).collect(),
         }
     }
@@ -175,6 +191,9 @@ impl SchedulerConfig {
         for (task, own) in &mut self.tasks {
             let mut nested = raw.nested(task.names())?;
             nested.join(schedules.nested(task.names())?);
+            if *task == Task::Watch {
+                merge_prices(&mut nested, &mut self.prices, &mut self.stream_url)?;
+            }
             own.merge(&mut nested)?;
             warnings.extend(nested.warnings());
         }
@@ -195,6 +214,23 @@ impl SchedulerConfig {
         self.poor_performance.extend(given);
         Ok(nested.warnings().collect())
     }
+}
+
+/// Reads the keys that only the watch has.
+fn merge_prices(raw: &mut Raw<'_>, prices: &mut WatchPrices, stream_url: &mut Option<String>) -> Result<()> {
+    let of_text = |v: &Value| match v.as_str()? {
+        "stream" => Some(WatchPrices::Stream),
+        "poll" => Some(WatchPrices::Poll),
+        _ => None,
+    };
+    raw.set(&["prices"], "must be \"stream\" or \"poll\"", of_text, prices)?;
+    let schemes = ["ws://", "wss://", "http://", "https://"];
+    let url = |v: &Value| {
+        let text = v.as_str()?.trim();
+        let has_host = schemes.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        has_host.then(|| Some(text.to_owned()))
+    };
+    raw.set(&["stream_url"], "must be a ws(s) URL, or for KuCoin an http(s) URL", url, stream_url)
 }
 
 impl Retry {
@@ -319,6 +355,18 @@ mod tests {
         assert_eq!(config.plan(Task::Evaluate).deadline, Duration::from_secs(300));
     }
 
+    #[test]
+    fn the_watch_says_where_prices_come_from() {
+        let (config, _) = merge(json!({})).unwrap();
+        assert_eq!((config.prices, config.stream_url), (WatchPrices::Stream, None));
+        let watch = json!({ "prices": "poll", "streamUrl": "ws://127.0.0.1:9/ws" });
+        let (config, warnings) = merge(json!({ "watch": watch })).unwrap();
+        let url = Some("ws://127.0.0.1:9/ws".to_owned());
+        assert_eq!((config.prices, config.stream_url, warnings), (WatchPrices::Poll, url, vec![]));
+        let (_, warnings) = merge(json!({ "fetch": { "prices": "poll" } })).unwrap();
+        assert_eq!(warnings, ["scheduler_config.json: unknown key `fetch.prices` is ignored"]);
+    }
+
     /// The schedule keys of the former system.
     #[test]
     fn the_words_of_the_system_before() {
@@ -417,6 +465,8 @@ mod tests {
                 json!({ "evaluate": { "deadline_minutes": 0 } }),
                 "`evaluate.deadline_minutes` must be a number of minutes",
             ),
+            (json!({ "watch": { "prices": "ticker" } }), "`watch.prices` must be \"stream\" or \"poll\"; got"),
+            (json!({ "watch": { "stream_url": "wss://" } }), "`watch.stream_url` must be a ws(s) URL"),
             (json!({ "poor_performance": 40 }), "`poor_performance` must be an object"),
             (json!({ "poor_performance_threshold": 400 }), "`poor_performance_threshold` must be a number of percent"),
             (

@@ -33,7 +33,7 @@ mod task;
 mod timer;
 
 pub use clocks::Clocks;
-pub use config::{AlertsGiven, CatchUp, Retry, SchedulerConfig, TaskPlan};
+pub use config::{AlertsGiven, CatchUp, Retry, SchedulerConfig, TaskPlan, WatchPrices};
 pub use due::Schedule;
 pub use history::{Ran, append as append_history, newest as newest_history};
 pub use record::{Cause, LastRun, Outcome, Record, Unfinished};

@@ -1,4 +1,4 @@
-//! A simulated market, served over the REST protocol of an exchange on loopback: for demonstrations without a network, and for tests of
+//! A simulated market, served over the REST protocol of an exchange and Binance's streams of trades on loopback: for demonstrations without a network, and for tests of
 //! everything that talks to an exchange.
 //!
 //! It imports `domain` only. Beside `report` it is the only crate that listens on a port.
@@ -26,6 +26,7 @@ mod listing;
 pub mod price_walk;
 mod routes;
 mod tickers;
+mod trades;
 mod wire;
 
 pub use faults::Fault;
@@ -45,6 +46,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
+use trades::Streams;
 use wire::{FragileListener, Scissors};
 
 /// How many requests [`Simulator::requests`] remembers: enough for tests, and little memory in a demonstration of weeks.
@@ -123,6 +125,7 @@ struct Shared {
     /// Draws faults by their rates.
     fault_draws: Mutex<ChaCha8Rng>,
     requests: Mutex<(usize, VecDeque<String>)>,
+    streams: Streams,
 }
 
 impl Simulator {
@@ -157,6 +160,7 @@ impl Simulator {
             weight: Mutex::default(),
             fault_draws: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
             requests: Mutex::default(),
+            streams: Streams::default(),
         });
         for symbol in options.symbols {
             shared.list(symbol);
@@ -233,6 +237,32 @@ impl Simulator {
         Ok(())
     }
 
+    /// Makes a trade: whoever streams the symbol is told, and it is the symbol's current price from now on, whatever its candles
+    /// say. `price` must be above 0.
+    ///
+    /// # Errors
+    /// [`Error::Exchange`] when the symbol is not traded here.
+    pub fn trade(&self, symbol: &Symbol, price: f64) -> Result<()> {
+        self.listing(symbol)?;
+        self.shared.trade(symbol, price);
+        Ok(())
+    }
+
+    /// The number of open streams.
+    pub fn stream_count(&self) -> usize {
+        self.shared.streams.count()
+    }
+
+    /// Cuts all streams. While `refuse` is set, new ones are refused.
+    pub fn cut_streams(&self, refuse: bool) {
+        self.shared.streams.cut(refuse);
+    }
+
+    /// Where trades are streamed, as Binance does.
+    pub fn stream_url(&self) -> String {
+        format!("{}/ws", self.url.replacen("http", "ws", 1))
+    }
+
     /// Applies a fault to the next request's answer. Faults queue: one for each request, in order.
     pub fn fail_next(&self, fault: Fault) {
         self.shared.faults.lock().push_back(fault);
@@ -280,6 +310,13 @@ impl Shared {
     /// All symbols, in order.
     fn all(&self) -> Vec<Arc<Listing>> {
         self.listings.read().values().cloned().collect()
+    }
+
+    fn trade(&self, symbol: &Symbol, price: f64) {
+        if let Some(listing) = self.listing(symbol) {
+            listing.trade(price);
+            self.streams.tell(symbol, price);
+        }
     }
 
     /// Counts a request. Returns the weight used in this minute, and the seconds left of it.

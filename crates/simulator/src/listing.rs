@@ -13,11 +13,13 @@ pub(super) struct Listing {
     walk: Mutex<PriceWalk>,
     /// When trading ends, UTC epoch ms; far in the future while unknown.
     ends_ms: AtomicI64,
+    /// The price of the last trade that its owner made, which replaces that of the walk.
+    traded: Mutex<Option<f64>>,
 }
 
 impl Listing {
     pub(super) fn new(symbol: Symbol, walk: PriceWalk) -> Self {
-        Self { symbol, walk: Mutex::new(walk), ends_ms: AtomicI64::new(i64::MAX) }
+        Self { symbol, walk: Mutex::new(walk), ends_ms: AtomicI64::new(i64::MAX), traded: Mutex::default() }
     }
 
     pub(super) fn delist(&self, at_ms: i64) {
@@ -40,7 +42,12 @@ impl Listing {
 
     /// The price of the last trade.
     pub(super) fn price(&self, now_ms: i64) -> f64 {
-        self.walk.lock().price(self.last_ms(now_ms))
+        let traded = *self.traded.lock();
+        traded.unwrap_or_else(|| self.walk.lock().price(self.last_ms(now_ms)))
+    }
+
+    pub(super) fn trade(&self, price: f64) {
+        *self.traded.lock() = Some(price);
     }
 
     /// [`PriceWalk::candles`] up to the end of trading.

@@ -2,12 +2,12 @@
 
 use super::listing::Listing;
 use super::wire::Scissors;
-use super::{Fault, Shared, exchanges, tickers};
+use super::{Fault, Shared, exchanges, tickers, trades};
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderName, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use domain::candle::Candle;
 use domain::symbol::{Symbol, Timeframe};
@@ -37,6 +37,10 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
     served
         .layer(middleware::from_fn_with_state(shared.clone(), spoil))
         .layer(middleware::from_fn_with_state(shared.clone(), weigh))
+        // Neither weighed nor counted: they are no requests to Binance's REST API.
+        .route("/ws", get(trades::stream))
+        .route("/simulator/trade", post(trades::make))
+        .route("/simulator/requests", get(trades::requests))
         .with_state(shared)
 }
 

@@ -1,0 +1,106 @@
+//! How each exchange is reached and spoken to, and how it spells a symbol.
+
+use super::binance::Binance;
+use super::bybit::Bybit;
+use super::coinbase::Coinbase;
+use super::kraken::Kraken;
+use super::kucoin::Kucoin;
+use super::okx::Okx;
+use super::protocol::Protocol;
+use domain::error::{Error, Result};
+use domain::symbol::Symbol;
+use domain::venue::Venue;
+use reqwest::Url;
+
+/// The address that the exchange documents: of its WebSocket, but for KuCoin of the REST API that tells the WebSocket's.
+fn own_url(venue: Venue) -> &'static str {
+    match venue {
+        // developers.binance.com, "Web Socket Streams for Binance": this host has market data only.
+        Venue::Binance => "wss://data-stream.binance.vision/ws",
+        Venue::BinanceTestnet => "wss://stream.testnet.binance.vision/ws",
+        // "Important WebSocket Change Notice" of 2026-03-06: trades are served below /market only.
+        Venue::BinanceUsdm => "wss://fstream.binance.com/market/ws",
+        Venue::BinanceUsdmTestnet => "wss://fstream.binancefuture.com/market/ws",
+        // bybit-exchange.github.io/docs/v5/ws/connect
+        Venue::Bybit => "wss://stream.bybit.com/v5/public/spot",
+        // www.okx.com/docs-v5, "Production Trading Services"
+        Venue::Okx => "wss://ws.okx.com:8443/ws/v5/public",
+        // docs.kraken.com/api/docs/guides/spot-ws-intro
+        Venue::Kraken => "wss://ws.kraken.com/v2",
+        // docs.cdp.coinbase.com/exchange/websocket-feed/overview
+        Venue::Coinbase => "wss://ws-feed.exchange.coinbase.com",
+        // www.kucoin.com/docs-new/websocket-api/base-info/introduction
+        Venue::Kucoin => "https://api.kucoin.com",
+    }
+}
+
+/// How the exchange speaks, at `url` or at its own address.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if the URL is not of the kind that the exchange needs.
+pub(super) fn protocol(venue: Venue, url: Option<&str>) -> Result<Box<dyn Protocol>> {
+    let asks_first = venue == Venue::Kucoin;
+    let text = url.unwrap_or_else(|| own_url(venue)).trim().trim_end_matches('/');
+    let allowed = if asks_first { ["http", "https"] } else { ["ws", "wss"] };
+    let parsed = Url::parse(text).ok().filter(|url| allowed.contains(&url.scheme()) && url.has_host());
+    let problem = match asks_first {
+        true => "must be an http(s) URL, since KuCoin's REST API tells where to connect",
+        false => "must be a ws(s) URL such as wss://data-stream.binance.vision/ws",
+    };
+    let url = parsed.map(|_| text.to_owned()).ok_or_else(|| Error::argument("stream_url", problem, text))?;
+    Ok(match venue {
+        Venue::Binance | Venue::BinanceTestnet => Box::new(Binance::spot(url)),
+        Venue::BinanceUsdm | Venue::BinanceUsdmTestnet => Box::new(Binance::futures(url)),
+        Venue::Bybit => Box::new(Bybit::new(url)),
+        Venue::Okx => Box::new(Okx::new(url)),
+        Venue::Kraken => Box::new(Kraken::new(url)),
+        Venue::Coinbase => Box::new(Coinbase::new(url)),
+        Venue::Kucoin => Box::new(Kucoin::new(url)),
+    })
+}
+
+/// The name of a symbol where `separator` stands between its two currencies; `None` if nobody knows where they part.
+pub(super) fn parted(symbol: &Symbol, separator: char) -> Option<String> {
+    // The longest first: `FDUSD` ends with `USD`.
+    const QUOTES: [&str; 20] = [
+        "FDUSD", "USDT", "USDC", "USDE", "USDG", "USDQ", "EURC", "PYUSD", "USD", "EUR", "GBP", "AUD", "CAD", "CHF",
+        "JPY", "BRL", "TRY", "BTC", "ETH", "DAI",
+    ];
+    let name = symbol.as_str();
+    let quote = QUOTES.iter().filter(|quote| name.len() > quote.len() && name.ends_with(**quote));
+    let quote = quote.max_by_key(|quote| quote.len())?;
+    let base = name.strip_suffix(quote)?;
+    base.chars().all(char::is_alphanumeric).then(|| format!("{base}{separator}{quote}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exchange_has_an_address_of_its_kind() {
+        for venue in Venue::ALL {
+            protocol(venue, None).unwrap();
+            for wrong in ["", "nowhere", "ftp://x", if venue == Venue::Kucoin { "wss://x" } else { "https://x" }] {
+                let error = protocol(venue, Some(wrong)).unwrap_err();
+                assert!(error.code() == "ERR_INVALID_ARGUMENT" && error.to_string().contains("stream_url"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_symbol_is_parted_before_its_quote() {
+        let of = |text: &str| parted(&Symbol::parse(text).unwrap(), '-');
+        for (text, name) in [
+            ("BTCUSDT", "BTC-USDT"),
+            ("btc/usd", "BTC-USD"),
+            ("ETHBTC", "ETH-BTC"),
+            ("BTCFDUSD", "BTC-FDUSD"),
+            ("USDTUSD", "USDT-USD"),
+            ("1INCHEUR", "1INCH-EUR"),
+        ] {
+            assert_eq!(of(text).as_deref(), Some(name));
+        }
+        assert_eq!((of("USDT"), of("ABCXYZ"), of("BTC/USDT:USDT")), (None, None, None));
+    }
+}
