@@ -43,7 +43,7 @@ test('versions agree', () => {
 test('without its native part it says what is missing, where, and what to do', async () => {
   const folder = newHome()
   mkdirSync(join(folder, 'bin'))
-  for (const file of ['index.js', 'close-decision.js', 'loading.js', 'native.js', 'dashboard.js', 'reason.js', 'strategy.js', 'bin/signalloop.js']) copyFileSync(join(ROOT, file), join(folder, file))
+  for (const file of ['index.js', 'close-decision.js', 'loading.js', 'native.js', 'dashboard.js', 'own-model.js', 'reason.js', 'strategy.js', 'bin/signalloop.js']) copyFileSync(join(ROOT, file), join(folder, file))
   const message = expect.stringMatching(/^the native part of signalloop cannot be loaded on Node\.js v[\d.]+, \w+ \w+[\s\S]*--omit=optional[\s\S]*npm run build[\s\S]*Cannot find/)
   const required = await runNode(['-e', 'try { require(process.argv[1]) } catch ({ code, message }) { console.log(JSON.stringify({ code, message })) }', join(folder, 'index.js')])
   expect([required.code, JSON.parse(required.stdout)]).toEqual([0, { code: 'ERR_NO_ADDON', message }])

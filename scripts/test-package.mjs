@@ -31,7 +31,7 @@ function packed() {
   const names = files.map(({ path }) => path)
   const known = /^(package\.json|README\.md|LICENSE|index\.js|index\.d\.ts|native\.js|dashboard\.js|loading\.js|close-decision\.js|reason\.js|strategy\.js|bin\/[\w.]+\.js|docs\/[\w-]+\.(md|svg)|signalloop\.[\w-]+\.node)$/
   check('the tarball has nothing else in it', names.filter((name) => !known.test(name)), [])
-  const wanted = ['LICENSE', 'README.md', 'bin/signalloop.js', 'close-decision.js', 'dashboard.js', 'docs/errors.md', 'index.d.ts', 'index.js', 'loading.js', 'native.js', 'reason.js', 'strategy.js']
+  const wanted = ['LICENSE', 'README.md', 'bin/signalloop.js', 'close-decision.js', 'dashboard.js', 'docs/errors.md', 'index.d.ts', 'index.js', 'loading.js', 'native.js', 'own-model.js', 'reason.js', 'strategy.js']
   check('the tarball has what is needed', wanted.filter((name) => !names.includes(name)), [])
   return join(folder, filename)
 }

@@ -7,6 +7,7 @@ mod cli;
 mod decision;
 mod environment;
 mod errors;
+mod own;
 mod predictor;
 mod promises;
 mod readers;

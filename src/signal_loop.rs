@@ -3,6 +3,7 @@
 use super::callbacks::{Abort, Callback, Listener};
 use super::environment;
 use super::errors::{Code, sync};
+use super::own::{JsModel, Question};
 use super::predictor::Predictor;
 use super::promises::{call, done, elsewhere, promise, spawned};
 use super::replay::{self, JsStrategy};
@@ -16,9 +17,11 @@ use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::symbol::{Market, Symbol, Timeframe};
+use domain::features::FEATURES;
 use engine::home::{check_output, expanded};
 use engine::{self, Options, Risk, TrainMode, TrainRequest};
 use exchange::CandleSource;
+use learning::OwnModel;
 use napi::ValueType;
 use napi::bindgen_prelude::{
     Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown,
@@ -79,7 +82,8 @@ impl SignalLoop {
         sync(|| {
             let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
             let events = member(&options, "onEvent")?.map(|value| listener("onEvent", value)).transpose()?;
-            let mut map = values::to_map("options", options, &["fetchCandles", "onEvent"])?;
+            let own = member(&options, "model")?.map(own_model).transpose()?;
+            let mut map = values::to_map("options", options, &["fetchCandles", "onEvent", "model"])?;
             let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
             let options = Options {
@@ -88,6 +92,7 @@ impl SignalLoop {
                 store: values::option(&mut map, "store", "must be a URL postgres://…, or 'files'", text)?,
                 exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
                 source,
+                own,
                 ..Options::default()
             };
             values::no_more(&map)?;
@@ -559,6 +564,20 @@ fn function<'a, Args: napi::bindgen_prelude::JsValuesTupleIntoVec, Return: FromN
 
 fn listener<T: ToNapiValue + 'static>(name: &'static str, value: Unknown<'_>) -> Result<Listener<T>> {
     Listener::new(name, function::<FnArgs<(T,)>, ()>(name, value)?)
+}
+
+/// What `own-model.js` has made of a user's own model.
+pub fn own_model(value: Unknown<'_>) -> Result<Arc<dyn OwnModel>> {
+    let ask = member(&value, "ask")?.ok_or_else(|| Error::argument("model", "must be a model", "nothing"))?;
+    let about = member(&value, "about")?.ok_or_else(|| Error::argument("model", "must be a model", "nothing"))?;
+    let about = values::to_map("model", about, &[])?;
+    Ok(Arc::new(JsModel::new(about, function::<Question, ()>("model", ask)?)?))
+}
+
+/// The names of the features, in order.
+#[napi(skip_typescript)]
+pub fn feature_names() -> Vec<&'static str> {
+    FEATURES.iter().map(|feature| feature.name).collect()
 }
 
 fn callback(value: Unknown<'_>) -> Result<Arc<dyn CandleSource>> {

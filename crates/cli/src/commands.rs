@@ -9,7 +9,7 @@ use super::import::import;
 use super::output::Output;
 use super::progress::Progress;
 use super::shown;
-use super::{Ending, FAILURE, PARTIAL, SUCCESS};
+use super::{Ending, FAILURE, Given, PARTIAL, SUCCESS};
 use domain::cancel::Cancel;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
@@ -18,7 +18,6 @@ use engine::store_location::StoreLocation;
 use engine::{Options, SignalLoop, TrainMode, TrainRequest, TrainResult, TrainingResults};
 use feedback::{ImportReport, StatsFilter, StoreOptions};
 use registry::{CopiedModels, RefusedModels};
-use replay::Strategy;
 use serde_json::{Value, json};
 use simulator::{Fault, Simulator, SimulatorOptions};
 use std::path::Path;
@@ -28,14 +27,15 @@ use std::sync::Arc;
 pub async fn run(
     command: &Command,
     args: &Args,
-    strategy: Option<Box<dyn Strategy>>,
+    given: Given,
     output: &Output,
     ending: &Ending,
 ) -> Result<i32> {
     // All cores are used: the command line has no event loop that needs one.
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let (home, store) = (args.home.clone(), args.store.clone());
-    let core = Arc::new(SignalLoop::open(Options { home, store, threads, ..Options::default() })?);
+    let Given { strategy, own } = given;
+    let core = Arc::new(SignalLoop::open(Options { home, store, threads, own, ..Options::default() })?);
     core.settings().warnings().iter().for_each(|warning| output.warning(warning));
     let code = match command {
         Command::Train(now) => {
@@ -53,6 +53,7 @@ pub async fn run(
         Command::Fetch(fetch) => data::fetch(&core, fetch, output).await,
         Command::Data(Data::Check(check)) => data::check(&core, check, output),
         Command::Data(Data::Import(import)) => data::import(&core, import, output),
+        Command::Data(Data::Features(asked)) => data::features(&core, asked, output),
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => shown::stats(&core, stats, output),
         Command::Scorecard(asked) => super::scorecard::scorecard(&core, asked, output),

@@ -8,11 +8,11 @@
 //! 3 only a part worked.
 //!
 //! ```
-//! use cli::{Ending, SUCCESS, USAGE};
+//! use cli::{Ending, Given, SUCCESS, USAGE};
 //!
 //! let run = |argument: &str| {
 //!     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-//!     runtime.block_on(cli::run(vec![argument.to_owned()], "Rust", None, &Ending::default()))
+//!     runtime.block_on(cli::run(vec![argument.to_owned()], "Rust", Given::default(), &Ending::default()))
 //! };
 //! assert_eq!(run("--version"), SUCCESS);
 //! assert_eq!(run("no-such-command"), USAGE);
@@ -42,6 +42,7 @@ use args::{Args, Command};
 use clap::Parser;
 use domain::cancel::Cancel;
 use domain::error::Result;
+use learning::OwnModel;
 use output::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,9 +83,18 @@ impl Ending {
     }
 }
 
+/// What the host has loaded for a command.
+#[derive(Default)]
+pub struct Given {
+    /// The strategy of `replay --strategy`.
+    pub strategy: Option<Box<dyn Strategy>>,
+    /// The user's own model, which `model` in training_config.json names.
+    pub own: Option<Arc<dyn OwnModel>>,
+}
+
 /// Runs the command line with `args`, without the program's name, and returns the exit code. `host` describes the
-/// runtime in words. `strategy` is what the host has loaded for `replay --strategy`.
-pub async fn run(args: Vec<String>, host: &str, strategy: Option<Box<dyn Strategy>>, ending: &Ending) -> i32 {
+/// runtime in words.
+pub async fn run(args: Vec<String>, host: &str, given: Given, ending: &Ending) -> i32 {
     // The arguments may be unreadable as a whole, but a script that passed `--json` gets JSON.
     let wants_json = args.iter().any(|arg| arg == "--json");
     let parsed = Args::try_parse_from(std::iter::once("signalloop".to_owned()).chain(args));
@@ -109,7 +119,7 @@ pub async fn run(args: Vec<String>, host: &str, strategy: Option<Box<dyn Strateg
         Command::Demo(ref demo) => demo::run(demo, &output).await,
         Command::Doctor => Ok(doctor::doctor(args.home, args.store, host, &output).await),
         Command::Simulator(ref simulator) => commands::simulator(simulator, &output).await,
-        ref other => commands::run(other, &args, strategy, &output, ending).await,
+        ref other => commands::run(other, &args, given, &output, ending).await,
     };
     let code = outcome.unwrap_or_else(|error| {
         output.error(&error);

@@ -125,6 +125,15 @@ impl Timeframe {
     pub fn millis(self) -> i64 {
         TIMEFRAMES[usize::from(self.0)].1
     }
+
+    /// The open time of the last candle that has closed at a time, UTC epoch ms, where the market always trades. Weeks begin
+    /// on Mondays.
+    pub fn last_closed_before(self, time_ms: i64) -> i64 {
+        const DAY: i64 = 24 * 3_600_000;
+        // The epoch began on a Thursday.
+        let begin = if self.millis() == 7 * DAY { 4 * DAY } else { 0 };
+        (time_ms - begin).div_euclid(self.millis()) * self.millis() + begin - self.millis()
+    }
 }
 
 impl fmt::Display for Timeframe {
@@ -322,6 +331,10 @@ mod tests {
         assert_eq!(Timeframe::parse("1m").unwrap().millis(), MINUTE);
         assert!(Timeframe::parse("1M").is_err());
         assert_eq!(Timeframe::H1.as_str(), "1h");
+        assert_eq!(Timeframe::H1.last_closed_before(3 * HOUR), 2 * HOUR);
+        assert_eq!(Timeframe::H1.last_closed_before(3 * HOUR - 1), HOUR);
+        let monday = 4 * 24 * HOUR;
+        assert_eq!(Timeframe::parse("1w").unwrap().last_closed_before(monday + 7 * 24 * HOUR), monday);
         assert_eq!(Market::parse("BTC/USDT", "1h").unwrap().file_stem(), "btcusdt_1h");
     }
 }

@@ -44,6 +44,7 @@ mod learn;
 mod lifetime;
 mod metrics;
 mod models;
+mod own;
 mod performance;
 mod performance_state;
 mod pools;
@@ -99,6 +100,7 @@ use compute::ComputeThreads;
 use domain::error::{Error, Result};
 use domain::time::Clock;
 use exchange::CandleSource;
+use learning::OwnModel;
 use replay::PastSource;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -134,6 +136,8 @@ pub struct Options {
     pub exchange_url: Option<String>,
     /// The user's own source of candles, used instead of the exchange.
     pub source: Option<Arc<dyn CandleSource>>,
+    /// The user's own model, weighed beside our families. Default: none.
+    pub own: Option<Arc<dyn OwnModel>>,
     /// The clock. Default: the system's.
     pub clock: Clock,
     /// How long a scheduler lease in a database lasts without being renewed. Default: 10 seconds.
@@ -200,6 +204,7 @@ impl SignalLoop {
         let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));
         let models = Arc::new(Models {
             weighed: Default::default(),
+            own_answers: Default::default(),
             asking: Default::default(),
             unusable: Default::default(),
             registry: Models::registry_at(store.location(), &settings, &events),

@@ -2,7 +2,7 @@
 //! + belief · departure. Also computes the weights of the learner families.
 
 use super::clusters::{Weighed, interval};
-use crate::model::{Families, HeldOutEvidence, PerFamily};
+use crate::model::{Families, HeldOutEvidence, OwnEvidence, PerFamily};
 
 /// Standard errors subtracted: a model gets weight only as far as its success is not due to chance (one time in forty).
 const CAUTION: f64 = 2.0;
@@ -20,6 +20,13 @@ const PRIOR_CLUSTERS: f64 = 52.0;
 pub fn believe(evidence: &HeldOutEvidence) -> f64 {
     let Some(slope) = evidence.slope() else { return 0.0 };
     (slope.value - quantile(slope.clusters - 1) * slope.error).clamp(0.0, 1.0)
+}
+
+/// The weight of an own model's departures beside those of our families, 0–1: the lower end of the confidence interval
+/// of its own slope, so that it counts only as far as what it knows beyond them is not due to chance.
+pub(super) fn own_weight(evidence: &OwnEvidence) -> f64 {
+    let Some(slope) = evidence.slope() else { return 0.0 };
+    (slope.value - quantile(slope.clusters - 2) * slope.error).clamp(0.0, 1.0)
 }
 
 /// The quantile of Student's t distribution that corresponds to [`CAUTION`] (Abramowitz and Stegun, 1964, 26.7.5): a
