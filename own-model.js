@@ -34,7 +34,8 @@ const asked = (model) => async (what, markets, times, features, labels, weights,
     const names = featureNames()
     let at = 0
     const batches = JSON.parse(markets).map(({ symbol, timeframe, rows }) => {
-      const [from, until] = [at, (at += rows)]
+      const [from, until] = [at, at + rows]
+      at = until
       const batch = { symbol, timeframe, names, times: times.subarray(from, until), features: features.subarray(from * names.length, until * names.length) }
       if (what === 'fit') Object.assign(batch, { labels: labels.subarray(2 * from, 2 * until), weights: weights.subarray(from, until) })
       return batch

@@ -11,6 +11,8 @@ const { reasonOf } = require('../reason.js')
 const { asked } = require('../strategy.js')
 
 const OLDEST_NODE = 20
+/** Commands that neither train nor predict. */
+const WITHOUT_MODEL = ['demo', 'doctor', 'simulator', 'help', '--help', '-h', '--version', '-V']
 
 if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
   console.error(`warning: signalloop is tested on Node.js ${OLDEST_NODE} and newer, this is ${process.version}; install a newer one`)
@@ -48,9 +50,6 @@ function run({ endCli, runCli }) {
     },
   )
 }
-
-/** Commands that neither train nor predict. */
-const WITHOUT_MODEL = ['demo', 'doctor', 'simulator', 'help', '--help', '-h', '--version', '-V']
 
 /** The own model that `model` in the home's training_config.json names, as native code calls it; `undefined` if none is named. */
 async function modelIn(args) {

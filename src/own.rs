@@ -19,8 +19,16 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What `own-model.js` makes of a user's model: it takes what to do (`fit` or `predict`), the markets with their numbers of
 /// rows as JSON text, times, features, labels, weights, the state, and the function for the answer. It never throws.
-pub type Question =
-    FnArgs<(&'static str, String, Float64Array, Float64Array, Uint8Array, Float64Array, Option<Uint8Array>, Unknown<'static>)>;
+pub type Question = FnArgs<(
+    &'static str,
+    String,
+    Float64Array,
+    Float64Array,
+    Uint8Array,
+    Float64Array,
+    Option<Uint8Array>,
+    Unknown<'static>,
+)>;
 
 /// An answer: probabilities or a state, or why there is none.
 type Answer = std::result::Result<Answered, String>;
@@ -59,9 +67,11 @@ impl JsModel {
     /// # Errors
     /// [`Error::InvalidArgument`] that names the member.
     pub fn new(mut about: Map<String, Value>, function: Function<'_, Question, ()>) -> Result<Self> {
-        let name = |value: &Value| value.as_str().filter(|text| !text.is_empty() && text.len() <= 100).map(str::to_owned);
+        let name =
+            |value: &Value| value.as_str().filter(|text| !text.is_empty() && text.len() <= 100).map(str::to_owned);
         let name = values::option(&mut about, "name", "of a model must be a text of 1 to 100 characters", name)?;
-        let name = name.ok_or_else(|| Error::argument("model.name", "must be a text of 1 to 100 characters", "nothing"))?;
+        let name =
+            name.ok_or_else(|| Error::argument("model.name", "must be a text of 1 to 100 characters", "nothing"))?;
         let can_fit = about.shift_remove("canFit") == Some(Value::Bool(true));
         let trained_until_ms = trained_until(about.shift_remove("trainedUntil"), can_fit)?;
         let limit = |value: &Value| value.as_f64().filter(|ms| *ms >= 1.0 && *ms <= 86_400_000.0);

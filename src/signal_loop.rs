@@ -16,8 +16,8 @@ use candles::given::Times;
 use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
-use domain::symbol::{Market, Symbol, Timeframe};
 use domain::features::FEATURES;
+use domain::symbol::{Market, Symbol, Timeframe};
 use engine::home::{check_output, expanded};
 use engine::{self, Options, Risk, TrainMode, TrainRequest};
 use exchange::CandleSource;
@@ -83,7 +83,8 @@ impl SignalLoop {
             let source = member(&options, "fetchCandles")?.map(callback).transpose()?;
             let events = member(&options, "onEvent")?.map(|value| listener("onEvent", value)).transpose()?;
             let own = member(&options, "model")?.map(own_model).transpose()?;
-            let mut map = values::to_map("options", options, &["fetchCandles", "onEvent", "model"])?;
+            let mut map = values::to_map("options", options, &["fetchCandles", "onEvent"])?;
+            map.shift_remove("model");
             let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
             let options = Options {

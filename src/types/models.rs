@@ -334,13 +334,7 @@ impl From<model::OwnRecord> for OwnModelInfo {
             slope: side.slope.map(|(value, _)| value),
             slope_error: side.slope.map(|(_, error)| error),
         });
-        Self {
-            name: own.name,
-            fitted: own.is_fitted,
-            trained_until: own.trained_until_ms.map(format_iso),
-            buy,
-            sell,
-        }
+        Self { name: own.name, fitted: own.is_fitted, trained_until: own.trained_until_ms.map(format_iso), buy, sell }
     }
 }
 
@@ -433,7 +427,7 @@ impl From<model::Record> for ModelInfo {
             pool_symbols: r.symbols.iter().map(ToString::to_string).collect(),
             pool_rows: r.pool_rows as u32,
             families: families(&r),
-            own_model: r.own.map(Into::into),
+            own_model: r.own.clone().map(Into::into),
             break_even_buy: percent(r.break_even[0]),
             break_even_sell: percent(r.break_even[1]),
             candles: r.candles as u32,

@@ -24,13 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Runs a command that works on a home.
-pub async fn run(
-    command: &Command,
-    args: &Args,
-    given: Given,
-    output: &Output,
-    ending: &Ending,
-) -> Result<i32> {
+pub async fn run(command: &Command, args: &Args, given: Given, output: &Output, ending: &Ending) -> Result<i32> {
     // All cores are used: the command line has no event loop that needs one.
     let threads = std::thread::available_parallelism().ok().map(usize::from);
     let (home, store) = (args.home.clone(), args.store.clone());

@@ -106,7 +106,8 @@ pub fn features(core: &Arc<SignalLoop>, asked: &DataFeatures, output: &Output) -
         }
         entry
     };
-    output.document(&json!({ "path": asked.out, "rows": rows, "markets": entries.iter().map(told).collect::<Vec<_>>() }));
+    output
+        .document(&json!({ "path": asked.out, "rows": rows, "markets": entries.iter().map(told).collect::<Vec<_>>() }));
     Ok(exit_code(entries.iter().filter(|(_, count)| count.is_ok()).count(), entries.len()))
 }
 

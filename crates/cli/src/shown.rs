@@ -245,6 +245,14 @@ fn models_table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
         match &champion.record {
             Ok(record) => {
                 output.line(format!("{} version {} in service: {}", record.market, champion.version, champion.reason));
+                if let Some(own) = &record.own {
+                    let [buy, sell] =
+                        own.sides.map(|side| format!("{:.2} on {} held-out rows", side.weight, side.rows));
+                    output.line(format!(
+                        "{} your model `{}` weighs {buy} for a BUY, {sell} for a SELL",
+                        record.market, own.name
+                    ));
+                }
                 for refused in trials.iter().filter(|trial| trial.version > champion.version && !trial.promoted) {
                     output.line(format!("{} version {} refused: {}", record.market, refused.version, refused.reason));
                 }

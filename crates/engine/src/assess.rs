@@ -236,13 +236,7 @@ impl OutcomeLearner {
             .await
     }
 
-    fn assessment(
-        &self,
-        model: &OutcomeModel,
-        case: &Case,
-        closed: usize,
-        lack: Option<Lack>,
-    ) -> Result<Assessment> {
+    fn assessment(&self, model: &OutcomeModel, case: &Case, closed: usize, lack: Option<Lack>) -> Result<Assessment> {
         let margin = self.performance.conservative_margin(&case.market).wait()?;
         let open = self.store.if_open().map_or(0, |store| store.open_taken(case.direction));
         let rules = BetRules { config: &self.settings.config(), margin, open };

@@ -404,8 +404,7 @@ impl Models {
             }
             None => Basis::stored(market, self.fetcher.candles().require(market)?)?,
         };
-        let (model, margin) =
-            (self.registry.get(market).wait()?, self.performance.conservative_margin(market).wait()?);
+        let (model, margin) = (self.registry.get(market).wait()?, self.performance.conservative_margin(market).wait()?);
         let own = self.own_of(&basis, &model).wait()?;
         self.prediction(market, &basis, model.clone(), margin, own)
     }

@@ -19,12 +19,12 @@ use parking_lot::Mutex;
 use scheduler::Task;
 use scheduler::coordination::{Claim, Job};
 use serde_json::{Value, json};
-use storage::write_atomically;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use storage::write_atomically;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
@@ -420,7 +420,8 @@ impl Trainer {
             loaded.data.write_rows(&mut text);
             Ok(loaded.data.len())
         };
-        let entries: Vec<(Market, Result<usize>)> = markets.iter().map(|market| (market.clone(), rows(market))).collect();
+        let entries: Vec<(Market, Result<usize>)> =
+            markets.iter().map(|market| (market.clone(), rows(market))).collect();
         write_atomically(path, text.as_bytes())?;
         Ok((entries.iter().filter_map(|(_, count)| count.as_ref().ok()).sum(), entries))
     }

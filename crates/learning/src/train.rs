@@ -9,8 +9,8 @@ use super::pool::{PoolRows, TrainingSet, departures};
 use super::shapes::FoundShape;
 use super::shrinkage::{believe, is_better, stack};
 use crate::model::{
-    Departure, HeldOut, HeldOutEvidence, Lineage, Mode, Model, OwnPart, OwnSide, PerFamily, Pool, PoolRecord, PoolSide, ShapeRecord,
-    ShapedPool, believed, log_loss,
+    Departure, HeldOut, HeldOutEvidence, Lineage, Mode, Model, OwnPart, OwnSide, PerFamily, Pool, PoolRecord, PoolSide,
+    ShapeRecord, ShapedPool, believed, log_loss,
 };
 use domain::cancel::Cancel;
 use domain::candle::Candle;
@@ -321,7 +321,8 @@ pub(super) fn train_pool_by(
         Ok(PoolSide { base_rate, families, weights, evidence: evidence.clone() })
     };
     let sides = [fit(0, &evidence[0])?, fit(1, &evidence[1])?];
-    let of_own = |side: usize| -> OwnSide { own::side_of(cluster_ms, walk_forwards[side].departures(adjusted[side]).iter()) };
+    let of_own =
+        |side: usize| -> OwnSide { own::side_of(cluster_ms, walk_forwards[side].departures(adjusted[side]).iter()) };
     let part = |own: &Arc<dyn OwnModel>| -> Result<OwnPart> {
         Ok(OwnPart {
             name: own.name().to_owned(),

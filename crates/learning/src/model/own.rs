@@ -211,7 +211,8 @@ impl OwnPart {
     pub(super) fn is_sound(&self) -> bool {
         let is_share = |value: f64| (0.0..=1.0).contains(&value);
         let blends = self.sides.iter().all(|side| is_share(side.blend.weight) && is_share(side.blend.overlap));
-        let levels = self.levels.iter().all(|(_, level)| level.mean().is_none_or(|mean| mean.into_iter().all(is_share)));
+        let levels =
+            self.levels.iter().all(|(_, level)| level.mean().is_none_or(|mean| mean.into_iter().all(is_share)));
         blends && levels && self.levels.is_sorted_by(|one, other| one.0 < other.0) && !self.name.is_empty()
     }
 }

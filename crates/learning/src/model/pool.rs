@@ -181,8 +181,7 @@ impl Pool {
             None => postcard::to_extend(&(record, sides, shapes, adjusted), MAGIC.to_vec()),
             Some(own) => postcard::to_extend(&(record, sides, shapes, adjusted, own), MAGIC_5.to_vec()),
         };
-        encoded
-            .map_err(|e| Error::Internal(format!("cannot encode a pooled model: {e}")))
+        encoded.map_err(|e| Error::Internal(format!("cannot encode a pooled model: {e}")))
     }
 
     /// Decodes the pool from the bytes of the file `path`.

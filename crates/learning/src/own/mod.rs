@@ -112,7 +112,11 @@ pub fn ask(own: &dyn OwnModel, batch: OwnBatch, state: Option<&[u8]>, cancel: &C
 ///
 /// # Errors
 /// Those of [`OwnModel::fit`].
-pub(super) fn fit(own: &dyn OwnModel, batches: impl FnOnce() -> Vec<OwnBatch>, cancel: &Cancel) -> Result<Option<Vec<u8>>> {
+pub(super) fn fit(
+    own: &dyn OwnModel,
+    batches: impl FnOnce() -> Vec<OwnBatch>,
+    cancel: &Cancel,
+) -> Result<Option<Vec<u8>>> {
     if own.can_fit() { own.fit(batches(), cancel).map(Some) } else { Ok(None) }
 }
 
@@ -207,10 +211,7 @@ pub(super) fn blend(evidence: &OwnEvidence) -> Blend {
 ///
 /// # Errors
 /// [`Error::OwnModelMissing`] if it needs one, and `given` is none or another one.
-pub fn needed<'a>(
-    model: &Model,
-    given: Option<&'a Arc<dyn OwnModel>>,
-) -> Result<Option<&'a Arc<dyn OwnModel>>> {
+pub fn needed<'a>(model: &Model, given: Option<&'a Arc<dyn OwnModel>>) -> Result<Option<&'a Arc<dyn OwnModel>>> {
     let Some(part) = model.needs_own() else { return Ok(None) };
     match given.filter(|own| is_of(part, &***own)) {
         Some(own) => Ok(Some(own)),

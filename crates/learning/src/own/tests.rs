@@ -199,7 +199,8 @@ fn an_update_continues_the_evidence_and_fits_again() {
     let mock = Arc::new(Mock { can_fit: true, ..Mock::new(|_, row, _| [0.35 + 0.01 * row[0].sin(), 0.3]) });
     let own: Arc<dyn OwnModel> = mock.clone();
     let old = trained(&own, &before).pool;
-    let continued = |own| continue_pool(&old, vec![after.clone()], &config(), own, &Cancel::default(), &|_| {}).unwrap();
+    let continued =
+        |own| continue_pool(&old, vec![after.clone()], &config(), own, &Cancel::default(), &|_| {}).unwrap();
     let Continued::Trained(new) = continued(Some(&own)) else { panic!("it is continued") };
     let [old_part, new_part] = [&old, &new.pool].map(|pool| pool.own.clone().unwrap());
     let added = after.times_ms.iter().filter(|time| **time >= old.record.horizon_ms).count() as u64;
@@ -249,6 +250,9 @@ fn wrong_answers_are_refused_with_the_row_and_the_value() {
     ] {
         let error = ask(answer).unwrap_err();
         let text = error.to_string();
-        assert!(error.code() == "ERR_OWN_MODEL" && text.contains("your model `wrong`") && text.contains(words), "{text}");
+        assert!(
+            error.code() == "ERR_OWN_MODEL" && text.contains("your model `wrong`") && text.contains(words),
+            "{text}"
+        );
     }
 }
