@@ -52,8 +52,8 @@ async function main(home: string): Promise<void> {
       entryPrice: 100, stopLoss: 98, takeProfit: 104, indicators: { lightgbm: await probabilityOf(candle) },
     } as const
   }
-  // Every fourth hour the strategy gives a BUY; what came of it is known when its outcome was decided.
-  const candles = candlesOf(home).filter(({ time }, row) => time >= UNSEEN && row % 4 === 0)
+  // Every twelfth hour the strategy gives a BUY; what came of it is known when its outcome was decided.
+  const candles = candlesOf(home).filter(({ time }, row) => time >= UNSEEN && row % 12 === 0)
   const loop = new SignalLoop({ home })
   const { feedbackTracker } = loop
   try {

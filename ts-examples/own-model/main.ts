@@ -7,16 +7,19 @@
  *
  * The candles are made up, so that the example needs no network. With candles of a home of yours, leave `writeCandles` out.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SignalLoop, onnxModel } from 'signalloop'
 import { writeCandles } from '../replay/market'
 
-const [HOURS, SEED] = [240 * 24, 7]
+const HOURS = 240 * 24
+/** The home has one market; the LightGBM has learned from others. */
+const [SYMBOL, SEED] = ['BTCUSDT', 7]
+const OTHERS = ['ETHUSDT', 'SOLUSDT', 'ADAUSDT', 'AVAXUSDT', 'DOGEUSDT', 'DOTUSDT', 'XRPUSDT', 'BNBUSDT']
 
 async function main(home: string): Promise<void> {
-  writeCandles(home, 'BTCUSDT', HOURS, SEED)
+  writeCandles(home, SYMBOL, HOURS, SEED)
   const model = await onnxModel(
     { buy: join(__dirname, 'buy.onnx'), sell: join(__dirname, 'sell.onnx') },
     // train.py has learned from outcomes that were known until then.
@@ -24,7 +27,7 @@ async function main(home: string): Promise<void> {
   )
   const loop = new SignalLoop({ home, model })
   try {
-    loop.configure({ symbols: ['BTCUSDT'], timeframes: ['1h'], trees: 20 })
+    loop.configure({ symbols: [SYMBOL], timeframes: ['1h'], trees: 20 })
     const { results } = await loop.train({ fetch: false })
     const info = results[0]?.model
     if (!info?.ownModel) throw new Error(results[0]?.error?.message)
@@ -32,7 +35,7 @@ async function main(home: string): Promise<void> {
       console.log(`${side}: weight ${weight.toFixed(2)}, slope ${slope?.toFixed(2)} ± ${slopeError?.toFixed(2)} on ${rows} rows that it has not seen`)
     }
     console.log(`log loss ${info.logLoss.toFixed(4)}, of the base rate ${info.constantLogLoss.toFixed(4)}`)
-    const { signal, probabilities } = await loop.predict({ symbol: 'BTCUSDT', timeframe: '1h' })
+    const { signal, probabilities } = await loop.predict({ symbol: SYMBOL, timeframe: '1h' })
     console.log(`${signal}: a BUY succeeds with ${probabilities.BUY.toFixed(1)} %, a SELL with ${probabilities.SELL.toFixed(1)} %`)
   } finally {
     await loop.close()
@@ -41,8 +44,12 @@ async function main(home: string): Promise<void> {
 
 const at = process.argv.indexOf('--candles')
 const folder = process.argv[at + 1]
-if (at > 0 && folder) writeCandles(folder, 'BTCUSDT', HOURS, SEED)
-else {
+if (at > 0 && folder) {
+  OTHERS.forEach((symbol, number) => {
+    writeCandles(folder, symbol, HOURS, 100 + number)
+  })
+  writeFileSync(join(folder, 'training_config.json'), JSON.stringify({ symbols: OTHERS, timeframes: ['1h'] }))
+} else {
   const home = mkdtempSync(join(tmpdir(), 'signalloop-own-model-'))
   void main(home).finally(() => rmSync(home, { recursive: true, force: true }))
 }

@@ -1,7 +1,7 @@
 """Trains LightGBM on features that signalloop has written, and saves it as ONNX: one file for a BUY, one for a SELL.
 
-    npx tsx own-model/main.ts --candles ml          # only for this example: writes the candles that it is about
-    npx signalloop data features --home ml --symbol BTCUSDT --timeframe 1h --out rows.csv
+    npx tsx own-model/main.ts --candles ml/others   # only for this example: writes candles of eight markets
+    npx signalloop data features --home ml/others --out rows.csv
     pip install lightgbm onnxmltools onnxconverter-common skl2onnx packaging
     python own-model/train.py rows.csv own-model 2024-05-01
 
@@ -27,7 +27,7 @@ def main(rows_file, folder, until):
     for side in ("buy", "sell"):
         happened = numpy.array([int(row[side]) for row in rows])
         model = lightgbm.LGBMClassifier(
-            n_estimators=40, num_leaves=8, min_child_samples=60, learning_rate=0.05, random_state=1, verbose=-1
+            n_estimators=80, num_leaves=12, min_child_samples=100, learning_rate=0.08, random_state=1, verbose=-1
         )
         model.fit(features, happened)
         onnx = convert_lightgbm(model, initial_types=[("input", FloatTensorType([None, len(names)]))], zipmap=False)
