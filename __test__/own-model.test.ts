@@ -277,3 +277,32 @@ test('onnxModel reads tensors and ZipMaps of one file or two', async () => {
   const missing = await failure(() => onnxModel('trend.onnx', { trainedUntil: null }))
   expect(missing).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringContaining('npm install onnxruntime-node') })
 })
+
+test('a replay asks the model, and only about candles after its training', async () => {
+  const asked: number[] = []
+  const known = await outcomes()
+  const times = [...known.keys()].sort((a, b) => a - b)
+  const until = times[Math.floor(0.4 * times.length)]!
+  const model: OwnModel = {
+    name: 'seer',
+    trainedUntil: until,
+    predict: ({ times }) => {
+      asked.push(...times)
+      return Array.from(times, (time): [number, number] => {
+        const [buy, sell] = known.get(time) ?? [0, 1]
+        return [0.3 + 0.3 * buy, 0.3 + 0.3 * sell]
+      })
+    },
+  }
+  const loop = ready(model)
+  loop.configure({ symbols: ['BTCUSDT'], timeframes: ['1h'] })
+  const { happened } = await loop.replay({
+    own: true,
+    from: times.at(-200)!,
+    scheduler: { retrain: { interval: '3d' }, update: { enabled: false } },
+  })
+  expect(happened.promoted).toBeGreaterThan(0)
+  expect(Math.min(...asked)).toBeGreaterThanOrEqual(until)
+  // Trainings ask about earlier candles in batches; the loop asks about each candle that it predicts after.
+  expect(asked.filter((time) => time > times.at(-100)!).length).toBeGreaterThan(50)
+})
