@@ -159,7 +159,7 @@ test('a model that fails fails that training only, by name, and the model in ser
     expect(results[0]).toMatchObject({ success: false, error: { code: 'ERR_OWN_MODEL', message: expect.stringMatching(message) } })
     expect(results[0]!.error!.message).toContain(`your model \`${name}\``)
   }
-  const fit = (() => 'state') as unknown as OwnModel['fit']
+  const fit = (() => 'state') as unknown as NonNullable<OwnModel['fit']>
   const { results } = await ready({ name: 'stateless', predict: () => [], fit }, home).train(ONE)
   expect(results[0]!.error!.message).toMatch(/`fit` must answer its state as a Uint8Array; got 'state'/)
   await newLoop({ home }).predict(MARKET)
