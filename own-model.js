@@ -68,16 +68,22 @@ const probabilitiesOf = (said) => {
   return { probabilities: Float64Array.from(numbers) }
 }
 
-/** Loads the user's `onnxruntime-node`, from where the process runs, or says how to get it. */
-const onnxRuntime = async () => {
+/** Loads the user's `onnxruntime-node`, which is beside signalloop or where the process runs, or says how to get it. */
+const onnxRuntime = () => {
   const { createRequire } = require('node:module')
   const { join } = require('node:path')
-  try {
-    return createRequire(join(process.cwd(), 'noop.js'))('onnxruntime-node')
-  } catch (error) {
-    const message = `onnxModel needs onnxruntime-node, which cannot be loaded: install it with \`npm install onnxruntime-node\`, or pass it as \`runtime\` (${reasonOf(error)})`
-    throw Object.assign(new Error(message, { cause: error }), { code: 'ERR_INVALID_ARGUMENT' })
+  let cause
+  for (const from of [__filename, join(process.cwd(), 'index.js')]) {
+    try {
+      return createRequire(from)('onnxruntime-node')
+    } catch (error) {
+      // What fails in a runtime that was found says more than that the other place has none.
+      if (cause === undefined || error?.code !== 'MODULE_NOT_FOUND') cause = error
+    }
   }
+  const [first] = reasonOf(cause).split('\n')
+  const message = `onnxModel needs onnxruntime-node, which cannot be loaded: install it with \`npm install onnxruntime-node\`, or pass it as \`runtime\` (${first})`
+  throw Object.assign(new Error(message, { cause }), { code: 'ERR_INVALID_ARGUMENT' })
 }
 
 /**
@@ -86,7 +92,7 @@ const onnxRuntime = async () => {
  */
 const onnxModel = async (path, options) => {
   const { name, trainedUntil, input, output, buy, sell, success = 1, runtime, rowsAtOnce = 4096, predictTimeLimitMs } = options ?? {}
-  const ort = runtime ?? (await onnxRuntime())
+  const ort = runtime ?? onnxRuntime()
   const open = (file) => ort.InferenceSession.create(file)
   const two = typeof path === 'object' && path !== null && !(path instanceof Uint8Array) && !(path instanceof URL)
   const sessions = two ? [await open(path.buy), await open(path.sell)] : [await open(path)]

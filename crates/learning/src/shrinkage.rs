@@ -108,6 +108,28 @@ mod tests {
     }
 
     #[test]
+    fn an_own_model_that_knows_nothing_new_is_seldom_weighed_and_then_little() {
+        // Its departure repeats half of ours and is noise otherwise; ours is overconfident.
+        let weight = |seed: u64, knows: f64| {
+            let (mut rng, mut evidence) = (ChaCha8Rng::seed_from_u64(seed), OwnEvidence::new(10));
+            for time in 0..150 {
+                let (ours, noise): (f64, f64) = (rng.random_range(-0.2..0.2), rng.random_range(-0.2..0.2));
+                let happens = rng.random_bool(0.4 + 0.5 * ours + knows * noise);
+                let surprise = f64::from(u8::from(happens)) - 0.4;
+                (0..10).for_each(|_| evidence.add(time * 10, ours, 0.5 * ours + noise, surprise));
+            }
+            own_weight(&evidence)
+        };
+        let weights: Vec<f64> = (0..400).map(|seed| weight(seed, 0.0)).collect();
+        let weighed = weights.iter().filter(|weight| **weight > 0.0).count();
+        assert!(weighed <= 24, "one in forty by chance: {weighed} of 400");
+        assert!(weights.iter().sum::<f64>() / 400.0 < 0.03);
+        let known = (0..40).map(|seed| weight(seed, 1.0)).sum::<f64>() / 40.0;
+        assert!(known > 0.2, "{known}");
+        assert_eq!(own_weight(&OwnEvidence::default()), 0.0);
+    }
+
+    #[test]
     fn skill_is_believed_as_evidence_grows() {
         assert!(believe(&rows(20_000, 1.0, 1)) > 0.85);
         assert!(believe(&rows(20_000, 0.5, 1)) < 0.55, "an overconfident model is shrunk");
