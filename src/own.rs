@@ -13,6 +13,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 /// How often a waiting thread looks whether its work was cancelled.
 const LOOK: Duration = Duration::from_millis(100);
@@ -104,11 +106,19 @@ impl JsModel {
         let state = state.map(<[u8]>::to_vec);
         // If the call is refused, the question is dropped with its sender.
         self.function.call(Asked { what, batches, state, answer }, ThreadsafeFunctionCallMode::NonBlocking);
-        match wait(&answered, limit, cancel)? {
+        match beside_others(|| wait(&answered, limit, cancel))? {
             Some(Ok(answered)) => Ok(answered),
             Some(Err(problem)) => Err(self.failed(format!("`{what}` {problem}"))),
             None => Err(self.failed(format!("`{what}` has not answered within {} ms", limit.as_millis()))),
         }
+    }
+}
+
+/// Waits. On a thread of the runtime, the work of others goes on elsewhere meanwhile.
+fn beside_others<T>(waits: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(waits),
+        _ => waits(),
     }
 }
 

@@ -90,7 +90,8 @@ pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32
 pub fn features(core: &Arc<SignalLoop>, asked: &DataFeatures, output: &Output) -> Result<i32> {
     home::check_output(core.settings().home(), "out", &asked.out)?;
     let markets = core.settings().markets(given(&asked.markets.symbols), given(&asked.markets.timeframes));
-    let (rows, entries) = core.trainer().write_rows(&markets, &asked.out)?;
+    let entries = core.trainer().write_rows(&markets, &asked.out)?;
+    let rows: usize = entries.iter().filter_map(|(_, count)| count.as_ref().ok()).sum();
     for (market, count) in &entries {
         match count {
             Ok(count) => output.line(format!("{market:<15} {count:>7} rows")),

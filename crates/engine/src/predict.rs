@@ -417,16 +417,11 @@ impl Models {
     ) -> Answer<Result<OwnDepartures>, impl FnOnce() -> Result<OwnDepartures> + 'a> {
         // Looking for features takes time, so it is done only for a model that needs an own one.
         let row = model.needs_own().and_then(|_| basis.latest().ok()).map(|(row, _)| row);
-        let time_ms = basis.last.open_ms;
-        let asked = row.map(|row| match self.own_departures(model, time_ms, &row) {
-            Answer::Ready(known) => Ok(known),
-            Answer::Pending(_) => Err(row),
-        });
-        match asked {
-            None => Answer::Ready(Ok(None)),
-            Some(Ok(known)) => Answer::Ready(known),
-            Some(Err(row)) => Answer::Pending(move || self.own_departures(model, time_ms, &row).wait()),
+        let (Some(row), time_ms) = (row, basis.last.open_ms) else { return Answer::Ready(Ok(None)) };
+        if let Some(known) = self.own_departures(model, time_ms, &row).ready() {
+            return Answer::Ready(known);
         }
+        Answer::Pending(move || self.own_departures(model, time_ms, &row).wait())
     }
 
     /// Whether a usable model is in service; `false` once the loop is closed. A model that cannot be used is reported

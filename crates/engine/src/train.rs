@@ -409,11 +409,11 @@ impl Trainer {
     }
 
     /// Writes the rows that models are trained on as a CSV file: features and outcomes of the stored candles. Returns
-    /// their number, in all and by market.
+    /// their number by market.
     ///
     /// # Errors
     /// [`Error::Io`]. The failure of a single market is in its entry instead.
-    pub fn write_rows(&self, markets: &[Market], path: &Path) -> Result<(usize, Vec<(Market, Result<usize>)>)> {
+    pub fn write_rows(&self, markets: &[Market], path: &Path) -> Result<Vec<(Market, Result<usize>)>> {
         let mut text = learning::rows_header();
         let mut rows = |market: &Market| -> Result<usize> {
             let loaded = self.data.load(market)?.ok_or_else(|| self.fetcher.candles().none_stored(market))?;
@@ -423,7 +423,7 @@ impl Trainer {
         let entries: Vec<(Market, Result<usize>)> =
             markets.iter().map(|market| (market.clone(), rows(market))).collect();
         write_atomically(path, text.as_bytes())?;
-        Ok((entries.iter().filter_map(|(_, count)| count.as_ref().ok()).sum(), entries))
+        Ok(entries)
     }
 
     /// Trains each market. The results are in the order of the markets.
