@@ -11,6 +11,7 @@ const closeDecision = require('./close-decision.js')
 const dashboardOf = require('./dashboard.js')
 const native = require('./loading.js').load()
 const { reasonOf } = require('./reason.js')
+const { onnxModel, ownModel } = require('./own-model.js')
 const { asked } = require('./strategy.js')
 
 const defaultLoop = () =>
@@ -38,7 +39,7 @@ const ofDefaultLoop = (name) => (...args) => promised(() => defaultLoop()[name](
 /** Completes options with the home, exchange and store of the caller's `process.env`, and wraps the callbacks so that they never throw. */
 const completed = (options) => {
   if (typeof (options ?? {}) !== 'object' || Array.isArray(options)) return options
-  const { home = process.env.SIGNALLOOP_HOME || 'ml', exchangeUrl, store, fetchCandles, fetchPrices, ...others } = options ?? {}
+  const { home = process.env.SIGNALLOOP_HOME || 'ml', exchangeUrl, store, fetchCandles, fetchPrices, model, ...others } = options ?? {}
   return {
     ...others,
     home,
@@ -46,6 +47,7 @@ const completed = (options) => {
     store: store ?? (process.env.SIGNALLOOP_STORE || undefined),
     fetchCandles: typeof fetchCandles === 'function' ? answering(fetchCandles) : fetchCandles,
     fetchPrices: typeof fetchPrices === 'function' ? answering(async (symbols) => plain(await fetchPrices(symbols))) : fetchPrices,
+    model: ownModel(model),
   }
 }
 
@@ -68,7 +70,7 @@ const read = (complete, options) => {
   try {
     return complete(options)
   } catch (error) {
-    if (isEndOfStack(error)) throw error
+    if (isEndOfStack(error) || error?.code === 'ERR_INVALID_ARGUMENT') throw error
     throw Object.assign(new TypeError(`argument \`options\` could not be read: ${reasonOf(error)}`), { code: 'ERR_INVALID_ARGUMENT' })
   }
 }
@@ -266,6 +268,7 @@ module.exports.dashboard = (options) =>
   dashboardOf(native.allowedHosts(options), (request) => promised(() => native.SignalLoop.prototype.dashboard.call(defaultLoop(), request)))
 module.exports.onEvent = (listener) => defaultLoop().onEvent(listener)
 module.exports.startScheduler = (options) => defaultLoop().startScheduler(options)
+module.exports.onnxModel = onnxModel
 module.exports.fromText = native.fromText
 module.exports.fromTradingView = native.fromTradingView
 module.exports.rollback = ofDefaultLoop('rollback')

@@ -53,7 +53,7 @@ test('versions agree', () => {
 function withoutAddon(addon?: string) {
   const folder = newHome()
   mkdirSync(join(folder, 'bin'))
-  for (const file of ['index.js', 'close-decision.js', 'loading.js', 'dashboard.js', 'reason.js', 'strategy.js', 'bin/signalloop.js']) copyFileSync(join(ROOT, file), join(folder, file))
+  for (const file of ['index.js', 'close-decision.js', 'loading.js', 'dashboard.js', 'own-model.js', 'reason.js', 'strategy.js', 'bin/signalloop.js']) copyFileSync(join(ROOT, file), join(folder, file))
   const [own] = readdirSync(ROOT).filter((name) => name.endsWith('.node'))
   if (addon !== undefined) writeFileSync(join(folder, own!), addon)
   return folder

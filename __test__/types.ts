@@ -27,7 +27,7 @@ type HasAny<T, Depth extends unknown[] = []> = Depth['length'] extends 8
     ? true
     : T extends (...args: infer Args) => infer Result
       ? HasAny<Args, [...Depth, 0]> | HasAny<Result, [...Depth, 0]>
-      : T extends Date | AbortSignal | Float64Array | ReadonlyMap<string, unknown> | string | number | boolean | null | undefined
+      : T extends Date | AbortSignal | Float64Array | Float32Array | Uint8Array | ReadonlyMap<string, unknown> | string | number | boolean | null | undefined
         ? false
         : T extends readonly (infer Item)[]
           ? HasAny<Item, [...Depth, 0]>

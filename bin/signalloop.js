@@ -1,13 +1,18 @@
 #!/usr/bin/env node
 'use strict'
 
-const { resolve } = require('node:path')
+const { readFileSync } = require('node:fs')
+const { homedir } = require('node:os')
+const { join, resolve } = require('node:path')
 const { pathToFileURL } = require('node:url')
 const { host, load } = require('../loading.js')
+const { ownModel } = require('../own-model.js')
 const { reasonOf } = require('../reason.js')
 const { asked } = require('../strategy.js')
 
 const OLDEST_NODE = 20
+/** Commands that neither train nor predict. */
+const WITHOUT_MODEL = ['demo', 'doctor', 'simulator', 'help', '--help', '-h', '--version', '-V']
 
 if (Number(process.versions.node.split('.')[0]) < OLDEST_NODE) {
   console.error(`warning: signalloop is tested on Node.js ${OLDEST_NODE} and newer, this is ${process.version}; install a newer one`)
@@ -34,8 +39,8 @@ function run({ endCli, runCli }) {
   }
 
   const args = process.argv.slice(2)
-  strategyIn(args).then(
-    (strategy) => runCli(args, host(), strategy).then((code) => {
+  Promise.all([strategyIn(args), modelIn(args)]).then(
+    ([strategy, model]) => runCli(args, host(), strategy, model).then((code) => {
       process.exitCode = code
     }),
     ({ message }) => {
@@ -44,6 +49,40 @@ function run({ endCli, runCli }) {
       process.exitCode = 1
     },
   )
+}
+
+/** The own model that `model` in the home's training_config.json names, as native code calls it; `undefined` if none is named. */
+async function modelIn(args) {
+  if (args.length === 0 || args.some((arg) => WITHOUT_MODEL.includes(arg))) return undefined
+  const home = homeIn(args)
+  let file
+  try {
+    file = JSON.parse(readFileSync(join(home, 'training_config.json'), 'utf8').replace(/^\uFEFF/, '')).model
+  } catch {
+    // Native code reads the file too, and says what is wrong with it.
+    return undefined
+  }
+  if (typeof file !== 'string' || file === '') return undefined
+  const path = resolve(home, file)
+  try {
+    const module = await import(pathToFileURL(path).href)
+    // A CommonJS module is the default export of itself; a model may take time to load.
+    return ownModel((await (module.default?.default ?? module.default)) ?? null) ?? refuseModel(path)
+  } catch (error) {
+    throw new Error(`the model ${path} cannot be loaded: ${reasonOf(error)}`)
+  }
+}
+
+const refuseModel = (path) => {
+  throw new Error(`${path} has no default export`)
+}
+
+/** The home that the arguments or the environment name. */
+function homeIn(args) {
+  const at = args.findIndex((arg) => arg === '--home' || arg.startsWith('--home='))
+  const given = args[at]?.includes('=') ? args[at].slice('--home='.length) : args[at + 1]
+  const home = (at >= 0 && given) || process.env.SIGNALLOOP_HOME || 'ml'
+  return resolve(home.replace(/^~(?=$|[/\\])/, homedir()))
 }
 
 /** The strategy that `replay --strategy FILE` names, as native code calls it; `undefined` if none is named. */

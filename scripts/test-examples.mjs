@@ -13,11 +13,13 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const EXAMPLES = join(ROOT, 'ts-examples')
 const JEST = join('..', 'scripts', 'jest.mjs')
 const shell = process.platform === 'win32'
+/** onnxruntime-node has what the examples need; its installation would also download what graphics cards need. */
+const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
 
 /** Runs a command in the folder of the examples; if it fails, the script fails. */
 function run(command, args) {
   console.log(`\n> ${command} ${args.join(' ')}`)
-  const { status, error } = spawnSync(command, args, { cwd: EXAMPLES, stdio: 'inherit', shell: shell && command !== process.execPath })
+  const { status, error } = spawnSync(command, args, { cwd: EXAMPLES, env, stdio: 'inherit', shell: shell && command !== process.execPath })
   if (error) console.error(`Cannot start ${command}: ${error.message}`)
   if (status !== 0) process.exit(status ?? 1)
 }

@@ -30,9 +30,9 @@ function check(what, is, expected) {
 function packed() {
   const [{ filename, files }] = JSON.parse(run(ROOT, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', folder))
   const names = files.map(({ path }) => path)
-  const known = /^(package\.json|README\.md|LICENSE|index\.js|index\.d\.ts|dashboard\.js|loading\.js|close-decision\.js|reason\.js|strategy\.js|bin\/[\w.]+\.js|docs\/[\w-]+\.(md|svg|png)|signalloop\.[\w-]+\.node)$/
+  const known = /^(package\.json|README\.md|LICENSE|index\.js|index\.d\.ts|dashboard\.js|loading\.js|close-decision\.js|own-model\.js|reason\.js|strategy\.js|bin\/[\w.]+\.js|docs\/[\w-]+\.(md|svg|png)|signalloop\.[\w-]+\.node)$/
   check('the tarball has nothing else in it', names.filter((name) => !known.test(name)), [])
-  const wanted = ['LICENSE', 'README.md', 'bin/signalloop.js', 'close-decision.js', 'dashboard.js', 'docs/errors.md', 'index.d.ts', 'index.js', 'loading.js', 'reason.js', 'strategy.js']
+  const wanted = ['LICENSE', 'README.md', 'bin/signalloop.js', 'close-decision.js', 'dashboard.js', 'docs/errors.md', 'index.d.ts', 'index.js', 'loading.js', 'own-model.js', 'reason.js', 'strategy.js']
   check('the tarball has what is needed', wanted.filter((name) => !names.includes(name)), [])
   return join(folder, filename)
 }

@@ -272,7 +272,7 @@ export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 
 /** The code of an error, `error.code`. `docs/errors.md` says when each occurs and what to do. */
 export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
-  | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
+  | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_OWN_MODEL' | 'ERR_NO_PREDECESSOR'
   | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_LEASE_LOST' | 'ERR_IO' | 'ERR_TASK_BUSY' | 'ERR_CANCELLED'
   | 'ERR_CLOSED' | 'ERR_NO_ADDON'
   | 'ERR_INTERNAL'
@@ -634,7 +634,95 @@ export interface LoopOptions {
   fetchPrices?: (symbols: readonly string[]) => Prices | Promise<Prices>
   /** Receives events of the loop; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void
+  /**
+   * Your own model, which is weighed beside our families by what it knows on rows that it has not seen. Every process that trains or
+   * predicts needs it: a model in service in which it has weight is refused with `ERR_OWN_MODEL` elsewhere.
+   */
+  model?: OwnModel
 }
+
+/** Rows of one market, in order of time. */
+export interface OwnModelBatch {
+  /** `BTCUSDT` */
+  symbol: string
+  /** The timeframe of the candles. */
+  timeframe: Timeframe
+  /** Open times of the rows' candles, epoch milliseconds. The features are those known when these candles close. */
+  times: Float64Array
+  /** The features, row after row: `features[row * names.length + i]` is `names[i]`. */
+  features: Float64Array
+  /** The names of the features, in order. */
+  names: readonly string[]
+}
+
+/** Rows of one market to fit, with their outcomes. */
+export interface OwnModelLabels extends OwnModelBatch {
+  /** For each row two numbers, 1 or 0: whether a BUY and whether a SELL opened at the close of the candle reached its target before its stop. */
+  labels: Uint8Array
+  /** How much each row counts, above 0: older rows count less. */
+  weights: Float64Array
+}
+
+/** Your own model: a function, or one made of an ONNX file by `onnxModel`. */
+export interface OwnModel {
+  /** Its name, 1 to 100 characters. A model in service knows it by this name. */
+  name: string
+  /**
+   * Of a fixed model, until when it has seen outcomes: a time, or `null` if it has seen none of any market, as a rule has not. It is
+   * asked only about candles that open from then on; earlier ones are no evidence. Missing for a model with `fit`.
+   */
+  trainedUntil?: Time | null
+  /**
+   * For each row two probabilities, 0–1: that a BUY and that a SELL of the configured levels (`signal` of the configuration), opened at
+   * the close of the candle, reaches its target before its stop. Flat, or as pairs. They need no calibration: only how far they depart
+   * from their usual level counts. `state` is what `fit` returned; do not change it or the batch.
+   */
+  predict: (batch: OwnModelBatch, state?: Uint8Array) => OwnModelAnswer | Promise<OwnModelAnswer>
+  /**
+   * Fits the model to the rows of all markets of a timeframe, one batch for each market, and returns its state, which is stored with the
+   * models. Called at each training for each step of the walk-forward, and for the final model.
+   */
+  fit?: (batches: OwnModelLabels[]) => Uint8Array | Promise<Uint8Array>
+  /** `predict` fails if it has not answered after so many milliseconds. Default 60 000. */
+  predictTimeLimitMs?: number
+  /** `fit` fails if it has not answered after so many milliseconds. Default 3 600 000. */
+  fitTimeLimitMs?: number
+}
+
+/** Two numbers for each row, flat or as pairs. */
+export type OwnModelAnswer = Float64Array | Float32Array | readonly number[] | readonly (readonly [number, number])[]
+
+/** How to read an ONNX file. */
+export interface OnnxOptions {
+  /** See {@link OwnModel.trainedUntil}. */
+  trainedUntil: Time | null
+  /** See {@link OwnModel.name}. Default: the name of the file. */
+  name?: string
+  /** The name of the input, a tensor of rows × features in single precision. Default: the first. */
+  input?: string
+  /** The name of the output. Default: the first whose name contains `prob`, else the last. */
+  output?: string
+  /** Of one file with an output for each direction, the name of that of a BUY. */
+  buy?: string
+  /** The name of that of a SELL. */
+  sell?: string
+  /** The class that stands for success, where an output has a probability for each class. Default 1. */
+  success?: number
+  /** Rows that are given at once. Default 4096. */
+  rowsAtOnce?: number
+  /** See {@link OwnModel.predictTimeLimitMs}. */
+  predictTimeLimitMs?: number
+  /** The module `onnxruntime-node`, or one with its interface. Default: the one that your program has installed. */
+  runtime?: unknown
+}
+
+/**
+ * Makes your own model of ONNX files: one for a BUY and one for a SELL, each with the probability of success (rows × 1, rows × classes, or
+ * a ZipMap), or one file with an output for each, or with one output of rows × 2. Needs `onnxruntime-node`, which you install.
+ *
+ * Rejects with `ERR_INVALID_ARGUMENT` without `onnxruntime-node`, and with its error for a file that it cannot read.
+ */
+export declare function onnxModel(path: string | { buy: string; sell: string }, options: OnnxOptions): Promise<OwnModel>
 
 /** An event of the loop; `type` names it. */
 export type LoopEvent = EventFacts & (
@@ -1842,6 +1930,11 @@ export interface Configuration {
   daysHistory?: number
   /** Hours after which a model is old: the default of `maxAgeHours`, 0 to 8760. Default 24. */
   retrainIntervalHours?: number | string
+  /**
+   * The file of your own model, relative to the home, whose default export is an `OwnModel`. Only the command line loads it; in a
+   * program, give `model` to `new SignalLoop`.
+   */
+  model?: string | null
   /** The exchange that candles and prices come from. Default `binance`. */
   exchange?: ExchangeName
   /** Another host that serves the REST API of `exchange`. Default: the exchange's own host. */

@@ -8,6 +8,7 @@ mod decision;
 mod environment;
 mod errors;
 mod mcp;
+mod own;
 mod predictor;
 mod promises;
 mod readers;

@@ -3,6 +3,7 @@
 use super::callbacks::{Abort, CandleCallback, Listener, PriceCallback};
 use super::environment;
 use super::errors::{Code, sync};
+use super::own::{JsModel, Question};
 use super::predictor::Predictor;
 use super::promises::{call, done, elsewhere, promise, spawned};
 use super::replay::{self, JsStrategy};
@@ -15,11 +16,13 @@ use candles::given::Times;
 use domain::cancel::Cancel;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
+use domain::features::FEATURES;
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::venue::Venue;
 use engine::home::{check_output, expanded};
 use engine::{self, Options, Risk, TrainMode, TrainRequest};
 use exchange::{CandleSource, PriceSource};
+use learning::OwnModel;
 use napi::ValueType;
 use napi::bindgen_prelude::{
     Env, FnArgs, FromNapiValue, Function, JsObjectValue, JsValue, Object, PromiseRaw, ToNapiValue, Unknown,
@@ -95,7 +98,9 @@ impl SignalLoop {
             let source = member(&options, "fetchCandles")?.map(candle_source).transpose()?;
             let prices = member(&options, "fetchPrices")?.map(price_source).transpose()?;
             let events = member(&options, "onEvent")?.map(|value| listener("onEvent", value)).transpose()?;
+            let own = member(&options, "model")?.map(own_model).transpose()?;
             let mut map = values::to_map("options", options, &["fetchCandles", "fetchPrices", "onEvent"])?;
+            map.shift_remove("model");
             let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             let threads = |value: &Value| value.as_u64().filter(|n| (1..=1024).contains(n)).map(|n| n as usize);
             let options = Options {
@@ -107,6 +112,7 @@ impl SignalLoop {
                 exchange_url: values::option(&mut map, "exchangeUrl", "must be an http(s) URL", text)?,
                 source,
                 prices,
+                own,
                 ..Options::default()
             };
             values::no_more(&map)?;
@@ -763,6 +769,20 @@ fn candle_source(value: Unknown<'_>) -> Result<Arc<dyn CandleSource>> {
 
 fn price_source(value: Unknown<'_>) -> Result<Arc<dyn PriceSource>> {
     Ok(Arc::new(PriceCallback::new(function("fetchPrices", value)?)?))
+}
+
+/// What `own-model.js` has made of a user's own model.
+pub fn own_model(value: Unknown<'_>) -> Result<Arc<dyn OwnModel>> {
+    let ask = member(&value, "ask")?.ok_or_else(|| Error::argument("model", "must be a model", "nothing"))?;
+    let about = member(&value, "about")?.ok_or_else(|| Error::argument("model", "must be a model", "nothing"))?;
+    let about = values::to_map("model", about, &[])?;
+    Ok(Arc::new(JsModel::new(about, function::<Question, ()>("model", ask)?)?))
+}
+
+/// The names of the features, in order.
+#[napi(skip_typescript)]
+pub fn feature_names() -> Vec<&'static str> {
+    FEATURES.iter().map(|feature| feature.name).collect()
 }
 
 fn abort(env: &Env, value: Unknown<'_>, cancel: &Cancel) -> Result<Abort> {

@@ -297,18 +297,59 @@ impl From<model::ShapeRecord> for ModelShape {
     }
 }
 
-/// One family of learners in a model. The prediction of a model is the weighted mean of its families.
+/// One family of learners in a model. The prediction of a model is the weighted sum of its families.
 #[napi(object)]
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FamilyWeight {
-    /// `forest`, `boosting` or `linear`.
-    #[napi(ts_type = "'forest' | 'boosting' | 'linear'")]
+    /// `forest`, `boosting`, `linear` or, for your own model, `own`.
+    #[napi(ts_type = "'forest' | 'boosting' | 'linear' | 'own'")]
     pub family: String,
-    /// Its weight for a BUY, 0–1; all weights add up to 1.
+    /// Its weight for a BUY, 0–1. The weights of our families add up to 1, or to less where your own model says the same as they do.
     pub buy: f64,
     /// Its weight for a SELL.
     pub sell: f64,
+}
+
+/// What held-out rows say of your own model in one direction.
+#[napi(object)]
+pub struct OwnModelSide {
+    /// The weight of its departures from its usual level, 0–1: 0 if what it knows beyond our families may be chance.
+    pub weight: f64,
+    /// The held-out rows that it is judged by.
+    pub rows: u32,
+    /// By how much the success rate changes with its departures beyond those of our families: 1 if its probabilities are right, 0 if
+    /// they say nothing new. Missing if it says nothing of its own, or on fewer than eight stretches of time.
+    pub slope: Option<f64>,
+    /// The standard error of `slope`.
+    pub slope_error: Option<f64>,
+}
+
+/// Your own model in a model: its weight, and what it has earned it with.
+#[napi(object)]
+pub struct OwnModelInfo {
+    /// Its name.
+    pub name: String,
+    /// Whether it is fitted at each training.
+    pub fitted: bool,
+    /// For a fixed model, until when it had seen outcomes, ISO 8601, UTC; missing if it has seen none.
+    pub trained_until: Option<String>,
+    /// Of a BUY.
+    pub buy: OwnModelSide,
+    /// Of a SELL.
+    pub sell: OwnModelSide,
+}
+
+impl From<model::OwnRecord> for OwnModelInfo {
+    fn from(own: model::OwnRecord) -> Self {
+        let [buy, sell] = own.sides.map(|side| OwnModelSide {
+            weight: side.weight,
+            rows: side.rows as u32,
+            slope: side.slope.map(|(value, _)| value),
+            slope_error: side.slope.map(|(_, error)| error),
+        });
+        Self { name: own.name, fitted: own.is_fitted, trained_until: own.trained_until_ms.map(format_iso), buy, sell }
+    }
 }
 
 /// What a model was trained on, and its results on rows it had not seen.
@@ -338,6 +379,8 @@ pub struct ModelInfo {
     pub pool_rows: u32,
     /// The families of learners and their weights.
     pub families: Vec<FamilyWeight>,
+    /// Your own model; missing if it was trained without one.
+    pub own_model: Option<OwnModelInfo>,
     /// Success probability in percent at which a BUY breaks even after costs, at the median stop distance.
     pub break_even_buy: f64,
     /// The same for a SELL.
@@ -374,6 +417,18 @@ pub struct ModelInfo {
     pub left_out: Vec<String>,
 }
 
+/// The weights of all families.
+fn families(r: &model::Record) -> Vec<FamilyWeight> {
+    let [buy, sell] = r.own.as_ref().map_or(r.weights, |own| own.of_ours(r.weights));
+    let weight = |(i, name): (usize, &&str)| FamilyWeight { family: (*name).to_owned(), buy: buy[i], sell: sell[i] };
+    let own = r.own.as_ref().map(|own| FamilyWeight {
+        family: "own".to_owned(),
+        buy: own.sides[0].weight,
+        sell: own.sides[1].weight,
+    });
+    model::Families::NAMES.iter().enumerate().map(weight).chain(own).collect()
+}
+
 impl From<model::Record> for ModelInfo {
     fn from(r: model::Record) -> Self {
         Self {
@@ -387,15 +442,8 @@ impl From<model::Record> for ModelInfo {
             pool: r.pool.clone(),
             pool_symbols: r.symbols.iter().map(ToString::to_string).collect(),
             pool_rows: r.pool_rows as u32,
-            families: model::Families::NAMES
-                .iter()
-                .enumerate()
-                .map(|(i, name)| FamilyWeight {
-                    family: (*name).to_owned(),
-                    buy: r.weights[0][i],
-                    sell: r.weights[1][i],
-                })
-                .collect(),
+            families: families(&r),
+            own_model: r.own.clone().map(Into::into),
             break_even_buy: percent(r.break_even[0]),
             break_even_sell: percent(r.break_even[1]),
             candles: r.candles as u32,

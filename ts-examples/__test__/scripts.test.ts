@@ -50,6 +50,24 @@ test('replay tells what the strategy would have brought, and what each part did,
   expect(readFileSync(page, 'utf8')).toContain('<title>signalloop replay</title>')
 }, 180_000)
 
+test('own-model weighs a LightGBM by what it knows on candles that it has not seen', async () => {
+  const { code, stdout, stderr } = await run('own-model/main.ts', {})
+  expect([code, stderr]).toEqual([0, ''])
+  for (const side of ['BUY', 'SELL']) {
+    const [, weight, rows] = new RegExp(`^${side}: weight (\\d\\.\\d\\d), slope .+ on (\\d+) rows that it has not seen$`, 'm').exec(stdout)!
+    // 119 days, less those of the last outcomes.
+    expect([Number(weight) > 0.1, Number(rows) > 115 * 24 && Number(rows) <= 119 * 24]).toEqual([true, true])
+  }
+  expect(stdout).toMatch(/^(BUY|SELL|HOLD): a BUY succeeds with [\d.]+ %, a SELL with [\d.]+ %$/m)
+})
+
+test('lightgbm-indicator learns what the probability is worth', async () => {
+  const { code, stdout, stderr } = await run('lightgbm-indicator/main.ts', {})
+  expect([code, stderr]).toEqual([0, ''])
+  const [low, high] = [...stdout.matchAll(/^lightgbm [\d.]+: (\d+) % by \d\d\d closed signals$/gm)].map((match) => Number(match[1]))
+  expect(high! - low!).toBeGreaterThan(10)
+})
+
 test('ccxt fetches the candles that models are trained on, from the test exchange', async () => {
   const exchange = await startSimulator('BTCUSDT', 'ETHUSDT')
   try {

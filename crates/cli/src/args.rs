@@ -245,6 +245,19 @@ pub enum Data {
     Check(DataCheck),
     /// Add the candles of files to those stored
     Import(DataImport),
+    /// Write features and outcomes of the stored candles as CSV, to train a model elsewhere
+    Features(DataFeatures),
+}
+
+/// Which rows to write, and where.
+#[derive(Debug, clap::Args)]
+pub struct DataFeatures {
+    /// Which markets.
+    #[command(flatten)]
+    pub markets: Markets,
+    /// The CSV file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// The files to check.

@@ -32,7 +32,8 @@ pub async fn run(command: &Command, args: &Args, host: Host, output: &Output, en
     let serves = matches!(command, Command::Mcp(_));
     let threads = std::thread::available_parallelism().ok().map(usize::from).filter(|_| !serves);
     let (home, store) = (args.home.clone(), args.store.clone());
-    let core = Arc::new(SignalLoop::open(Options { home, store, threads, ..Options::default() })?);
+    let core =
+        Arc::new(SignalLoop::open(Options { home, store, threads, own: host.own.clone(), ..Options::default() })?);
     core.settings().warnings().iter().for_each(|warning| output.warning(warning));
     let code = match command {
         Command::Train(now) => {
@@ -50,6 +51,7 @@ pub async fn run(command: &Command, args: &Args, host: Host, output: &Output, en
         Command::Fetch(fetch) => data::fetch(&core, fetch, output).await,
         Command::Data(Data::Check(check)) => data::check(&core, check, output),
         Command::Data(Data::Import(import)) => data::import(&core, import, output),
+        Command::Data(Data::Features(asked)) => data::features(&core, asked, output),
         Command::Predict(predict) => self::predict(&core, predict, output),
         Command::Stats(stats) => shown::stats(&core, stats, output),
         Command::Scorecard(asked) => super::scorecard::scorecard(&core, asked, output),

@@ -1,6 +1,6 @@
 //! The commands about candles: `fetch`, `data check`, `data import`.
 
-use super::args::{DataCheck, DataImport, DataReading, Fetch};
+use super::args::{DataCheck, DataFeatures, DataImport, DataReading, Fetch};
 use super::commands::{exit_code, given};
 use super::failures::Failures;
 use super::output::{Output, failure};
@@ -9,7 +9,7 @@ use candles::{Checked, Fetched, Findings, Reading};
 use domain::error::{Error, Result};
 use domain::symbol::Market;
 use domain::time::format_iso;
-use engine::{CheckedFile, FetchResult, SignalLoop};
+use engine::{CheckedFile, FetchResult, SignalLoop, home};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -109,6 +109,32 @@ pub fn check(core: &SignalLoop, args: &DataCheck, output: &Output) -> Result<i32
     failures.tell("files", output);
     output.document(&Value::Array(entries));
     Ok(exit_code(files.iter().filter(|file| file.checked.is_ok()).count(), files.len()))
+}
+
+/// `signalloop data features`.
+pub fn features(core: &Arc<SignalLoop>, asked: &DataFeatures, output: &Output) -> Result<i32> {
+    home::check_output(core.settings().home(), "out", &asked.out)?;
+    let markets = core.settings().markets(given(&asked.markets.symbols), given(&asked.markets.timeframes));
+    let entries = core.trainer().write_rows(&markets, &asked.out)?;
+    let rows: usize = entries.iter().filter_map(|(_, count)| count.as_ref().ok()).sum();
+    for (market, count) in &entries {
+        match count {
+            Ok(count) => output.line(format!("{market:<15} {count:>7} rows")),
+            Err(error) => output.line(format!("{market:<15} none     {error} [{}]", error.code())),
+        }
+    }
+    output.line(format!("{rows} rows are in {}", asked.out.display()));
+    let told = |(market, count): &(Market, Result<usize>)| {
+        let mut entry = json!({ "symbol": market.symbol, "timeframe": market.timeframe, "success": count.is_ok() });
+        match count {
+            Ok(count) => entry["rows"] = json!(count),
+            Err(error) => entry["error"] = failure(error),
+        }
+        entry
+    };
+    output
+        .document(&json!({ "path": asked.out, "rows": rows, "markets": entries.iter().map(told).collect::<Vec<_>>() }));
+    Ok(exit_code(entries.iter().filter(|(_, count)| count.is_ok()).count(), entries.len()))
 }
 
 impl From<&DataReading> for Reading {

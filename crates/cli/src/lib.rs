@@ -49,6 +49,7 @@ use ::replay::Strategy;
 use args::Command;
 use domain::cancel::Cancel;
 use domain::error::Result;
+use learning::OwnModel;
 use output::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,6 +97,8 @@ pub struct Host {
     pub description: String,
     /// What was loaded for `replay --strategy`.
     pub strategy: Option<Box<dyn Strategy>>,
+    /// The user's own model, which `model` in training_config.json names.
+    pub own: Option<Arc<dyn OwnModel>>,
     /// What answers look like in the JavaScript API, for `mcp`.
     pub shapes: Option<Arc<dyn Shapes>>,
 }

@@ -25,6 +25,7 @@ pub fn models(core: &SignalLoop, output: &Output) -> Result<i32> {
         output.line("No models yet. Train them with `signalloop train`.");
     }
     table(core, &models, output);
+    own_models(&models, output);
     decisions(&models, output);
     unusable(&models, output);
     shapes_told(&models, output);
@@ -79,6 +80,19 @@ fn table(core: &SignalLoop, models: &[MarketModels], output: &Output) {
          seen; with an interval above 0 it knows something. Signals, each: those it would have given there, and their mean profit \
          after costs.",
     );
+}
+
+/// What a user's own model weighs in each that has one.
+fn own_models(models: &[MarketModels], output: &Output) {
+    let mut told = Failures::default();
+    for record in models.iter().filter_map(|one| one.champion.record.as_ref().ok()) {
+        if let Some(own) = &record.own {
+            let [buy, sell] = own.sides.map(|side| format!("{:.2} on {} held-out rows", side.weight, side.rows));
+            let weighs = format!("your model `{}` weighs {buy} for a BUY, {sell} for a SELL", own.name);
+            told.market(&record.market, &weighs, None);
+        }
+    }
+    told.texts("markets").into_iter().for_each(|text| output.line(text));
 }
 
 /// Why each model serves, and which newer ones were refused. The same reason of many markets is told once.

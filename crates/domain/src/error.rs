@@ -133,6 +133,25 @@ pub enum Error {
         /// What is wrong with it and what to do.
         problem: String,
     },
+    /// The user's own model failed, or answered something that it must not.
+    #[error("your model `{name}`: {problem}")]
+    OwnModel {
+        /// Its name.
+        name: String,
+        /// What went wrong, with the offending value.
+        problem: String,
+    },
+    /// The model in service weighs an own model that this process does not have.
+    #[error(
+        "the model in service weighs your model `{name}`, but this process was given {given}: give it as \
+         `new SignalLoop({{ model }})` or, for the command line, as `model` in training_config.json"
+    )]
+    OwnModelMissing {
+        /// The name of the model that is missing.
+        name: String,
+        /// The own model that was given instead, or `none`.
+        given: String,
+    },
     /// A rollback was asked for, and there is no earlier model that could serve.
     #[error("no model of {market} older than version {version} can be read, so there is none to roll back to")]
     NoPredecessor {
@@ -207,6 +226,7 @@ impl Error {
             Self::NoData(_) => "ERR_NO_DATA",
             Self::NoModel { .. } => "ERR_NO_MODEL",
             Self::ModelFile { .. } => "ERR_MODEL_FILE",
+            Self::OwnModel { .. } | Self::OwnModelMissing { .. } => "ERR_OWN_MODEL",
             Self::NoPredecessor { .. } => "ERR_NO_PREDECESSOR",
             Self::SignalConflict { .. } => "ERR_SIGNAL_CONFLICT",
             Self::Storage { .. } => "ERR_STORE",

@@ -134,6 +134,11 @@ impl Timeframe {
         let offset = if length == 7 * DAY { FIRST_MONDAY } else { 0 };
         (ms - offset).div_euclid(length) * length + offset
     }
+
+    /// The open time of the last candle that has closed at a time, UTC epoch ms, where the market always trades.
+    pub fn last_closed_before(self, time_ms: i64) -> i64 {
+        self.open_ms(time_ms) - self.millis()
+    }
 }
 
 impl fmt::Display for Timeframe {
@@ -334,6 +339,10 @@ mod tests {
         // Wednesday, 2025-09-17 13:05 UTC.
         let opens = |name: &str| Timeframe::parse(name).unwrap().open_ms(1_758_114_300_000);
         assert_eq!([opens("4h"), opens("1d"), opens("1w")], [1_758_110_400_000, 1_758_067_200_000, 1_757_894_400_000]);
+        assert_eq!(Timeframe::H1.last_closed_before(3 * HOUR), 2 * HOUR);
+        assert_eq!(Timeframe::H1.last_closed_before(3 * HOUR - 1), HOUR);
+        let monday = 4 * 24 * HOUR;
+        assert_eq!(Timeframe::parse("1w").unwrap().last_closed_before(monday + 7 * 24 * HOUR), monday);
         assert_eq!(Market::parse("BTC/USDT", "1h").unwrap().file_stem(), "btcusdt_1h");
     }
 }

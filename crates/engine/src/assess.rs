@@ -4,7 +4,7 @@ use super::bet::{BetRules, BetValue};
 use super::compute::ComputeThreads;
 use super::learn::{LearnerState, open};
 use super::prepare::Preparing;
-use super::prior::AskedLevels;
+use super::prior::{AskedLevels, Lack};
 use super::{CandleStore, Events, Lifetime, LivePerformance, Models, Settings, SignalStore};
 use domain::answer::Answer;
 use domain::error::{Error, Result};
@@ -111,7 +111,10 @@ impl OutcomeLearner {
             return Ok(None);
         }
         let known = learner.lessons().len();
-        self.assessment(learner.model(), &self.case(signal)?, known).map(Some)
+        match self.case(signal, false)? {
+            (_, Some(Lack::NotAsked)) => Ok(None),
+            (case, lack) => self.assessment(learner.model(), &case, known, lack).map(Some),
+        }
     }
 
     async fn assess_waiting(self: Arc<Self>, mut signal: Signal) -> Result<Assessment> {
@@ -128,15 +131,16 @@ impl OutcomeLearner {
                 })
                 .await?;
         }
-        let case = self.case(&signal)?;
+        let (this, asked) = (self.clone(), signal.clone());
+        let (case, lack) = self.compute.run(move || this.case(&asked, true)).await?;
         self.learn_closings().await?;
         if let Some(evidence) = self.evidence_before(&signal) {
             let closed = evidence.lessons().len();
             let model = self.model_of_the_past(evidence).await?;
-            return self.assessment(&model, &case, closed);
+            return self.assessment(&model, &case, closed, lack);
         }
         let learner = self.learning.learner.read();
-        self.assessment(learner.model(), &case, learner.lessons().len())
+        self.assessment(learner.model(), &case, learner.lessons().len(), lack)
     }
 
     /// What was known when a past signal was given; `None` for a current one. Outcomes within the signal's own candle
@@ -166,7 +170,7 @@ impl OutcomeLearner {
         self.preparing.ask(&signal.market());
         let learner = self.learning.learner.try_read()?;
         let model = learner.model();
-        let case = self.case(signal).ok()?;
+        let (case, _) = self.case(signal, false).ok()?;
         let knows = model.effective() > 0.0 || case.prior.is_some();
         if !knows || model.until_ms() > signal.timestamp_ms + case.timeframe().millis() {
             return None;
@@ -189,9 +193,10 @@ impl OutcomeLearner {
         })
     }
 
-    /// Converts a signal to a case for the learner, with the estimate of the model of candles.
-    fn case(&self, signal: &Signal) -> Result<Case> {
-        let mut case = question(signal)?;
+    /// Converts a signal to a case for the learner, with the estimate of the model of candles or the reason why it is left
+    /// out. A user's own model is asked only if this may `wait`.
+    fn case(&self, signal: &Signal, wait: bool) -> Result<(Case, Option<Lack>)> {
+        let (mut case, mut lack) = (question(signal)?, None);
         if let (Some(features), Some(stop), Some(ratio)) = (&case.features, case.stop_percent, case.reward_risk) {
             let candle_ms = case.timeframe().millis() as f64;
             let bars = signal.expires_ms.map(|expires_ms| (expires_ms - signal.timestamp_ms) as f64 / candle_ms);
@@ -203,10 +208,13 @@ impl OutcomeLearner {
                 expiry_bars: bars,
                 management,
             };
-            let prior = self.models.candle_prior(&case.market, case.direction, features, asked);
-            case.prior = prior.map(|prior| prior.probability);
+            let at = (case.timeframe().last_closed_before(signal.timestamp_ms), &features[..]);
+            match self.models.candle_prior(&case.market, case.direction, at, asked, wait) {
+                Ok(prior) => case.prior = prior.map(|prior| prior.probability),
+                Err(why) => lack = Some(why),
+            }
         }
-        Ok(case)
+        Ok((case, lack))
     }
 
     /// The rules found in the closed signals of a symbol, of a timeframe, or of all signals.
@@ -230,7 +238,7 @@ impl OutcomeLearner {
             .await
     }
 
-    fn assessment(&self, model: &OutcomeModel, case: &Case, closed: usize) -> Result<Assessment> {
+    fn assessment(&self, model: &OutcomeModel, case: &Case, closed: usize, lack: Option<Lack>) -> Result<Assessment> {
         let margin = self.performance.conservative_margin(&case.market).wait()?;
         let open = self.store.if_open().map_or(0, |store| store.open_taken(case.direction));
         let rules = BetRules { config: &self.settings.config(), margin, open };
@@ -247,6 +255,9 @@ impl OutcomeLearner {
         let evidence = SOURCE_NAMES.into_iter().zip(says).zip(weights);
         let mut reasons = verdict.reasons(model, case, margin);
         reasons.splice(1..1, harm.map(|harm| harm.words()));
+        if let Some(Lack::Failed(error)) = lack {
+            reasons.push(format!("what candles say is left out: {error}"));
+        }
         Ok(Assessment {
             success_probability: verdict.chances.probability,
             probability_interval: verdict.chances.interval,

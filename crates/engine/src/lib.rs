@@ -47,6 +47,7 @@ mod learn;
 mod lifetime;
 mod metrics;
 mod models;
+mod own;
 mod performance;
 mod performance_state;
 mod pools;
@@ -107,6 +108,7 @@ use compute::ComputeThreads;
 use domain::error::{Error, Result};
 use domain::time::Clock;
 use exchange::{CandleSource, PriceSource};
+use learning::OwnModel;
 use replay::PastSource;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,6 +152,8 @@ pub struct Options {
     /// The user's own source of prices of open signals, used instead of the exchange. Default: the exchange; none if candles come
     /// from the user's own source.
     pub prices: Option<Arc<dyn PriceSource>>,
+    /// The user's own model, weighed beside our families. Default: none.
+    pub own: Option<Arc<dyn OwnModel>>,
     /// The clock. Default: the system's.
     pub clock: Clock,
     /// How long a scheduler lease in a database lasts without being renewed. Default: 10 seconds.
@@ -217,6 +221,7 @@ impl SignalLoop {
         let live = Arc::new(LivePerformance::new(settings.clone(), events.clone(), coordination.clone()));
         let models = Arc::new(Models {
             weighed: Default::default(),
+            own_answers: Default::default(),
             asking: Default::default(),
             unusable: Default::default(),
             registry: Models::registry_at(store.location(), &settings, &events),

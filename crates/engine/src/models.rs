@@ -1,5 +1,6 @@
 //! The models of a home: lists them, rolls them back, and compares their promises with live results.
 
+use super::own::OwnAnswers;
 use super::{CandleFetcher, Event, Events, Lifetime, LivePerformance, ModelChange, Settings, SignalStore};
 use crate::store_location::StoreLocation;
 use domain::error::{Error, Result};
@@ -87,6 +88,8 @@ pub struct Models {
     pub(super) registry: Registry,
     /// What was compared with the promises of the models, by market.
     pub(super) weighed: Mutex<HashMap<Market, WeighedBets>>,
+    /// What the user's own model has answered.
+    pub(super) own_answers: OwnAnswers,
     /// The markets for which the database is being asked in the background.
     pub(super) asking: Mutex<HashSet<Market>>,
     /// Why models in service cannot be used, as reported before.

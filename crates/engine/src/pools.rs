@@ -95,7 +95,7 @@ impl Trainer {
                 let step = |step: Step| run.tell_all(timeframe, Phase::Train, step);
                 let training = match old {
                     None => Continued::Trained(this.data.train_with_shapes(markets, &run.cancel, &step)?),
-                    Some(old) => continue_pool(&old, markets, &config, &run.cancel, &step)?,
+                    Some(old) => continue_pool(&old, markets, &config, this.settings.own(), &run.cancel, &step)?,
                 };
                 if matches!(training, Continued::Trained(_)) {
                     *this.fits.lock().entry(timeframe).or_default() += 1;

@@ -4,6 +4,7 @@ use super::Models;
 use super::account::ProgressMeter;
 use super::events::Event;
 use super::models::{LEVELS_KEY, PREDICTION_KEY};
+use super::own::OwnDepartures;
 use super::recent_candles::{Latest, RecentCandles};
 use crate::store_location::StoreLocation;
 use domain::answer::Answer;
@@ -356,7 +357,7 @@ impl Models {
     /// Ready at once if everything it needs is in memory, unless the series is long.
     ///
     /// # Errors
-    /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
+    /// [`Error::NoModel`], [`Error::ModelFile`]; [`Error::OwnModelMissing`], [`Error::OwnModel`]; [`Error::NoData`] for fewer than [`MIN_CANDLES`];
     /// [`Error::InvalidCandle`].
     pub fn predict<'a>(
         &'a self,
@@ -387,7 +388,10 @@ impl Models {
             },
         };
         let Some(basis) = basis else { return Ok(None) };
-        self.prediction(market, &basis, model, margin).map(Some)
+        match self.own_of(&basis, &model).ready() {
+            Some(own) => self.prediction(market, &basis, model.clone(), margin, own?).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn predict_reading(&self, market: &Market, candles: Option<&[Candle]>) -> Result<Prediction> {
@@ -400,12 +404,24 @@ impl Models {
             }
             None => Basis::stored(market, self.fetcher.candles().require(market)?)?,
         };
-        self.prediction(
-            market,
-            &basis,
-            self.registry.get(market).wait()?,
-            self.performance.conservative_margin(market).wait()?,
-        )
+        let (model, margin) = (self.registry.get(market).wait()?, self.performance.conservative_margin(market).wait()?);
+        let own = self.own_of(&basis, &model).wait()?;
+        self.prediction(market, &basis, model.clone(), margin, own)
+    }
+
+    /// What the user's own model says about the last candle, if the prediction needs it.
+    fn own_of<'a>(
+        &'a self,
+        basis: &Basis<'_>,
+        model: &'a Model,
+    ) -> Answer<Result<OwnDepartures>, impl FnOnce() -> Result<OwnDepartures> + 'a> {
+        // Looking for features takes time, so it is done only for a model that needs an own one.
+        let row = model.needs_own().and_then(|_| basis.latest().ok()).map(|(row, _)| row);
+        let (Some(row), time_ms) = (row, basis.last.open_ms) else { return Answer::Ready(Ok(None)) };
+        if let Some(known) = self.own_departures(model, time_ms, &row).ready() {
+            return Answer::Ready(known);
+        }
+        Answer::Pending(move || self.own_departures(model, time_ms, &row).wait())
     }
 
     /// Whether a usable model is in service; `false` once the loop is closed. A model that cannot be used is reported
@@ -449,7 +465,14 @@ impl Models {
         found.is_ok()
     }
 
-    fn prediction(&self, market: &Market, basis: &Basis<'_>, model: Arc<Model>, margin: f64) -> Result<Prediction> {
+    fn prediction(
+        &self,
+        market: &Market,
+        basis: &Basis<'_>,
+        model: Arc<Model>,
+        margin: f64,
+        own: OwnDepartures,
+    ) -> Result<Prediction> {
         let candle_ms = market.timeframe.millis();
         let base_rates = [model.buy.base_rate, model.sell.base_rate];
         let [buy, sell] = base_rates;
@@ -478,7 +501,7 @@ impl Models {
             let costs =
                 [&model.buy, &model.sell].map(|side| Costs::new(side.payoff, stop, self.settings.config().fee_bps));
             let stated = model
-                .stated(&row)
+                .stated_with(&row, own)
                 .ok_or_else(|| Error::Internal(format!("the model of {market} cannot read a row of features")))?;
             prediction.probabilities = Probabilities::of(stated[0], stated[1]);
             prediction.decision = choose(stated, base_rates, &costs, margin);

@@ -1,11 +1,13 @@
 //! Estimates a signal's chances from a model of candles, before any outcome is known.
 
 use super::Models;
+use super::own::OwnDepartures;
+use domain::answer::Answer;
 use domain::barrier::Direction;
-use domain::error::guard;
+use domain::error::{Error, guard};
 use domain::features::{ATR_PERCENT, lacks_volume};
 use domain::symbol::Market;
-use learning::model::{Model, PoolSide, believed};
+use learning::model::{Blend, Model, PoolSide, believed};
 use learning::{Management, Place};
 
 /// Probabilities are kept at least this far from 0 and 1, where odds are undefined.
@@ -23,17 +25,29 @@ pub struct CandlePrior {
 impl Models {
     /// Asks the market's model in service about a signal with these features at entry. It takes the model's nearest
     /// known shape and adjusts the answer to the signal's own levels. A signal without an expiry is assumed to have the
-    /// configured one. `None` if no model is in memory, and for invalid levels or features. Never waits and reads no
-    /// files; see [`Self::read_candle_model`].
+    /// configured one. `None` if no model is in memory, and for invalid levels or features. Reads no files; see
+    /// [`Self::read_candle_model`]. `time_ms` is when the candle of the features opened. Asks the user's own model, if
+    /// the answer needs it, only if it may `wait`.
+    ///
+    /// # Errors
+    /// [`Lack`] if the own model that the answer needs does not answer.
     pub(super) fn candle_prior(
         &self,
         market: &Market,
         direction: Direction,
-        features: &[f64],
+        (time_ms, features): (i64, &[f64]),
         asked: AskedLevels<'_>,
-    ) -> Option<CandlePrior> {
-        let model = self.registry.get(market).ready()?.ok()?;
-        prior(&model, direction, features, asked)
+        wait: bool,
+    ) -> std::result::Result<Option<CandlePrior>, Lack> {
+        let Some(Ok(model)) = self.registry.get(market).ready() else { return Ok(None) };
+        let needs_own = nearest(&model, direction, features, asked).is_some_and(|known| known.needs_own());
+        let own = match needs_own.then(|| self.own_departures(&model, time_ms, features)) {
+            None => Ok(None),
+            Some(Answer::Ready(known)) => known,
+            Some(Answer::Pending(ask)) if wait => ask(),
+            Some(Answer::Pending(_)) => return Err(Lack::NotAsked),
+        };
+        Ok(prior(&model, direction, features, asked, own.map_err(Lack::Failed)?))
     }
 
     /// Whether [`Self::candle_prior`] can answer without [`Self::read_candle_model`]: the model in service is in
@@ -47,6 +61,15 @@ impl Models {
     pub(super) fn read_candle_model(&self, market: &Market) {
         self.is_usable(market, guard(|| self.registry.get(market).wait()));
     }
+}
+
+/// Why the user's own model did not answer.
+#[derive(Debug, Clone)]
+pub(super) enum Lack {
+    /// It has to be asked, which would have to be waited for.
+    NotAsked,
+    /// It is missing, or it failed.
+    Failed(Error),
 }
 
 /// The levels of a signal.
@@ -84,13 +107,29 @@ struct KnownShape<'a> {
     base_rate: f64,
     belief: f64,
     side: &'a PoolSide,
+    /// How an own model joins it.
+    blend: Blend,
 }
 
-fn prior(model: &Model, direction: Direction, features: &[f64], asked: AskedLevels<'_>) -> Option<CandlePrior> {
+impl KnownShape<'_> {
+    fn needs_own(&self) -> bool {
+        self.belief > 0.0 && self.blend.weight > 0.0
+    }
+}
+
+fn prior(
+    model: &Model,
+    direction: Direction,
+    features: &[f64],
+    asked: AskedLevels<'_>,
+    own: OwnDepartures,
+) -> Option<CandlePrior> {
     let known = nearest(model, direction, features, asked)?;
     // The model's estimate is used only if it has skill. A model trained with volume also needs candles with volume.
     let is_lacking = !model.pool.record.is_silent && lacks_volume(features);
-    let departure = if known.belief > 0.0 && !is_lacking { known.side.departure(features)? } else { 0.0 };
+    let own = own.map(|own| own[direction as usize]);
+    let departure =
+        if known.belief > 0.0 && !is_lacking { known.blend.mean(known.side.departure(features)?, own) } else { 0.0 };
     let said = believed(known.base_rate, known.belief, departure);
     let moved = |p: f64| moved(p, known.odds_against, asked.odds_against());
     Some(CandlePrior { probability: moved(said), base_rate: moved(known.base_rate) })
@@ -114,6 +153,7 @@ fn nearest<'a>(
         base_rate: own.base_rate,
         belief: own.belief,
         side: &model.pool.sides[at],
+        blend: model.pool.own.as_ref().map(|own| own.sides[at].blend).unwrap_or_default(),
     };
     let kind = |management: Option<&Management>| management.map(Management::kind);
     let (asked_kind, shapes) = (kind(asked.management), &model.pool.shapes);
@@ -128,6 +168,7 @@ fn nearest<'a>(
             base_rate: shaped.base_rates(&model.record.market.symbol)[at],
             belief: shaped.record.beliefs[at],
             side: &shaped.sides[at],
+            blend: Blend::default(),
         })
     });
     let distance = |known: &KnownShape<'_>| known.place.distance(&wanted);
@@ -149,6 +190,11 @@ fn moved(p: f64, from: f64, to: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Without an own model.
+    fn prior(model: &Model, direction: Direction, row: &[f64], asked: AskedLevels<'_>) -> Option<CandlePrior> {
+        super::prior(model, direction, row, asked, None)
+    }
     use domain::config::SignalShape;
     use domain::features::{COUNT, FEATURES, OF_VOLUME};
     use domain::symbol::Symbol;

@@ -11,6 +11,7 @@ use domain::config::{Config, setting_name};
 use domain::error::{Error, Resource, Result};
 use domain::symbol::{Market, Symbol, Timeframe};
 use domain::time::{CLOCK_TOLERANCE_MS, Clock, format_iso};
+use learning::OwnModel;
 use parking_lot::RwLock;
 use scheduler::{SchedulerConfig, Task};
 use serde_json::{Map, Value};
@@ -60,6 +61,8 @@ pub struct Settings {
     events: Arc<Events>,
     /// What a replay leaves out; `None` for a live loop.
     replay: Option<Without>,
+    /// The user's own model.
+    own: Option<Arc<dyn OwnModel>>,
 }
 
 /// The configuration in force, and the layers it is composed of.
@@ -196,7 +199,13 @@ impl Settings {
     pub(super) fn open(home: PathBuf, options: &Options, events: Arc<Events>) -> Result<Self> {
         let layers = RwLock::new(Layers::read(&home, options)?);
         let (clock, replay) = (options.clock.clone(), options.replay.as_ref().map(|replay| replay.without));
-        Ok(Self { home, clock, layers, scheduler_runs: AtomicBool::new(false), events, replay })
+        let own = options.own.clone();
+        Ok(Self { home, clock, layers, scheduler_runs: AtomicBool::new(false), events, replay, own })
+    }
+
+    /// The user's own model.
+    pub fn own(&self) -> Option<&Arc<dyn OwnModel>> {
+        self.own.as_ref()
     }
 
     /// Whether this loop runs in a replay.

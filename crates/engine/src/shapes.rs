@@ -6,7 +6,7 @@ use domain::error::{Error, Result};
 use domain::signal::Signal;
 use domain::symbol::{Symbol, Timeframe};
 use feedback::{ClosingCursor, FeedbackStore};
-use learning::{Dataset, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool, train_shape};
+use learning::{Dataset, FoundShape, PoolTraining, SignalLevels, Step, find_shapes, train_pool_with, train_shape};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ impl TrainingData {
         let config = self.settings.config();
         let found = self.shapes_of_signals(&markets)?;
         let steps = Steps { parts: 1 + found.len(), of_each: AtomicUsize::new(0), progress };
-        let training = train_pool(markets.clone(), &config, cancel, &|step| steps.tell(0, step))?;
+        let training =
+            train_pool_with(self.settings.own(), markets.clone(), &config, cancel, &|step| steps.tell(0, step))?;
         let mut shapes = Vec::with_capacity(found.len());
         for (number, shape) in found.iter().enumerate() {
             let step = |step| steps.tell(1 + number, step);

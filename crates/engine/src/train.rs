@@ -20,9 +20,11 @@ use scheduler::Task;
 use scheduler::coordination::{Claim, Job};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use storage::write_atomically;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
@@ -367,6 +369,7 @@ impl Trainer {
             self.fetcher.tell_of_longer_history(&markets);
         }
         self.fetcher.tell_of_cost();
+        self.tell_of_unread_model();
         let run = Arc::new(TrainingRun {
             source: if request.skip_fetch { None } else { Some(self.fetcher.source()?) },
             permits: Semaphore::new(self.compute.trainings_at_once()),
@@ -393,6 +396,34 @@ impl Trainer {
         };
         results.warning = self.write_training_results(results.to_json());
         Ok(results)
+    }
+
+    /// Reports that the configuration names an own model which this process has not loaded.
+    fn tell_of_unread_model(&self) {
+        if let (Some(file), None) = (&self.settings.config().model, self.settings.own()) {
+            self.events.emit(&Event::Warning(format!(
+                "`model` in training_config.json names {file}, which only the command line loads: give it as `new SignalLoop({{ \
+                 model }})`; without it, nothing is weighed beside our families"
+            )));
+        }
+    }
+
+    /// Writes the rows that models are trained on as a CSV file: features and outcomes of the stored candles. Returns
+    /// their number by market.
+    ///
+    /// # Errors
+    /// [`Error::Io`]. The failure of a single market is in its entry instead.
+    pub fn write_rows(&self, markets: &[Market], path: &Path) -> Result<Vec<(Market, Result<usize>)>> {
+        let mut text = learning::rows_header();
+        let mut rows = |market: &Market| -> Result<usize> {
+            let loaded = self.data.load(market)?.ok_or_else(|| self.fetcher.candles().none_stored(market))?;
+            loaded.data.write_rows(&mut text);
+            Ok(loaded.data.len())
+        };
+        let entries: Vec<(Market, Result<usize>)> =
+            markets.iter().map(|market| (market.clone(), rows(market))).collect();
+        write_atomically(path, text.as_bytes())?;
+        Ok(entries)
     }
 
     /// Trains each market. The results are in the order of the markets.

@@ -172,7 +172,7 @@ impl<'a> Question<'a> {
             let history: Vec<Candle> = candles.iter().filter(is_before).copied().collect();
             Arc::new(Dataset::new(market, &history, feedback, self.config).unwrap())
         });
-        train_pool_by(rule, data.collect(), self.config, &Cancel::default(), &|_| {}).unwrap()
+        train_pool_by(rule, data.collect(), self.config, None, &Cancel::default(), &|_| {}).unwrap()
     }
 
     /// The log loss of both directions by time since the training, and how much weight the models get beside the base
@@ -183,7 +183,7 @@ impl<'a> Question<'a> {
         for data in &self.truth {
             let model = training.candidate(data.market(), self.config, 0).unwrap().model;
             for row in data.times_ms.partition_point(|time| *time < self.times_ms[1])..data.len() {
-                let held = data.served(row, &model, self.config).unwrap();
+                let held = data.served(&[row], &model, self.config, None).unwrap()[0];
                 let loss = [held.buy, held.sell].map(|held| log_loss(held.happened, held.probability));
                 losses.push((held.time_ms, loss[0] + loss[1]));
             }

@@ -6,8 +6,9 @@ use super::feedback::Feedback;
 use super::growing::{Columns, GrowingDataset, LabelledRows, SelectedRows};
 use super::labels::Label;
 use super::management::Management;
+use super::own::{self, OwnModel};
 use crate::features::{self, GrowingFeatures, Missing, WARM_UP};
-use crate::model::{Held, HeldOut, Lineage, Model, Payoff, Pool, Record, Scores, Side, Skill, log_loss};
+use crate::model::{Held, HeldOut, Lineage, Model, OwnPart, Payoff, Pool, Record, Scores, Side, Skill, log_loss};
 use domain::barrier::Direction;
 use domain::calendar::Calendar;
 use domain::candle::Candle;
@@ -179,6 +180,22 @@ impl Dataset {
         &self.market
     }
 
+    /// Appends the rows as lines of CSV, under [`rows_header`].
+    pub fn write_rows(&self, text: &mut String) {
+        use std::fmt::Write as _;
+        let Market { symbol, timeframe } = &self.market;
+        for row in 0..self.len() {
+            let (time, decided) = (self.times_ms[row], self.decided_ms[row]);
+            // Writing to a text cannot fail.
+            let _ = write!(text, "{symbol},{timeframe},{time},{decided}");
+            for value in self.row(row) {
+                let _ = write!(text, ",{value}");
+            }
+            let [buy, sell] = [0, 1].map(|side: usize| u8::from(self.happened[side][row]));
+            let _ = writeln!(text, ",{buy},{sell}");
+        }
+    }
+
     /// Whether the candles have no volume.
     pub fn is_silent(&self) -> bool {
         self.is_silent
@@ -252,13 +269,32 @@ impl Dataset {
         HeldOut { time_ms: self.times_ms[row], buy: held(0), sell: held(1), profit }
     }
 
-    /// The prediction of a trained model for a row, beside its outcome.
-    pub(super) fn served(&self, row: usize, model: &Model, config: &Config) -> Result<HeldOut> {
-        let stated = model.stated(self.row(row)).ok_or_else(lost)?;
+    /// The predictions of a trained model for rows, beside their outcomes. `own` is the own model that it needs.
+    ///
+    /// # Errors
+    /// [`Error::OwnModelMissing`] if it needs another one; [`Error::OwnModel`].
+    pub(super) fn served(
+        &self,
+        rows: &[usize],
+        model: &Model,
+        config: &Config,
+        own: Option<&Arc<dyn OwnModel>>,
+    ) -> Result<Vec<HeldOut>> {
         let sides = model.sides();
         let constants =
             Constants { base_rates: sides.map(|side| side.base_rate), payoffs: sides.map(|side| side.payoff) };
-        Ok(self.held_out(row, stated, &constants, config))
+        let said = match own::needed(model, own)?.zip(model.needs_own()) {
+            None => vec![None; rows.len()],
+            Some((own, part)) => {
+                let asked: Vec<(i64, &[f64])> = rows.iter().map(|&row| (self.times_ms[row], self.row(row))).collect();
+                own::served(&**own, model, part, &asked)?
+            }
+        };
+        let served = |(&row, said): (&usize, Option<[f64; 2]>)| {
+            let stated = model.stated_with(self.row(row), said).ok_or_else(lost)?;
+            Ok(self.held_out(row, stated, &constants, config))
+        };
+        rows.iter().zip(said).map(served).collect()
     }
 
     /// Builds the model of this market on top of `pool`, with held-out figures from `held_out`.
@@ -303,6 +339,7 @@ impl Dataset {
             importances: importances(&pool, self.is_silent),
             trees: config.trees,
             seed: config.seed,
+            own: pool.own.as_ref().map(OwnPart::told),
         };
         let [buy, sell] = sides;
         Model { record, buy, sell, pool, lineage }
@@ -313,6 +350,13 @@ impl Dataset {
         let middle = stops.len() / 2;
         *stops.select_nth_unstable_by(middle, f64::total_cmp).1
     }
+}
+
+/// The header of rows as CSV: the market; open time of the candle and the time at which both outcomes are known, UTC epoch
+/// ms; the features; whether a BUY and whether a SELL succeeded, 1 or 0.
+pub fn rows_header() -> String {
+    let names: Vec<&str> = FEATURES.iter().map(|feature| feature.name).collect();
+    format!("symbol,timeframe,time,decided,{},buy,sell\n", names.join(","))
 }
 
 /// What [`Dataset::figures`] gives.

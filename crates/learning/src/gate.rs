@@ -4,6 +4,7 @@
 //! `docs/decisions.md` says which rows are used, and why.
 
 use super::clusters::{Weighed, Z_95, interval};
+use super::own::needed;
 use super::train::Candidate;
 use crate::model::{
     Champion, ComparedOn, Comparison, Conceded, Decision, GateVerdict, HeldOut, Interval, Model, Pair, Record, log_loss,
@@ -52,6 +53,9 @@ impl Candidate {
                 Decision::OtherSignalShape,
                 "stop, target or expiry differ from those the champion was trained with".to_owned(),
             ),
+            Champion::Model(champion) if let Err(error) = needed(champion, self.own.as_ref()) => {
+                without(Decision::ChampionUnusable, format!("the current model cannot be used: {error}"))
+            }
             Champion::Model(champion) => {
                 let comparison = self.compare(champion, config)?;
                 let decision = decide(record, champion, &comparison);
@@ -66,11 +70,12 @@ impl Candidate {
     /// out.
     fn compare(&self, champion: &Model, config: &Config) -> Result<Comparison> {
         let after = self.data.first_after(champion);
+        let unseen: Vec<usize> = self.scored.iter().map(|(row, _)| *row).filter(|row| *row >= after).collect();
+        let mut served = self.data.served(&unseen, champion, config, self.own.as_ref())?.into_iter();
         let (mut old, mut fresh) = (Vec::new(), Vec::new());
         for &(row, challenger) in &self.scored {
             if row >= after {
-                let champion = self.data.served(row, champion, config)?;
-                fresh.push(Answers { challenger, champion });
+                fresh.extend(served.next().map(|champion| Answers { challenger, champion }));
             } else if let Some(&champion) = champion.lineage.held_at(challenger.time_ms) {
                 old.push(Answers { challenger, champion });
             }

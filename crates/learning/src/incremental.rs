@@ -5,10 +5,11 @@
 
 use super::dataset::{Dataset, lost};
 use super::gate::worse_than_constant;
+use super::own::{self, OwnModel};
 use super::pool::{PoolRows, TrainingSet, constants_at};
 use super::shrinkage::{believe, stack};
 use super::train::{Candidate, PoolTraining, Step, TrainedMarket, mean, record};
-use crate::model::{Departure, HeldOut, Lineage, MIN_CLUSTERS, Mode, Model, Pool, PoolSide};
+use crate::model::{Departure, HeldOut, Lineage, MIN_CLUSTERS, Mode, Model, OwnPart, Pool, PoolSide};
 use domain::cancel::Cancel;
 use domain::config::Config;
 use domain::error::Result;
@@ -56,7 +57,21 @@ pub fn cannot_continue(champion: &Model, config: &Config) -> Option<&'static str
     None
 }
 
-/// Continues `old` with the rows of `markets`, which include those it was trained on.
+/// Why a pool with the own model `part` cannot be continued with `given`.
+fn differs(part: Option<&OwnPart>, given: Option<&Arc<dyn OwnModel>>) -> Option<String> {
+    match (part, given) {
+        (None, None) => None,
+        (Some(part), Some(own)) if own::is_of(part, &**own) => None,
+        (None, Some(own)) => Some(format!("your model `{}` was not weighed yet", own.name())),
+        (Some(part), None) => Some(format!("the model weighs your model `{}`, which was not given", part.name)),
+        (Some(part), Some(own)) => {
+            Some(format!("the model weighs your model `{}`, and `{}` was given", part.name, own.name()))
+        }
+    }
+}
+
+/// Continues `old` with the rows of `markets`, which include those it was trained on. `own` is the user's own model:
+/// the one that `old` weighs, or a full training is needed.
 ///
 /// # Errors
 /// As [`super::train_pool`].
@@ -64,6 +79,7 @@ pub fn continue_pool(
     old: &Pool,
     markets: Vec<Arc<Dataset>>,
     config: &Config,
+    own: Option<&Arc<dyn OwnModel>>,
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<Continued<PoolTraining>> {
@@ -77,6 +93,9 @@ pub fn continue_pool(
     if new < MIN_NEW_ROWS {
         return Ok(Continued::NothingNew(new));
     }
+    if let Some(reason) = differs(old.own.as_ref(), own) {
+        return Ok(Continued::Worse(reason));
+    }
     let clusters = (rows.times_ms[rows.len() - 1] - rows.times_ms[first_new]) / old.record.skill.cluster_ms.max(1);
     if clusters >= MIN_CLUSTERS as i64 {
         return Ok(Continued::Worse(format!("{new} new rows since it was trained: enough for a full training")));
@@ -88,13 +107,27 @@ pub fn continue_pool(
     // Each stretch of time gets a seed of its own, or the new trees would repeat the draws of the old ones.
     let seed = config.seed ^ (old.record.horizon_ms as u64).rotate_left(20);
     let (adjusted, mut sides) = (old.adjusted, Vec::with_capacity(2));
+    let of_own = old.own.as_ref().zip(own);
+    let (mut part, mut said) = (old.own.clone(), vec![None; rows.len() - first_new]);
+    if let Some((part, own)) = of_own {
+        let answers = own::answers(&**own, &rows, first_new..rows.len(), part.state.as_deref(), cancel)?;
+        let departures = |(at, answer): (usize, Option<[f64; 2]>)| {
+            part.departures(&rows.markets[rows.place(at).0].market().symbol, answer?)
+        };
+        said = (first_new..rows.len()).zip(answers).map(departures).collect();
+    }
     for (side, old) in old.sides.iter().enumerate() {
         let mut evidence = old.evidence.clone();
         for at in first_new..rows.len() {
             let families = old.families.departures_of(rows.row(at)).ok_or_else(lost)?;
             let constant = before[rows.place(at).0].base_rates[side];
             let surprise = rows.surprise(at, side, constant);
-            let mean = mean(&families, &old.weights);
+            let (time_ms, ours) = (rows.times_ms[at], mean(&families, &old.weights));
+            let own = said[at - first_new].map(|said| said[side]);
+            if let (Some(part), Some(own)) = (&mut part, own) {
+                part.sides[side].evidence.add(time_ms, ours, own, surprise);
+            }
+            let mean = of_own.map_or(ours, |(part, _)| part.sides[side].blend.mean(ours, own));
             evidence.add(&Departure { time_ms: rows.times_ms[at], families, mean, surprise });
         }
         let factors = if adjusted[side] { training_set.adjustments(side) } else { None };
@@ -104,6 +137,11 @@ pub fn continue_pool(
         sides.push(PoolSide { base_rate, families, weights, evidence });
         progress(Step { done: sides.len(), total: 2 });
     }
+    if let (Some(part), Some(own)) = (&mut part, own) {
+        part.state = training_set.fit_own(&**own, cancel)?;
+        part.trained_until_ms = own.trained_until_ms();
+        part.sides.iter_mut().for_each(|side| side.blend = own::blend(&side.evidence));
+    }
     let beliefs = [0, 1].map(|side: usize| believe(&sides[side].evidence));
     let record = crate::model::PoolRecord { skill: old.record.skill, ..record(&rows, config, horizon_ms) };
     let sides = sides.try_into().map_err(|_| lost())?;
@@ -112,7 +150,8 @@ pub fn continue_pool(
     Ok(Continued::Trained(PoolTraining {
         beliefs,
         // Only a full training renews the models of other shapes.
-        pool: Arc::new(Pool { record, sides, shapes: old.shapes.clone(), adjusted }),
+        pool: Arc::new(Pool { record, sides, shapes: old.shapes.clone(), adjusted, own: part }),
+        own: own.cloned(),
         mode: Mode::Incremental,
         markets: markets.map(|(data, constants)| TrainedMarket { data, constants, scored: Vec::new() }).collect(),
     }))
@@ -137,8 +176,8 @@ impl PoolTraining {
         let Some(of) = self.of(market) else { return Ok(None) };
         let mut lineage = Lineage { continues: Some(champion.version()), ..champion.lineage.clone() };
         lineage.full_ms = lineage.full_ms.or(Some(champion.record.horizon_ms));
-        let new = of.data.first_after(champion)..of.data.len();
-        let said: Vec<HeldOut> = new.map(|row| of.data.served(row, champion, config)).collect::<Result<_>>()?;
+        let new: Vec<usize> = (of.data.first_after(champion)..of.data.len()).collect();
+        let said: Vec<HeldOut> = of.data.served(&new, champion, config, self.own.as_ref())?;
         lineage.hold(said);
         let cluster_ms = self.pool.record.skill.cluster_ms;
         if let Some(reason) = worse_than_constant(&lineage.since_full(), cluster_ms, config.seed) {
@@ -147,7 +186,8 @@ impl PoolTraining {
         let held_out: Vec<HeldOut> = lineage.held_out.iter().copied().collect();
         let model =
             of.data.model(self.pool.clone(), of.constants.sides(self.beliefs), &held_out, lineage, config, now_ms);
-        let candidate = Candidate { model, mode: self.mode, data: of.data.clone(), scored: Vec::new() };
+        let (own, scored) = (self.own.clone(), Vec::new());
+        let candidate = Candidate { model, mode: self.mode, data: of.data.clone(), scored, own };
         Ok(Some(Continued::Trained(candidate)))
     }
 }

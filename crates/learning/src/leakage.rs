@@ -50,12 +50,12 @@ fn full(data: Dataset, config: &Config) -> Candidate {
 const ALWAYS: &Rule = &|_, _| true;
 
 fn full_by(rule: &Rule, data: Dataset, config: &Config) -> Candidate {
-    let training = train_pool_by(rule, vec![Arc::new(data)], config, &Cancel::default(), &|_| {}).unwrap();
+    let training = train_pool_by(rule, vec![Arc::new(data)], config, None, &Cancel::default(), &|_| {}).unwrap();
     training.candidate(&market(), config, 0).unwrap()
 }
 
 fn extended(champion: &Model, data: Dataset, config: &Config) -> Continued<Candidate> {
-    match continue_pool(&champion.pool, vec![Arc::new(data)], config, &Cancel::default(), &|_| {}).unwrap() {
+    match continue_pool(&champion.pool, vec![Arc::new(data)], config, None, &Cancel::default(), &|_| {}).unwrap() {
         Continued::Trained(training) => training.continued(&market(), champion, config, 0).unwrap().unwrap(),
         Continued::NothingNew(rows) => Continued::NothingNew(rows),
         Continued::Worse(reason) => Continued::Worse(reason),

@@ -3,6 +3,7 @@
 
 use super::clusters::cluster_ms;
 use super::dataset::{Constants, Dataset, MIN_ROWS, RateSums, SIDES, lost};
+use super::own::{self, OwnBatch, OwnModel};
 use super::weights::time_decay;
 use crate::model::{Bins, Families, PerFamily, Sample};
 use domain::cancel::Cancel;
@@ -140,6 +141,12 @@ impl<'a> TrainingSet<'a> {
         let factor = |&at: &usize| of[self.rows.place(at).0].weight(self.rows.row(at), self.rows.happened(at, side));
         let factors: Vec<f64> = self.positions.iter().map(factor).collect();
         factors.iter().any(|factor| *factor != 1.0).then_some(factors)
+    }
+
+    /// Fits a user's own model, if it can be fitted. A row's weight is its time decay: live signals do not adjust it.
+    pub fn fit_own(&self, own: &dyn OwnModel, cancel: &Cancel) -> Result<Option<Vec<u8>>> {
+        let batches = || -> Vec<OwnBatch> { own::batches(self.rows, self.positions, &self.decay) };
+        own::fit(own, batches, cancel)
     }
 
     /// Fits the learners of a direction: 0 is BUY, 1 is SELL. A row's weight is its time decay, times its factor in

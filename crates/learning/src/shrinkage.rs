@@ -2,7 +2,7 @@
 //! + belief · departure. Also computes the weights of the learner families.
 
 use super::clusters::{Weighed, interval};
-use crate::model::{Families, HeldOutEvidence, PerFamily};
+use crate::model::{Families, HeldOutEvidence, OwnEvidence, PerFamily};
 
 /// Standard errors subtracted: a model gets weight only as far as its success is not due to chance (one time in forty).
 const CAUTION: f64 = 2.0;
@@ -20,6 +20,13 @@ const PRIOR_CLUSTERS: f64 = 52.0;
 pub fn believe(evidence: &HeldOutEvidence) -> f64 {
     let Some(slope) = evidence.slope() else { return 0.0 };
     (slope.value - quantile(slope.clusters - 1) * slope.error).clamp(0.0, 1.0)
+}
+
+/// The weight of an own model's departures beside those of our families, 0–1: the lower end of the confidence interval
+/// of its own slope, so that it counts only as far as what it knows beyond them is not due to chance.
+pub(super) fn own_weight(evidence: &OwnEvidence) -> f64 {
+    let Some(slope) = evidence.slope() else { return 0.0 };
+    (slope.value - quantile(slope.clusters - 2) * slope.error).clamp(0.0, 1.0)
 }
 
 /// The quantile of Student's t distribution that corresponds to [`CAUTION`] (Abramowitz and Stegun, 1964, 26.7.5): a
@@ -98,6 +105,28 @@ mod tests {
             assert!(believed <= 24, "one in forty by chance: {believed} of 400 with {times} times");
             assert!(beliefs.iter().sum::<f64>() / 400.0 < 0.02);
         }
+    }
+
+    #[test]
+    fn an_own_model_that_knows_nothing_new_is_seldom_weighed_and_then_little() {
+        // Its departure repeats half of ours and is noise otherwise; ours is overconfident.
+        let weight = |seed: u64, knows: f64| {
+            let (mut rng, mut evidence) = (ChaCha8Rng::seed_from_u64(seed), OwnEvidence::new(10));
+            for time in 0..150 {
+                let (ours, noise): (f64, f64) = (rng.random_range(-0.2..0.2), rng.random_range(-0.2..0.2));
+                let happens = rng.random_bool(0.4 + 0.5 * ours + knows * noise);
+                let surprise = f64::from(u8::from(happens)) - 0.4;
+                (0..10).for_each(|_| evidence.add(time * 10, ours, 0.5 * ours + noise, surprise));
+            }
+            own_weight(&evidence)
+        };
+        let weights: Vec<f64> = (0..400).map(|seed| weight(seed, 0.0)).collect();
+        let weighed = weights.iter().filter(|weight| **weight > 0.0).count();
+        assert!(weighed <= 24, "one in forty by chance: {weighed} of 400");
+        assert!(weights.iter().sum::<f64>() / 400.0 < 0.03);
+        let known = (0..40).map(|seed| weight(seed, 1.0)).sum::<f64>() / 40.0;
+        assert!(known > 0.2, "{known}");
+        assert_eq!(own_weight(&OwnEvidence::default()), 0.0);
     }
 
     #[test]

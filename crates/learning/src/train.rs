@@ -4,12 +4,13 @@ use super::clusters::Weighed;
 use super::dataset::{Constants, Dataset, skill};
 use super::feedback::Feedback;
 use super::folds::{is_known, walk_forward};
+use super::own::{self, Levels, OwnModel};
 use super::pool::{PoolRows, TrainingSet, departures};
 use super::shapes::FoundShape;
 use super::shrinkage::{believe, is_better, stack};
 use crate::model::{
-    Departure, HeldOut, HeldOutEvidence, Lineage, Mode, Model, PerFamily, Pool, PoolRecord, PoolSide, ShapeRecord,
-    ShapedPool, believed, log_loss,
+    Departure, HeldOut, HeldOutEvidence, Lineage, Mode, Model, OwnPart, OwnSide, PerFamily, Pool, PoolRecord, PoolSide,
+    ShapeRecord, ShapedPool, believed, log_loss,
 };
 use domain::cancel::Cancel;
 use domain::candle::Candle;
@@ -36,6 +37,8 @@ pub struct Candidate {
     pub(super) data: Arc<Dataset>,
     /// Scored rows, ascending, with held-out predictions: each by a model whose training rows were all decided before.
     pub(super) scored: Vec<(usize, HeldOut)>,
+    /// The user's own model.
+    pub(super) own: Option<Arc<dyn OwnModel>>,
 }
 
 /// A newly trained pooled model, with its markets.
@@ -45,6 +48,8 @@ pub struct PoolTraining {
     pub(super) mode: Mode,
     pub(super) beliefs: [f64; 2],
     pub(super) markets: Vec<TrainedMarket>,
+    /// The user's own model.
+    pub(super) own: Option<Arc<dyn OwnModel>>,
 }
 
 /// A market that took part in a training.
@@ -63,7 +68,8 @@ impl PoolTraining {
         lineage.hold(held_out.iter().copied());
         let model =
             of.data.model(self.pool.clone(), of.constants.sides(self.beliefs), &held_out, lineage, config, now_ms);
-        Some(Candidate { model, mode: self.mode, data: of.data.clone(), scored: of.scored.clone() })
+        let (data, scored, own) = (of.data.clone(), of.scored.clone(), self.own.clone());
+        Some(Candidate { model, mode: self.mode, data, scored, own })
     }
 
     /// The same training with the models of other shapes added.
@@ -121,9 +127,13 @@ pub fn train_shape(
 
 /// A held-out prediction of a row, before shrinkage.
 #[derive(Clone)]
-struct HeldOutDeparture {
+pub(super) struct HeldOutDeparture {
     at: usize,
-    departure: Departure,
+    pub departure: Departure,
+    /// The departure of our families alone.
+    pub ours: f64,
+    /// The departure of the own model; `None` where it said nothing.
+    pub own: Option<f64>,
 }
 
 /// The walk-forward predictions of a direction.
@@ -198,7 +208,21 @@ pub fn train_pool(
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<PoolTraining> {
-    train_pool_by(&is_better, markets, config, cancel, progress)
+    train_pool_with(None, markets, config, cancel, progress)
+}
+
+/// [`train_pool`] with a user's own model beside our families.
+///
+/// # Errors
+/// As [`train_pool`]; [`Error::OwnModel`].
+pub fn train_pool_with(
+    own: Option<&Arc<dyn OwnModel>>,
+    markets: Vec<Arc<Dataset>>,
+    config: &Config,
+    cancel: &Cancel,
+    progress: &(dyn Fn(Step) + Sync),
+) -> Result<PoolTraining> {
+    train_pool_by(&is_better, markets, config, own, cancel, progress)
 }
 
 /// [`train_pool`] with another rule for when to use the adjustment by live signals.
@@ -206,6 +230,7 @@ pub(super) fn train_pool_by(
     rule: &Rule,
     markets: Vec<Arc<Dataset>>,
     config: &Config,
+    own: Option<&Arc<dyn OwnModel>>,
     cancel: &Cancel,
     progress: &(dyn Fn(Step) + Sync),
 ) -> Result<PoolTraining> {
@@ -225,28 +250,40 @@ pub(super) fn train_pool_by(
     let mut walk_forwards: [WalkForward; 2] = Default::default();
     let mut scored: Vec<Vec<(usize, HeldOut)>> = rows.markets.iter().map(|_| Vec::new()).collect();
     let mut held_out = Vec::new();
+    let mut levels = Levels::default();
     for (block, fold) in folds.iter().enumerate() {
         let start = fold.test.start;
         let training_set = TrainingSet::new(&rows, &fold.train, rows.times_ms[start], config);
         let features: Vec<&[f64]> = fold.test.clone().map(|at| rows.row(at)).collect();
         let mut stated = vec![[0.0; 2]; features.len()];
+        let said = match own {
+            None => vec![None; features.len()],
+            Some(own) => {
+                let state = training_set.fit_own(&**own, cancel)?;
+                let answers = own::answers(&**own, &rows, fold.test.clone(), state.as_deref(), cancel)?;
+                levels.departures(&rows, fold.test.clone(), &answers)
+            }
+        };
         for side in 0..2 {
             let is_earlier = |at: usize| is_known(&rows.times_ms, &rows.decided_ms, at, start);
             let predict = |earlier: &mut Vec<HeldOutDeparture>, adjusted: Option<&[f64]>| -> Result<Vec<f64>> {
                 let evidence = evidence_of(cluster_ms, earlier.iter().filter(|row| is_earlier(row.at)));
                 let (belief, weights) = (believe(&evidence), stack(&evidence));
+                let blend = own::side_of(cluster_ms, earlier.iter().filter(|row| is_earlier(row.at))).blend;
                 let families = training_set.fit(side, adjusted, config.trees.div_ceil(2), config.seed, cancel)?;
                 let mut stated = Vec::with_capacity(features.len());
-                for (at, families) in fold.test.clone().zip(departures(&families, &features)?) {
+                let departures = departures(&families, &features)?;
+                for ((at, families), said) in fold.test.clone().zip(departures).zip(&said) {
+                    let (ours, own) = (mean(&families, &weights), said.map(|said| said[side]));
                     let constant = training_set.base_rate(at, side);
                     let departure = Departure {
                         time_ms: rows.times_ms[at],
                         families,
-                        mean: mean(&families, &weights),
+                        mean: blend.mean(ours, own),
                         surprise: rows.surprise(at, side, constant),
                     };
                     stated.push(believed(constant, belief, departure.mean));
-                    earlier.push(HeldOutDeparture { at, departure });
+                    earlier.push(HeldOutDeparture { at, departure, ours, own });
                 }
                 Ok(stated)
             };
@@ -284,12 +321,25 @@ pub(super) fn train_pool_by(
         Ok(PoolSide { base_rate, families, weights, evidence: evidence.clone() })
     };
     let sides = [fit(0, &evidence[0])?, fit(1, &evidence[1])?];
+    let of_own =
+        |side: usize| -> OwnSide { own::side_of(cluster_ms, walk_forwards[side].departures(adjusted[side]).iter()) };
+    let part = |own: &Arc<dyn OwnModel>| -> Result<OwnPart> {
+        Ok(OwnPart {
+            name: own.name().to_owned(),
+            state: training_set.fit_own(&**own, cancel)?,
+            trained_until_ms: own.trained_until_ms(),
+            sides: [of_own(0), of_own(1)],
+            levels: levels.by_symbol(&rows),
+        })
+    };
+    let part = own.map(part).transpose()?;
     let record = PoolRecord { skill: skill(&held_out, cluster_ms, config.seed), ..record(&rows, config, horizon_ms) };
     let constants = training_set.constants;
     let markets = rows.markets.into_iter().zip(constants).zip(scored);
     Ok(PoolTraining {
         beliefs: evidence.each_ref().map(believe),
-        pool: Arc::new(Pool { record, sides, shapes: Vec::new(), adjusted }),
+        pool: Arc::new(Pool { record, sides, shapes: Vec::new(), adjusted, own: part }),
+        own: own.cloned(),
         mode: Mode::Full,
         markets: markets.map(|((data, constants), scored)| TrainedMarket { data, constants, scored }).collect(),
     })

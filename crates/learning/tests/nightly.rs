@@ -113,7 +113,7 @@ fn what_a_nightly_training_costs() {
         // Most bets of the last day are still open, so an update has more to learn two days later.
         if let Some(pool) = night.checked_sub(2).map(|before| &pools[before]) {
             let begun = worked();
-            let updated = continue_pool(pool, grown.clone(), &config, &cancel, &|_| {}).unwrap();
+            let updated = continue_pool(pool, grown.clone(), &config, None, &cancel, &|_| {}).unwrap();
             assert!(matches!(updated, Continued::Trained(_)));
             print!("update {:.0} ms; ", ms_since(begun));
         }

@@ -1,9 +1,11 @@
 //! What a replay is asked for.
 
 use domain::error::{Error, Result};
+use learning::OwnModel;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A part of the loop that a run may leave out.
@@ -78,6 +80,8 @@ pub struct Options {
     pub time_limit: Option<Duration>,
     /// Threads that train. Default: as for a live loop.
     pub threads: Option<usize>,
+    /// The user's own model. [`crate::study`] takes that of the home's loop.
+    pub own: Option<Arc<dyn OwnModel>>,
     /// The home whose configuration files are used.
     pub home: PathBuf,
     /// Where the home of the first run stays; it must be missing or empty. Default: a temporary folder that is deleted.
@@ -88,12 +92,16 @@ impl Options {
     /// The settings that tell two replays of the same signals apart, for the ledger.
     pub fn to_json(&self) -> Value {
         let names = |parts: &[Part]| parts.iter().map(|part| part.as_str()).collect::<Vec<_>>();
-        json!({
+        let mut json = json!({
             "from": self.from_ms,
             "until": self.until_ms,
             "config": self.config,
             "scheduler": self.scheduler,
             "without": names(&self.without),
-        })
+        });
+        if let Some(own) = &self.own {
+            json["model"] = json!(own.name());
+        }
+        json
     }
 }

@@ -104,6 +104,7 @@ impl<'a> Run<'a> {
             threads: setting.options.threads,
             clock: clock.clone(),
             replay: Some(replay),
+            own: setting.options.own.clone(),
             ..engine::Options::default()
         })?;
         core.settings().configure(setting.options.config.clone())?;

@@ -124,6 +124,7 @@ pub async fn study(
     let Request { wanted, symbols, timeframes, candles, fetch, csv, mut options } = request;
     let home = core.settings().home().to_owned();
     options.home.clone_from(&home);
+    options.own = core.settings().own().cloned();
     csv.iter().try_for_each(|path| home::check_output(&home, "csv", path))?;
     let asked = Asked { symbols, timeframes };
     let (source, markets, refused) = found(core, wanted, &asked).await?;

@@ -154,6 +154,8 @@ pub struct Config {
     pub signal: SignalShape,
     /// When live results count as poor, and how to respond.
     pub poor_performance: PoorPerformance,
+    /// The file of the user's own model, relative to the home, which the command line loads. Default: none.
+    pub model: Option<String>,
 }
 
 /// Most candles to fetch per market without `history_days`: 22 years of 1h, more than any coin has; 23 months of 5m.
@@ -185,6 +187,7 @@ impl Default for Config {
             durability: Durability::default(),
             signal: SignalShape { stop_atr: 1.5, reward_risk: 2.0, expiry_bars: 24 },
             poor_performance: PoorPerformance::default(),
+            model: None,
         }
     }
 }
@@ -228,6 +231,11 @@ impl Config {
         raw.set(HISTORY_DAYS, "must be a whole number of days, 1 to 3650", days, &mut self.history_days)?;
         let allowed = "must be a number of hours, 0 to 8760, or text such as \"24h\"";
         raw.set(&["retrain_interval_hours"], allowed, span(HOUR, 0.0, 8760.0 * HOUR), &mut self.retrain_interval)?;
+        let file = |value: &Value| match value {
+            Value::Null => Some(None),
+            other => other.as_str().filter(|text| !text.is_empty()).map(|text| Some(text.to_owned())),
+        };
+        raw.set(&["model"], "must be the file of your own model, such as \"model.mjs\"", file, &mut self.model)?;
         let venue = |v: &Value| v.as_str()?.parse().ok();
         raw.set(&["exchange"], Venue::ALLOWED, venue, &mut self.exchange)?;
         let url = |v: &Value| url(v).map(Some);

@@ -6,6 +6,7 @@
 
 use super::lineage::Lineage;
 use super::old;
+use super::own::OwnPart;
 use super::pool::Pool;
 use super::served::{Model, Record, Side};
 use domain::error::{Error, Result};
@@ -36,7 +37,9 @@ pub fn encode(model: &Model) -> Result<Vec<u8>> {
     let mut text = serde_json::to_vec(&model.record).map_err(|e| internal(&e))?;
     text.push(b'\n');
     let Model { record, buy, sell, lineage, .. } = model;
-    let body = Body { record: record.clone(), buy: *buy, sell: *sell, lineage: lineage.clone() };
+    // The body has no own model: it is in the pooled model.
+    let record = Record { own: None, ..record.clone() };
+    let body = Body { record, buy: *buy, sell: *sell, lineage: lineage.clone() };
     let body = postcard::to_extend(&body, text).map_err(|e| internal(&e))?;
     let mut file = MAGIC.to_vec();
     file.extend_from_slice(format!("{:08x}\n", crc32fast::hash(&body)).as_bytes());
@@ -85,7 +88,7 @@ fn decode_any(bytes: &[u8], path: &Path, pool: Option<Arc<Pool>>) -> Result<Mode
         4 => match pool {
             None => return refuse(path, "it does not name its pooled model".to_owned()),
             Some(pool) => postcard::from_bytes(body).map(|Body { record, buy, sell, lineage }| Model {
-                record,
+                record: Record { own: pool.own.as_ref().map(OwnPart::told), ..record },
                 buy,
                 sell,
                 pool,

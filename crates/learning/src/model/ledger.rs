@@ -3,6 +3,7 @@
 //! Lines are only ever appended, under the registry's lock. A line torn by a crash stays where it is, is counted and
 //! skipped, and its content is written again, see the crate `registry`.
 
+use super::own::OwnRecord;
 use super::served::Record;
 use domain::error::{Error, Result};
 use domain::symbol::Market;
@@ -167,6 +168,9 @@ pub struct Trial {
     pub reason: String,
     /// How long the training took.
     pub duration_ms: u64,
+    /// What held-out rows say of the user's own model; `None` if it was trained without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnRecord>,
 }
 
 /// A decision about a challenger, before the registry has given it a number.
@@ -216,6 +220,7 @@ impl Trial {
             promoted: verdict.decision.promotes(),
             reason: verdict.reason,
             duration_ms,
+            own: record.own.clone(),
         }
     }
 }

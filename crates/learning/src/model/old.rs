@@ -139,6 +139,7 @@ fn of_old(old: OldRecord, [buy, sell]: [OldSide; 2]) -> std::result::Result<Mode
         importances: old.importances,
         trees: old.trees,
         seed: old.seed,
+        own: None,
     };
     let pool_side = |side: &OldSide| -> std::result::Result<PoolSide, &'static str> {
         Ok(PoolSide {
@@ -164,6 +165,7 @@ fn of_old(old: OldRecord, [buy, sell]: [OldSide; 2]) -> std::result::Result<Mode
         sides: [pool_side(&buy)?, pool_side(&sell)?],
         shapes: Vec::new(),
         adjusted: [false; 2],
+        own: None,
     };
     Ok(Model { record, buy: buys, sell: sells, pool: Arc::new(pool), lineage: Lineage::default() })
 }

@@ -4,6 +4,7 @@
 use super::evidence::{HeldOutEvidence, PerFamily};
 use super::family::Families;
 use super::ledger::Interval;
+use super::own::OwnPart;
 use crate::management::Management;
 use domain::config::SignalShape;
 use domain::error::{Error, Result};
@@ -11,7 +12,10 @@ use domain::symbol::{Symbol, Timeframe};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// First line of the file; the number is the format's version. Format 1 had only the configured shape; format 2 did not
+/// First line of the file of a pool with an own model; the number is the format's version. Without one, a pool is
+/// written in format 4.
+const MAGIC_5: &[u8] = b"signalloop pool 5\n";
+/// First line of the file of a pool without an own model. Format 1 had only the configured shape; format 2 did not
 /// record whether live signals adjusted the weights; format 3 had no shapes of managed signals.
 const MAGIC: &[u8] = b"signalloop pool 4\n";
 const MAGIC_3: &[u8] = b"signalloop pool 3\n";
@@ -82,7 +86,7 @@ pub struct PoolRecord {
 }
 
 /// The pooled model of a timeframe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
     /// How it was trained.
     pub record: PoolRecord,
@@ -92,6 +96,17 @@ pub struct Pool {
     pub shapes: Vec<ShapedPool>,
     /// Whether live signals adjusted the training weights because that was better: BUY, then SELL.
     pub adjusted: [bool; 2],
+    /// The user's own model; `None` if it was trained without one.
+    pub own: Option<OwnPart>,
+}
+
+/// What a file of format 4 holds.
+type Body4 = (PoolRecord, [PoolSide; 2], Vec<ShapedPool>, [bool; 2]);
+
+impl From<Body4> for Pool {
+    fn from((record, sides, shapes, adjusted): Body4) -> Self {
+        Self { record, sides, shapes, adjusted, own: None }
+    }
 }
 
 /// The model of another shape.
@@ -161,8 +176,12 @@ impl Pool {
     /// # Errors
     /// [`Error::Internal`] if it cannot be encoded.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, MAGIC.to_vec())
-            .map_err(|e| Error::Internal(format!("cannot encode a pooled model: {e}")))
+        let Self { record, sides, shapes, adjusted, own } = self;
+        let encoded = match own {
+            None => postcard::to_extend(&(record, sides, shapes, adjusted), MAGIC.to_vec()),
+            Some(own) => postcard::to_extend(&(record, sides, shapes, adjusted, own), MAGIC_5.to_vec()),
+        };
+        encoded.map_err(|e| Error::Internal(format!("cannot encode a pooled model: {e}")))
     }
 
     /// Decodes the pool from the bytes of the file `path`.
@@ -175,13 +194,22 @@ impl Pool {
             Err(Error::ModelFile { path: path.to_owned(), problem })
         };
         let decoded = if let Some(body) = bytes.strip_prefix(MAGIC) {
-            postcard::from_bytes::<Self>(body)
+            postcard::from_bytes::<Body4>(body).map(Into::into)
+        } else if let Some(body) = bytes.strip_prefix(MAGIC_5) {
+            postcard::from_bytes(body).map(|(record, sides, shapes, adjusted, own)| Self {
+                record,
+                sides,
+                shapes,
+                adjusted,
+                own: Some(own),
+            })
         } else if let Some(body) = bytes.strip_prefix(MAGIC_3) {
             postcard::from_bytes(body).map(|(record, sides, shapes, adjusted): (_, _, Vec<OldShape>, _)| Self {
                 record,
                 sides,
                 shapes: shapes.into_iter().map(Into::into).collect(),
                 adjusted,
+                own: None,
             })
         } else if let Some(body) = bytes.strip_prefix(MAGIC_2) {
             postcard::from_bytes(body).map(|(record, sides, shapes): (_, _, Vec<OldShape>)| Self {
@@ -189,6 +217,7 @@ impl Pool {
                 sides,
                 shapes: shapes.into_iter().map(Into::into).collect(),
                 adjusted: [false; 2],
+                own: None,
             })
         } else if let Some(body) = bytes.strip_prefix(MAGIC_1) {
             postcard::from_bytes(body).map(|(record, sides)| Self {
@@ -196,6 +225,7 @@ impl Pool {
                 sides,
                 shapes: Vec::new(),
                 adjusted: [false; 2],
+                own: None,
             })
         } else {
             return refuse("it is not a pooled model of this version of signalloop".to_owned());
@@ -208,14 +238,16 @@ impl Pool {
     }
 
     fn is_sound(&self) -> bool {
-        are_sound(&self.sides) && self.shapes.iter().all(ShapedPool::is_sound)
+        are_sound(&self.sides)
+            && self.shapes.iter().all(ShapedPool::is_sound)
+            && self.own.as_ref().is_none_or(OwnPart::is_sound)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::file;
+    use crate::model::{Level, file};
     use domain::symbol::Market;
 
     /// A pool made of the fixture's forests, which also serve as the model of another shape.
@@ -257,7 +289,20 @@ mod tests {
         let mut managed = pool.clone();
         managed.shapes[0].management = Some(management);
         assert_eq!(Pool::decode(&managed.encode().unwrap(), path).unwrap(), managed);
-        for damaged in [&bytes[..bytes.len() - 1], b"signalloop pool 5\n"] {
+        let mut with_own = pool.clone();
+        with_own.own = Some(OwnPart {
+            name: "mine".to_owned(),
+            state: Some(vec![1, 2, 3]),
+            trained_until_ms: None,
+            sides: Default::default(),
+            levels: vec![(Symbol::parse("BTCUSDT").unwrap(), Level::default())],
+        });
+        let of_own = with_own.encode().unwrap();
+        assert!(of_own.starts_with(MAGIC_5) && bytes.starts_with(MAGIC), "without an own model the format stays");
+        assert_eq!(Pool::decode(&of_own, path).unwrap(), with_own);
+        with_own.own.as_mut().unwrap().sides[0].blend.weight = 1.5;
+        assert!(Pool::decode(&with_own.encode().unwrap(), path).is_err(), "a weight above 1");
+        for damaged in [&bytes[..bytes.len() - 1], b"signalloop pool 6\n"] {
             assert_eq!(Pool::decode(damaged, path).unwrap_err().code(), "ERR_MODEL_FILE");
         }
         let wrong = |change: fn(&mut ShapedPool)| {

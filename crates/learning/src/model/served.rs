@@ -3,7 +3,8 @@
 use super::evidence::PerFamily;
 use super::lineage::Lineage;
 use super::metrics::Scores;
-use super::pool::{Pool, PoolSide, Skill};
+use super::own::{OwnPart, OwnRecord};
+use super::pool::{Pool, Skill};
 use crate::features::Missing;
 use domain::barrier::Direction;
 use domain::config::SignalShape;
@@ -127,6 +128,9 @@ pub struct Record {
     pub trees: usize,
     /// Seed of the training.
     pub seed: u64,
+    /// The user's own model that the pooled model weighs. In a file it is read from the pooled model.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnRecord>,
 }
 
 impl Record {
@@ -208,16 +212,35 @@ impl Model {
     }
 
     /// The probability of success of each side for one feature row, BUY then SELL; `None` for a row of another length
-    /// or with a value that is not finite.
+    /// or with a value that is not finite. An own model says nothing.
     pub fn stated(&self, row: &[f64]) -> Option<[f64; 2]> {
-        let [buy, sell] = &self.pool.sides;
-        let say = |side: &Side, pool: &PoolSide| {
+        self.stated_with(row, None)
+    }
+
+    /// [`Self::stated`] with the own model's departures from its usual level ([`OwnPart::departures`]); `None` where it
+    /// says nothing.
+    pub fn stated_with(&self, row: &[f64], own: Option<[f64; 2]>) -> Option<[f64; 2]> {
+        let say = |at: usize, side: &Side| {
             // A model without weight need not be evaluated.
-            let departure = if side.belief > 0.0 { pool.departure(row)? } else { 0.0 };
+            let departure = if side.belief > 0.0 { self.departure(at, row, own)? } else { 0.0 };
             Some(believed(side.base_rate, side.belief, departure))
         };
         let readable = row.len() == FEATURES.len() && row.iter().all(|value| value.is_finite());
-        readable.then(|| Some([say(&self.buy, buy)?, say(&self.sell, sell)?]))?
+        readable.then(|| Some([say(0, &self.buy)?, say(1, &self.sell)?]))?
+    }
+
+    /// How far the probability of a side departs from the base rate for this row, 0 for a BUY and 1 for a SELL, before
+    /// belief; `None` for an unreadable row.
+    pub fn departure(&self, side: usize, row: &[f64], own: Option<[f64; 2]>) -> Option<f64> {
+        let ours = self.pool.sides[side].departure(row)?;
+        Some(self.pool.own.as_ref().map_or(ours, |part| part.sides[side].blend.mean(ours, own.map(|own| own[side]))))
+    }
+
+    /// The own model that predictions of this one need: one with weight, in a direction that is believed.
+    pub fn needs_own(&self) -> Option<&OwnPart> {
+        let part = self.pool.own.as_ref()?;
+        let counts = |(side, own): (Side, &super::own::OwnSide)| side.belief > 0.0 && own.blend.weight > 0.0;
+        self.sides().into_iter().zip(&part.sides).any(counts).then_some(part)
     }
 
     /// Both sides, BUY then SELL.
