@@ -94,7 +94,9 @@ async function visit(browser, url) {
     await page.goto(url, { waitUntil: 'commit' })
     await page.waitForFunction(isDrawn, undefined, { polling: 'raf' })
     const whole = performance.now() - began
-    const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Number.NaN)
+    // The browser tells of its paints a moment later.
+    await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint').length > 0)
+    const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime)
     return { paint, whole }
   } finally {
     await page.close()

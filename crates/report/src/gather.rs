@@ -171,7 +171,13 @@ impl Gatherer {
                 Stage::Figures => this.make_figures(&core, &filter, &revision),
                 _ => this.make_from_files(&core, &filter, &revision),
             };
-            threads::blocking(move || guard(|| Ok(work()))).await?;
+            let guarded = move || {
+                guard(|| {
+                    work();
+                    Ok(())
+                })
+            };
+            threads::blocking(guarded).await?;
         }
         let report = self.so_far(core, filter);
         let is_closed = report.problems.iter().any(|problem| problem.code == Error::Closed.code());

@@ -111,8 +111,6 @@ pub struct TrailPart {
     pub by: TrailBy,
     /// The price from which it follows.
     pub from: f64,
-    /// The best price since the entry that the signal was told of.
-    pub best: f64,
 }
 
 /// An event in words.
@@ -224,7 +222,7 @@ impl ManagedPart {
             reached: record.history.iter().filter_map(reached).collect(),
             targets: trade.targets().to_vec(),
             left: trade.left(),
-            trail: trade.trailing().map(|trail| TrailPart { by: trail.by, from: trail.from, best: trail.best }),
+            trail: trade.trailing().map(|trail| TrailPart { by: trail.by, from: trail.from }),
             events: record.history[earlier_events..].iter().map(told).collect(),
             earlier_events,
         }

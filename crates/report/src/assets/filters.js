@@ -18,9 +18,8 @@ const chosenOf = ({ strategy, symbol, signalType, sinceMs, untilMs }) => ({
 const filterWords = (filter) => {
   const { strategy, symbol, signalType, since, until } = chosenOf(filter)
   const parts = [strategy && `strategy ${strategy}`, symbol, signalType, since && `from ${since}`, until && `until ${until}`].filter(Boolean)
-  return parts.length === 0
-    ? null
-    : `Only ${parts.join(', ')}: figures of signals that closed then, predictions and levels of signals given then. What was learned, replays, models, candles and the scheduler are of the whole home.`
+  const period = since || until ? ' Figures are of signals that closed then, predictions and levels of signals given then.' : ''
+  return parts.length === 0 ? null : `Only ${parts.join(', ')}.${period} What was learned, replays, models, candles and the scheduler are of the whole home.`
 }
 
 /** The choices of a list: all, those that there are, and one that is chosen though it is not among them. */

@@ -84,10 +84,10 @@ const said = (one) => {
 
 const ENTRIES = { market: 'at once', limit: 'at its price or better', stop: 'at its price or worse' }
 
-const trailing = ({ by, from, best }) => {
+const trailing = ({ by, from }) => {
   const [[kind, n]] = Object.entries(by)
   const behind = kind === 'percent' ? percent(n, 2) : kind === 'atr' ? `${fixed(n, 2)} average true ranges` : price(n)
-  return `${behind} behind the best price, which was ${price(best)}; it follows from ${price(from)} on`
+  return `${behind} behind the best price since the entry; it follows from ${price(from)} on`
 }
 
 const managed = (one) => {
