@@ -92,7 +92,7 @@ fn own_models(models: &[MarketModels], output: &Output) {
             told.market(&record.market, &weighs, None);
         }
     }
-    told.texts("markets").into_iter().for_each(|text| output.line(text));
+    told.tell("markets", output);
 }
 
 /// Why each model serves, and which newer ones were refused. The same reason of many markets is told once.
