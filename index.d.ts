@@ -272,7 +272,7 @@ export type Abstention = 'NO_SKILL' | 'NO_EDGE' | 'NO_FEATURES' | 'NO_LEVELS' | 
 /** The code of an error, `error.code`. `docs/errors.md` says when each occurs and what to do. */
 export type ErrorCode =
   | 'ERR_INVALID_SIGNAL' | 'ERR_INVALID_ARGUMENT' | 'ERR_INVALID_CONFIG' | 'ERR_INVALID_CANDLE'
-  | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_NO_PREDECESSOR'
+  | 'ERR_EXCHANGE' | 'ERR_NO_DATA' | 'ERR_NO_MODEL' | 'ERR_MODEL_FILE' | 'ERR_OWN_MODEL' | 'ERR_NO_PREDECESSOR'
   | 'ERR_SIGNAL_CONFLICT' | 'ERR_STORE' | 'ERR_STORE_BUSY' | 'ERR_LEASE_LOST' | 'ERR_IO' | 'ERR_TASK_BUSY' | 'ERR_CANCELLED'
   | 'ERR_CLOSED' | 'ERR_NO_ADDON'
   | 'ERR_INTERNAL'
@@ -634,7 +634,95 @@ export interface LoopOptions {
   fetchPrices?: (symbols: readonly string[]) => Prices | Promise<Prices>
   /** Receives events of the loop; see {@link SignalLoop.onEvent}. */
   onEvent?: (event: LoopEvent) => void
+  /**
+   * Your own model, which is weighed beside our families by what it knows on rows that it has not seen. Every process that trains or
+   * predicts needs it: a model in service in which it has weight is refused with `ERR_OWN_MODEL` elsewhere.
+   */
+  model?: OwnModel
 }
+
+/** Rows of one market, in order of time. */
+export interface OwnModelBatch {
+  /** `BTCUSDT` */
+  symbol: string
+  /** The timeframe of the candles. */
+  timeframe: Timeframe
+  /** Open times of the rows' candles, epoch milliseconds. The features are those known when these candles close. */
+  times: Float64Array
+  /** The features, row after row: `features[row * names.length + i]` is `names[i]`. */
+  features: Float64Array
+  /** The names of the features, in order. */
+  names: readonly string[]
+}
+
+/** Rows of one market to fit, with their outcomes. */
+export interface OwnModelLabels extends OwnModelBatch {
+  /** For each row two numbers, 1 or 0: whether a BUY and whether a SELL opened at the close of the candle reached its target before its stop. */
+  labels: Uint8Array
+  /** How much each row counts, above 0: older rows count less. */
+  weights: Float64Array
+}
+
+/** Your own model: a function, or one made of an ONNX file by `onnxModel`. */
+export interface OwnModel {
+  /** Its name, 1 to 100 characters. A model in service knows it by this name. */
+  name: string
+  /**
+   * Of a fixed model, until when it has seen outcomes: a time, or `null` if it has seen none of any market, as a rule has not. It is
+   * asked only about candles that open from then on; earlier ones are no evidence. Missing for a model with `fit`.
+   */
+  trainedUntil?: Time | null
+  /**
+   * For each row two probabilities, 0–1: that a BUY and that a SELL of the configured levels (`signal` of the configuration), opened at
+   * the close of the candle, reaches its target before its stop. Flat, or as pairs. They need no calibration: only how far they depart
+   * from their usual level counts. `state` is what `fit` returned; do not change it or the batch.
+   */
+  predict: (batch: OwnModelBatch, state?: Uint8Array) => OwnModelAnswer | Promise<OwnModelAnswer>
+  /**
+   * Fits the model to the rows of all markets of a timeframe, one batch for each market, and returns its state, which is stored with the
+   * models. Called at each training for each step of the walk-forward, and for the final model.
+   */
+  fit?: (batches: OwnModelLabels[]) => Uint8Array | Promise<Uint8Array>
+  /** `predict` fails if it has not answered after so many milliseconds. Default 60 000. */
+  predictTimeLimitMs?: number
+  /** `fit` fails if it has not answered after so many milliseconds. Default 3 600 000. */
+  fitTimeLimitMs?: number
+}
+
+/** Two numbers for each row, flat or as pairs. */
+export type OwnModelAnswer = Float64Array | Float32Array | readonly number[] | readonly (readonly [number, number])[]
+
+/** How to read an ONNX file. */
+export interface OnnxOptions {
+  /** See {@link OwnModel.trainedUntil}. */
+  trainedUntil: Time | null
+  /** See {@link OwnModel.name}. Default: the name of the file. */
+  name?: string
+  /** The name of the input, a tensor of rows × features in single precision. Default: the first. */
+  input?: string
+  /** The name of the output. Default: the first whose name contains `prob`, else the last. */
+  output?: string
+  /** Of one file with an output for each direction, the name of that of a BUY. */
+  buy?: string
+  /** The name of that of a SELL. */
+  sell?: string
+  /** The class that stands for success, where an output has a probability for each class. Default 1. */
+  success?: number
+  /** Rows that are given at once. Default 4096. */
+  rowsAtOnce?: number
+  /** See {@link OwnModel.predictTimeLimitMs}. */
+  predictTimeLimitMs?: number
+  /** The module `onnxruntime-node`, or one with its interface. Default: the one that your program has installed. */
+  runtime?: unknown
+}
+
+/**
+ * Makes your own model of ONNX files: one for a BUY and one for a SELL, each with the probability of success (rows × 1, rows × classes, or
+ * a ZipMap), or one file with an output for each, or with one output of rows × 2. Needs `onnxruntime-node`, which you install.
+ *
+ * Rejects with `ERR_INVALID_ARGUMENT` without `onnxruntime-node`, and with its error for a file that it cannot read.
+ */
+export declare function onnxModel(path: string | { buy: string; sell: string }, options: OnnxOptions): Promise<OwnModel>
 
 /** An event of the loop; `type` names it. */
 export type LoopEvent = EventFacts & (
@@ -822,6 +910,8 @@ export interface SchedulerStatus {
   timezone: string
   /** Warnings: unknown keys of the configuration, or a changed file that cannot be used. */
   warnings: string[]
+  /** The stream of prices, while this process streams them; missing otherwise, also where another process does. */
+  stream?: PriceStreamStatus
   /** Every task. */
   tasks: TaskStatus[]
   /** The alerts to each destination; missing if there is none. */
@@ -880,6 +970,37 @@ export type AlertConfiguration = {
 
 /** Text with placeholders such as `{{symbol}}`, for all events or by event. */
 export type AlertTemplate = string | { [event in AlertEvent]?: string }
+/** A time without streamed prices. What happened in it is told by candles. */
+export interface PriceGap {
+  /** When the last price before it came, ISO time. */
+  from: string
+  /** When the first price after it came, ISO time; missing while it lasts. */
+  until?: string
+  /** Why it began. */
+  reason: string
+}
+
+/** The state of the stream of prices in this process. */
+export interface PriceStreamStatus {
+  /** Since when it is connected, ISO time; missing while it is not. Then prices are requested. */
+  connectedSince?: string
+  /** The number of symbols whose trades are streamed. */
+  symbols: number
+  /** The other symbols with open signals, and why they are not streamed. Their prices are requested. */
+  notStreamed: { symbol: string; reason: string }[]
+  /** The number of prices so far. */
+  prices: number
+  /** The number of trades that arrived too late to count; candles tell what they did. */
+  latePrices: number
+  /** The number of messages that could not be read. */
+  unreadableMessages: number
+  /** The number of connections so far. */
+  connections: number
+  /** The last gap. */
+  lastGap?: PriceGap
+  /** What is wrong now, or why it was disconnected last. */
+  problem?: string
+}
 
 /** When a task runs, and on which symbols: by `interval`, by `time`, by `time` with an `interval` of whole days, or by `cron`. */
 export interface TaskConfiguration {
@@ -907,6 +1028,17 @@ export interface TaskConfiguration {
   deadlineMinutes?: number | string
 }
 
+/** How open signals are watched. */
+export interface WatchConfiguration extends TaskConfiguration {
+  /**
+   * Where current prices come from: each trade by WebSocket (`stream`), or requests every time the watch runs (`poll`). What is not
+   * streamed is requested. Default `stream`; without effect with `fetchCandles`, and with `exchangeUrl` unless `streamUrl` is set.
+   */
+  prices?: 'stream' | 'poll'
+  /** Where the exchange's WebSocket is; for KuCoin, its REST API. Default: the exchange's own. */
+  streamUrl?: string
+}
+
 /** The keys of `scheduler_config.json`; there in snake_case. `docs/scheduler.md` has the details. */
 export interface SchedulerConfiguration {
   /** Default true. */
@@ -916,7 +1048,7 @@ export interface SchedulerConfiguration {
   /** What to do about due times that passed while nothing ran: one run (default), or none. */
   catchUp?: 'once' | 'skip'
   /** Default every 10 seconds. */
-  watch?: TaskConfiguration
+  watch?: WatchConfiguration
   /** Default every hour. */
   fetch?: TaskConfiguration
   /** Default daily at 02:00. */
@@ -1798,6 +1930,11 @@ export interface Configuration {
   daysHistory?: number
   /** Hours after which a model is old: the default of `maxAgeHours`, 0 to 8760. Default 24. */
   retrainIntervalHours?: number | string
+  /**
+   * The file of your own model, relative to the home, whose default export is an `OwnModel`. Only the command line loads it; in a
+   * program, give `model` to `new SignalLoop`.
+   */
+  model?: string | null
   /** The exchange that candles and prices come from. Default `binance`. */
   exchange?: ExchangeName
   /** Another host that serves the REST API of `exchange`. Default: the exchange's own host. */
@@ -3308,11 +3445,11 @@ export interface Failure {
   message: string
 }
 
-/** One family of learners in a model. The prediction of a model is the weighted mean of its families. */
+/** One family of learners in a model. The prediction of a model is the weighted sum of its families. */
 export interface FamilyWeight {
-  /** `forest`, `boosting` or `linear`. */
-  family: 'forest' | 'boosting' | 'linear'
-  /** Its weight for a BUY, 0–1; all weights add up to 1. */
+  /** `forest`, `boosting`, `linear` or, for your own model, `own`. */
+  family: 'forest' | 'boosting' | 'linear' | 'own'
+  /** Its weight for a BUY, 0–1. The weights of our families add up to 1, or to less where your own model says the same as they do. */
   buy: number
   /** Its weight for a SELL. */
   sell: number
@@ -3516,6 +3653,8 @@ export interface ModelInfo {
   poolRows: number
   /** The families of learners and their weights. */
   families: Array<FamilyWeight>
+  /** Your own model; missing if it was trained without one. */
+  ownModel?: OwnModelInfo
   /** Success probability in percent at which a BUY breaks even after costs, at the median stop distance. */
   breakEvenBuy: number
   /** The same for a SELL. */
@@ -3571,6 +3710,35 @@ export interface ModelShape {
   hasSkill: boolean
   /** How much better it was than the base rate, on the rows of all symbols. */
   skill: Skill
+}
+
+/** Your own model in a model: its weight, and what it has earned it with. */
+export interface OwnModelInfo {
+  /** Its name. */
+  name: string
+  /** Whether it is fitted at each training. */
+  fitted: boolean
+  /** For a fixed model, until when it had seen outcomes, ISO 8601, UTC; missing if it has seen none. */
+  trainedUntil?: string
+  /** Of a BUY. */
+  buy: OwnModelSide
+  /** Of a SELL. */
+  sell: OwnModelSide
+}
+
+/** What held-out rows say of your own model in one direction. */
+export interface OwnModelSide {
+  /** The weight of its departures from its usual level, 0–1: 0 if what it knows beyond our families may be chance. */
+  weight: number
+  /** The held-out rows that it is judged by. */
+  rows: number
+  /**
+   * By how much the success rate changes with its departures beyond those of our families: 1 if its probabilities are right, 0 if
+   * they say nothing new. Missing if it says nothing of its own, or on fewer than eight stretches of time.
+   */
+  slope?: number
+  /** The standard error of `slope`. */
+  slopeError?: number
 }
 
 /** A rule that separates successes from failures. */

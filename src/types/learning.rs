@@ -63,6 +63,8 @@ pub struct Assessment {
 
 /// One step from even odds to the probability of success.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Contribution {
     /// `levels`: what stop and target imply of a price without drift. Then a source of `evidence`. Last, and only if the sum
     /// lies outside 0.02 to 0.98: `limit`, which brings it to that range.

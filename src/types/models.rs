@@ -313,6 +313,8 @@ pub struct FamilyWeight {
 
 /// What held-out rows say of your own model in one direction.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OwnModelSide {
     /// The weight of its departures from its usual level, 0–1: 0 if what it knows beyond our families may be chance.
     pub weight: f64,
@@ -327,6 +329,8 @@ pub struct OwnModelSide {
 
 /// Your own model in a model: its weight, and what it has earned it with.
 #[napi(object)]
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OwnModelInfo {
     /// Its name.
     pub name: String,
