@@ -247,7 +247,6 @@ class MLPredictor {
   }
 }
 
-module.exports.__napiBindingTarget = native.__napiBindingTarget
 module.exports.SignalLoop = SignalLoop
 module.exports.FeedbackTracker = FeedbackTracker
 module.exports.Predictor = native.Predictor

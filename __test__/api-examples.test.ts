@@ -9,8 +9,6 @@ import { startExchange } from './helpers/exchange'
 import { newHome } from './helpers/home'
 
 const source = ts.createSourceFile('index.d.ts', readFileSync(join(ROOT, 'index.d.ts'), 'utf8'), ts.ScriptTarget.Latest, true)
-/** What napi-rs adds: it tells how the package was loaded, and no program needs it. */
-const NOT_OURS = '__napiBindingTarget'
 
 interface Callable {
   name: string
@@ -26,18 +24,19 @@ const examplesOf = (node: ts.Node): string[] =>
     return code
   })
 
-/** The exported values and classes, and the methods of the classes. */
+/** The exported values, functions and classes, and the methods of the classes. */
 const callables: Callable[] = source.statements.flatMap((statement): Callable[] => {
   if (ts.isVariableStatement(statement)) {
     return statement.declarationList.declarations.map(({ name, type }) => ({ name: name.getText(), examples: examplesOf(statement), types: type! }))
   }
+  if (ts.isFunctionDeclaration(statement)) return [{ name: statement.name!.text, examples: examplesOf(statement), types: statement }]
   if (!ts.isClassDeclaration(statement)) return []
   const name = statement.name!.text
   const methods = statement.members.filter(ts.isMethodDeclaration).map((member): Callable => {
     return { name: `${name}.${member.name.getText()}`, examples: examplesOf(member), types: member }
   })
   return [{ name, examples: examplesOf(statement), types: statement }, ...methods]
-}).filter(({ name }) => name !== NOT_OURS)
+})
 
 /** The declarations of types by their names. */
 const declared = new Map(

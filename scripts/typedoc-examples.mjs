@@ -4,7 +4,7 @@ import { Converter, ReflectionKind } from 'typedoc'
 
 /** So many links at most. */
 const MOST = 3
-const CALLED = ReflectionKind.Variable | ReflectionKind.Method | ReflectionKind.Class
+const CALLED = ReflectionKind.Variable | ReflectionKind.Function | ReflectionKind.Method | ReflectionKind.Class
 const TYPE = ReflectionKind.Interface | ReflectionKind.TypeAlias
 
 /** Where TypeDoc keeps the types that a declaration or a type is made of. */

@@ -89,7 +89,7 @@ async fn a_refusal_is_final_and_told_once() {
     let warnings = bench.warnings.lock().clone();
     let expected =
         format!("alerts: telegram refuses, 1 were given up: {} answered HTTP 401: Unauthorized: …", server.url);
-    assert_eq!(warnings, [expected.clone()]);
+    assert_eq!(warnings, std::slice::from_ref(&expected));
     // After a success the same reason is news.
     server.plan(ok());
     append(home.path(), &[warning("c", &["telegram"])]);

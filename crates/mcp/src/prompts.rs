@@ -2,6 +2,9 @@
 
 use rmcp::model::{ErrorData, GetPromptResult, JsonObject, Prompt, PromptArgument, PromptMessage, Role};
 
+/// The value of an argument, by its name.
+type Given<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// What every prompt asks for.
 const HONESTY: &str = "Give each figure with the number of closed signals it is of and its 95 % interval, and compare it with the base \
     rate or the break-even rate. Where an interval contains the value for no effect, say that nothing is shown. Do not call a \
@@ -12,7 +15,7 @@ struct Known {
     title: &'static str,
     description: &'static str,
     arguments: &'static [(&'static str, &'static str, bool)],
-    text: fn(&dyn Fn(&str) -> Option<String>) -> String,
+    text: fn(&Given) -> String,
 }
 
 const ALL: [Known; 3] = [

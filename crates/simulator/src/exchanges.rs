@@ -234,7 +234,7 @@ pub(super) async fn answer(
         };
     }
     let is_of_one = path == exchange.prices[0] && !asked.is_empty();
-    if path == exchange.instruments && !is_of_one || is_of_one || path == exchange.prices[1] {
+    if path == exchange.instruments || is_of_one || path == exchange.prices[1] {
         let found: Result<Vec<_>, _> = match asked.as_slice() {
             [] => Ok(shared.all()),
             names => names.iter().map(|name| listing(&shared, venue, name)).collect(),
