@@ -721,6 +721,19 @@ export interface OnnxOptions {
  * a ZipMap), or one file with an output for each, or with one output of rows × 2. Needs `onnxruntime-node`, which you install.
  *
  * Rejects with `ERR_INVALID_ARGUMENT` without `onnxruntime-node`, and with its error for a file that it cannot read.
+ * @example
+ * ```ts
+ * import { existsSync } from 'node:fs'
+ * import { SignalLoop, onnxModel } from 'signalloop'
+ *
+ * // A classifier that was trained on candles until the end of 2024; `npm install onnxruntime-node` first.
+ * const file = 'classifier.onnx'
+ * const model = existsSync(file) ? await onnxModel(file, { trainedUntil: '2025-01-01T00:00:00Z' }) : undefined
+ * const loop = new SignalLoop({ model })
+ * const { results } = await loop.train()
+ * console.log(results[0]?.model?.families) // the weight of each family, and of your own model
+ * await loop.close()
+ * ```
  */
 export declare function onnxModel(path: string | { buy: string; sell: string }, options: OnnxOptions): Promise<OwnModel>
 
