@@ -728,11 +728,12 @@ export interface OnnxOptions {
  *
  * // A classifier that was trained on candles until the end of 2024; `npm install onnxruntime-node` first.
  * const file = 'classifier.onnx'
- * const model = existsSync(file) ? await onnxModel(file, { trainedUntil: '2025-01-01T00:00:00Z' }) : undefined
- * const loop = new SignalLoop({ model })
- * const { results } = await loop.train()
- * console.log(results[0]?.model?.families) // the weight of each family, and of your own model
- * await loop.close()
+ * if (existsSync(file)) {
+ *   const loop = new SignalLoop({ model: await onnxModel(file, { trainedUntil: '2025-01-01T00:00:00Z' }) })
+ *   const { results } = await loop.train()
+ *   console.log(results[0]?.model?.families) // the weight of each family, and of your own model
+ *   await loop.close()
+ * }
  * ```
  */
 export declare function onnxModel(path: string | { buy: string; sell: string }, options: OnnxOptions): Promise<OwnModel>

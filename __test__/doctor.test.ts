@@ -41,12 +41,14 @@ beforeAll(async () => {
     const url = new URL(request.url!, 'http://localhost')
     const send = (status: number, body: unknown) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     if (url.pathname === '/api/v3/time') return send(200, { serverTime: Date.now() + aheadMs })
-    const symbols = JSON.parse(url.searchParams.get('symbols') ?? '[]') as string[]
+    const one = url.searchParams.get('symbol')
+    const symbols = one ? [one] : (JSON.parse(url.searchParams.get('symbols') ?? '[]') as string[])
     if (symbols.some((symbol) => symbol.startsWith('NO'))) return send(400, { code: -1121, msg: 'Invalid symbol.' })
     if (url.pathname === '/api/v3/exchangeInfo') {
       return send(200, { symbols: symbols.map((symbol) => ({ symbol, status: symbol.startsWith('GONE') ? 'BREAK' : 'TRADING' })) })
     }
-    return send(200, symbols.map((symbol) => ({ symbol, price: '5' })))
+    const prices = symbols.map((symbol) => ({ symbol, price: '5' }))
+    return send(200, one ? prices[0] : prices)
   })
   await new Promise<void>((resolve) => exchange.listen(0, '127.0.0.1', resolve))
 })

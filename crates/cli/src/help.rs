@@ -37,6 +37,13 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("data", &[("signalloop data check", "all candle files of the home")]),
     (
+        "data features",
+        &[(
+            "signalloop data features --symbol BTCUSDT --timeframe 1h --out rows.csv",
+            "to train a model of your own on",
+        )],
+    ),
+    (
         "data check",
         &[
             ("signalloop data check", "all candle files of the home"),
@@ -98,6 +105,19 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     (
         "scheduler next",
         &[("signalloop scheduler next --from 2026-03-28 --until 2026-03-30", "the due times of two days")],
+    ),
+    ("alerts", &[("signalloop alerts test", "a test message to every destination")]),
+    (
+        "alerts test",
+        &[("signalloop alerts test", "to every destination"), ("signalloop alerts test --to telegram", "to one")],
+    ),
+    (
+        "mcp",
+        &[
+            ("signalloop mcp", "for an agent that starts it"),
+            ("signalloop mcp --http 4601", "over HTTP, for this machine only"),
+            ("signalloop mcp --write", "the agent may also record and close signals"),
+        ],
     ),
     ("doctor", &[("signalloop doctor", "ends with 1 where something cannot work")]),
     ("metrics", &[("signalloop metrics", "for Prometheus")]),
@@ -223,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_options_of_a_command_come_before_the_common_ones() {
-        for (path, own) in [("train", "--no-fetch"), ("stats", "--days"), ("scheduler next", "--until")] {
+        for (path, own) in [("train", "--no-fetch"), ("stats", "--days"), ("scheduler next", "--task")] {
             for flag in ["-h", "--help"] {
                 let words = path.split(' ').chain([flag]).map(str::to_owned);
                 let help = parse(words).unwrap_err().to_string();
