@@ -27,12 +27,22 @@ function ownIdea(rows: readonly Row[]): Idea {
 const windows = (rows: readonly Row[], every: number) =>
   Array.from({ length: Math.floor((rows.length - 200) / every) }, (_, i) => rows.slice(i * every, i * every + 200))
 
+const SYMBOLS = ['BTCUSDT', 'ETHUSDT', 'SOLUSDT', 'XRPUSDT', 'ADAUSDT', 'BNBUSDT']
+
 let exchange: Exchange
 beforeAll(async () => {
-  // A rule so strong that it shows whenever the market is looked at: its last hour is the one that it is now.
-  exchange = await startExchange({ seed: 5, days: 120, rule: 1 })
+  // A strong rule in several markets, so that it shows whenever they are looked at: their last hour is the one that it is now.
+  exchange = await startExchange({ seed: 5, symbols: SYMBOLS, days: 120, rule: 1 })
 })
 afterAll(() => exchange.stop())
+
+/** The last weeks of a market of the exchange, in windows that end an hour after each other. */
+async function windowsOf(symbol: string) {
+  const answer = await fetch(`${exchange.url}/api/v3/klines?symbol=${symbol}&interval=1h&limit=1000`)
+  const klines = (await answer.json()) as [number, ...string[]][]
+  const rows = klines.slice(0, -1).map(([time, ...numbers]) => [time, ...numbers.slice(0, 5).map(Number)] as Row)
+  return windows(rows, 1).map((window) => [symbol, window] as const)
+}
 
 test('a model without skill takes no signal away, and changes none', async () => {
   const loop = newLoop()
@@ -52,14 +62,11 @@ test('a model without skill takes no signal away, and changes none', async () =>
 test('a model with skill has opinions on the scale of the rule: it agrees, overrules and restrains', async () => {
   const loop = newLoop({ exchangeUrl: exchange.url })
   loop.configure({ historyDays: 120, trees: 30 })
-  const trained = await loop.train({ symbols: ['BTCUSDT'], timeframes: ['1h'] })
-  expect(trained.results[0]!.model).toMatchObject({ hasSkill: true })
-  const answer = await fetch(`${exchange.url}/api/v3/klines?symbol=BTCUSDT&interval=1h&limit=1000`)
-  const klines = (await answer.json()) as [number, ...string[]][]
-  const rows = klines.slice(0, -1).map(([time, ...numbers]) => [time, ...numbers.slice(0, 5).map(Number)] as Row)
+  const trained = await loop.train({ symbols: SYMBOLS, timeframes: ['1h'] })
+  expect(trained.results.map(({ model }) => model?.hasSkill)).toContain(true)
   const counts = { agrees: 0, overrules: 0, restrains: 0, none: 0 }
-  for (const window of windows(rows, 1)) {
-    const [own, ml] = [ownIdea(window), await loop.predictor().predict(window)]
+  for (const [symbol, window] of (await Promise.all(SYMBOLS.map(windowsOf))).flat()) {
+    const [own, ml] = [ownIdea(window), await loop.predictor(symbol, '1h').predict(window)]
     const { BUY, SELL, HOLD } = ml.mlPrediction.probabilities
     if (!ml.success) {
       expect(ml).toMatchObject({ signalType: 'HOLD', confidence: 0, error: expect.any(String) })

@@ -20,9 +20,9 @@ use tokio::sync::watch;
 /// Signals that one call may bring.
 pub const MOST_SIGNALS: usize = 5000;
 /// Seconds that a replay may take unless told.
-const SECONDS: u64 = 300;
+const SECONDS: f64 = 300.0;
 /// Seconds that it may be given.
-const MOST_SECONDS: u64 = 3600;
+const MOST_SECONDS: f64 = 3600.0;
 /// How often progress is told.
 const TOLD_EVERY: Duration = Duration::from_millis(250);
 
@@ -36,7 +36,9 @@ impl Drop for Stop {
 }
 
 pub async fn replay(server: Server, mut arguments: Arguments, context: RequestContext<RoleServer>) -> Result<Answer> {
-    let seconds = arguments.whole("maxSeconds", 1, MOST_SECONDS)?.unwrap_or(SECONDS);
+    let allowed = "must be a number of seconds above 0, at most 3600";
+    let seconds = |value: &Value| value.as_f64().filter(|seconds| *seconds > 0.0 && *seconds <= MOST_SECONDS);
+    let seconds = arguments.option("maxSeconds", allowed, seconds)?.unwrap_or(SECONDS);
     let request = request(&server, &mut arguments)?;
     arguments.end()?;
     let busy = || Error::TaskBusy("this server runs one replay at a time; wait for it, or cancel it".to_owned());
@@ -55,7 +57,7 @@ pub async fn replay(server: Server, mut arguments: Arguments, context: RequestCo
     let study = tokio::select! {
         studied = server.0.ending.unless(studied) => studied?,
         () = context.ct.cancelled() => return Err(Error::Cancelled("the client cancelled the replay".to_owned())),
-        () = tokio::time::sleep(Duration::from_secs(seconds)) => return Err(too_long()),
+        () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => return Err(too_long()),
         // It never ends by itself.
         () = tell(news, &context) => return Err(Error::Internal("progress ended".to_owned())),
     };

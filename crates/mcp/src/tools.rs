@@ -271,7 +271,7 @@ impl Name {
                         "type": "array", "items": { "type": "string", "enum": ["models", "outcomes", "gate", "conservative"] },
                         "description": "Parts of the loop to leave out.",
                     },
-                    "maxSeconds": { "type": "integer", "minimum": 1, "maximum": 3600, "description": "It is given up after this time; 300 unless given." },
+                    "maxSeconds": { "type": "number", "exclusiveMinimum": 0, "maximum": 3600, "description": "It is given up after this time; 300 unless given." },
                 }),
                 &[],
             ),
