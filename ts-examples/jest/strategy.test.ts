@@ -31,7 +31,7 @@ test('with nothing learned, a bet at 2:1 is not expected to pay its costs', asyn
 test('what is taken is traded', async () => {
   const assessment: Assessment = {
     successProbability: 0.6, probabilityInterval: { low: 0.5, high: 0.7 }, baseRate: 0.5, expectedR: 0.75, expectedRInterval: { low: 0.45, high: 1.05 },
-    threshold: 0.35, take: true, suggestedRisk: 0.06, served: 'all', reasons: ['like it'], evidence: [], closed: 90, effectiveSampleSize: 80, unusedIndicators: [],
+    threshold: 0.35, take: true, suggestedRisk: 0.06, served: 'all', reasons: ['like it'], evidence: [], closed: 90, effectiveSampleSize: 80, contributions: [], unusedIndicators: [],
   }
   jest.spyOn(feedbackTracker, 'assess').mockResolvedValue(assessment)
   expect(await consider(signal('b'))).toEqual({ taken: true, why: ['like it'] })
