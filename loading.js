@@ -1,8 +1,5 @@
 'use strict'
 
-const { existsSync } = require('node:fs')
-const { join } = require('node:path')
-
 /** Describes Node.js, platform and C library of this process. */
 const host = () => {
   const glibc = glibcOf()
@@ -19,10 +16,17 @@ const platform = () => {
   return platform === 'win32' ? `${platform}-${arch}-msvc` : `${platform}-${arch}`
 }
 
-/** The addon beside this file, which a build in a checkout puts there. `undefined` if there is none. */
+/** Whether a file or package is not there, in the words of Node or of a bundle of esbuild. */
+const isMissing = ({ code, message }) => code === 'MODULE_NOT_FOUND' || message.startsWith('Module not found in bundle')
+
+/** The addon beside this file, which a build in a checkout puts there, or a bundler. `undefined` if there is none. */
 const beside = (name) => {
-  const file = `signalloop.${name}.node`
-  return existsSync(join(__dirname, file)) ? require(`./signalloop.${name}.node`) : undefined
+  try {
+    return require(`./signalloop.${name}.node`)
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
 }
 
 /**
@@ -42,7 +46,7 @@ const packaged = (name) => {
       default: return undefined
     }
   } catch (error) {
-    throw Object.assign(error, { missing: error.code === 'MODULE_NOT_FOUND' })
+    throw Object.assign(error, { missing: isMissing(error) })
   }
 }
 
