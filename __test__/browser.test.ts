@@ -207,7 +207,7 @@ inBrowser('filters change the figures and the address, and the address alone is 
     await page.getByText('of 40 closed signals succeeded').waitFor()
     await page.getByText('Only ETHUSDT').waitFor()
     await page.getByLabel('Until (UTC)').fill('2025-06-15')
-    // Two weeks of two signals a day, of which every third is of this symbol.
+    // Two signals a day for two weeks; every third signal is of this symbol.
     await page.getByText('of 10 closed signals succeeded').waitFor()
     expect(page.url()).toBe(`${origin}?symbol=ETHUSDT&until=2025-06-15`)
     await page.getByLabel('From (UTC)').fill('2025-07-01')

@@ -17,9 +17,9 @@ use storage::lines::append_line;
 use storage::lock::{FileLock, Guard};
 use storage::write_atomically;
 
-/// Beyond this, events are refused: nobody sends them.
+/// If the file is larger, events are refused: no process is sending them.
 const FULL: u64 = 16 << 20;
-/// From this size on, what is done is removed.
+/// If the file is larger, the lines of events that were sent are removed.
 const WORTH_REMOVING: u64 = 256 << 10;
 /// Longer than any write takes.
 const PATIENCE: Duration = Duration::from_secs(5);

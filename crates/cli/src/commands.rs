@@ -359,7 +359,7 @@ pub async fn simulator(args: &SimulatorArgs, output: &Output) -> Result<i32> {
         ));
     }
     if output.arrived().is_err() {
-        // If the address could not be printed, nobody can use the server.
+        // The caller needs the printed address: without it the server is of no use, so it ends.
         return Ok(FAILURE);
     }
     std::future::pending::<()>().await;

@@ -52,7 +52,7 @@ pub async fn mcp(
     output.line(format!("Agents are served at {}", http.url()));
     output.news("End it with Ctrl-C or SIGTERM");
     if output.arrived().is_err() {
-        // If the address could not be printed, nobody can use the server.
+        // The caller needs the printed address: without it the server is of no use, so it ends.
         return Ok(FAILURE);
     }
     http.serve(end).await?;

@@ -45,7 +45,7 @@ pub async fn dashboard(
     output.line(format!("{} is shown at {}", core.settings().home().display(), server.url()));
     output.news("End it with Ctrl-C or SIGTERM");
     if output.arrived().is_err() {
-        // If the address could not be printed, nobody can use the server.
+        // The caller needs the printed address: without it the server is of no use, so it ends.
         return Ok(FAILURE);
     }
     if asked.open {

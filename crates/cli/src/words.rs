@@ -16,7 +16,7 @@ pub fn lasting(ms: f64) -> String {
     }
 }
 
-/// An age in whole units, in the largest of which there are at least two: `3 hours`, `2 days`, `90 minutes`.
+/// An age as a whole number of the largest unit that gives at least 2: `3 hours`, `2 days`, `90 minutes`.
 pub fn age(ms: i64) -> String {
     const MINUTE: i64 = 60_000;
     const DAY: i64 = 24 * 60 * MINUTE;

@@ -34,7 +34,7 @@ const LOOK_FOR_CLOSED: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Events that wait to be written.
 const QUEUE: usize = 1000;
-/// Closed signals that nobody alerted while no scheduler ran are alerted up to this age.
+/// A signal may close while no scheduler runs. The next scheduler sends its alert if the closing is not older than this.
 const LATE_MS: i64 = 7 * DAY_MS;
 /// With a database, a new leader may not know what the former one alerted: it begins with closings of this age.
 const TAKEN_OVER_MS: i64 = 60_000;
@@ -160,7 +160,7 @@ impl EventListener for ToOutbox {
     }
 }
 
-/// The alerts of a started scheduler: two tasks, of which one writes and one sends.
+/// The alerts of a started scheduler. One task writes events to the outbox, another sends them.
 pub(super) struct Alerts {
     scheduler: Arc<Scheduler>,
     subscription: u64,
@@ -179,7 +179,7 @@ impl Alerts {
         Self { scheduler, subscription, writes, sends }
     }
 
-    /// Waits until what has happened is written, and what is under way has arrived, for two seconds at most.
+    /// Waits until queued events are written and running requests have ended, but at most two seconds.
     pub async fn ended(self) {
         self.scheduler.events.unsubscribe(self.subscription);
         // A panic in them ends only them.

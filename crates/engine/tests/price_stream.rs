@@ -96,7 +96,7 @@ async fn a_trade_closes_a_signal_at_once_and_a_downtime_is_healed_by_candles() {
     let prices = || core.scheduler().status().unwrap().stream.map_or(0, |stream| stream.prices);
     until("a price came", || prices() > 0).await;
     assert_eq!(closing(&core, "first"), None);
-    // A wick of two trades: nobody who asks every few seconds would see it.
+    // Two trades make a short spike of the price. Polling every few seconds would miss it.
     let before = Instant::now();
     exchange.trade(&btc(), price * 0.985).unwrap();
     exchange.trade(&btc(), price).unwrap();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub type Departures = [f64; 4];
 
 /// What was added to the log odds of success, from even odds to the stated probability: by the levels, candles, base rates, and the
-/// three learners of indicators, each as far as it counted.
+/// three learners of indicators, each with the weight that it had.
 pub type Contributions = [f64; 6];
 
 /// The assessment of a signal when it was recorded, before its end was known. Numbers are finite.
