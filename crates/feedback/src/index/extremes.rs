@@ -33,7 +33,7 @@ pub struct Extremes {
     from_ms: i64,
     /// The newest price.
     until_ms: i64,
-    /// The newest price that was forgotten at a break.
+    /// The newest price that was forgotten: at a break, or because it was too old.
     forgotten_ms: i64,
     /// The number of points or holes that are coarsened next.
     many: usize,
@@ -101,6 +101,9 @@ impl Extremes {
         }
         // Between its end and what is known, prices may have been forgotten.
         if end_ms < self.from_ms {
+            if self.is_too_old(end_ms) {
+                self.forgotten_ms = self.forgotten_ms.max(end_ms);
+            }
             return;
         }
         // Since a time in its middle only those prices are known that came besides this candle.
@@ -118,14 +121,18 @@ impl Extremes {
     /// The second half of [`Self::candle`].
     pub fn reach(&mut self, candle: &Candle, candle_ms: i64) {
         let (whole_ms, end_ms) = (counts_whole_until(candle, candle_ms), candle.open_ms + candle_ms);
-        // It is too old to be of use, also where an older candle reaches back from what is known.
-        if end_ms < self.from_ms.saturating_sub(BREAK_MS) {
+        if self.is_too_old(end_ms) {
             return;
         }
         self.highs.push(whole_ms, candle.high);
         self.lows.push(whole_ms, candle.low);
         self.highs.push(end_ms, candle.close);
         self.lows.push(end_ms, candle.close);
+    }
+
+    /// Whether a price of this time is forgotten: it is of no use, also where an older candle reaches back from what is known.
+    fn is_too_old(&self, time_ms: i64) -> bool {
+        time_ms < self.from_ms.saturating_sub(BREAK_MS)
     }
 
     fn is_broken_before(&self, time_ms: i64) -> bool {

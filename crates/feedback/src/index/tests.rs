@@ -616,6 +616,26 @@ proptest! {
     }
 }
 
+/// A late candle is forgotten as too old. Then older candles lead back to its time, and one of them holds the entry in its middle.
+#[test]
+fn where_a_late_candle_was_forgotten_nothing_is_known() {
+    let mut extremes = Extremes::default();
+    let candle = |open_ms: i64, high: f64, low: f64, close: f64| Candle {
+        open_ms: T0 + open_ms,
+        open: high,
+        high,
+        low,
+        close,
+        volume: 1.0,
+    };
+    extremes.tick(T0 + 6_480_000, 989.0);
+    extremes.candle(&candle(4_820_000, 1000.0, 999.0, 999.0), 20_000);
+    extremes.candle(&candle(5_060_000, 991.0, 989.0, 989.0), 1_600_000);
+    extremes.candle(&candle(4_760_000, 1000.0, 991.0, 991.0), 300_000);
+    assert!(!extremes.covers(T0 + 4_800_000));
+    assert!(extremes.covers(T0 + 4_860_000), "after the forgotten candle all is known");
+}
+
 #[test]
 fn the_memory_of_extremes_is_bounded_by_the_open_signals() {
     let (mut index, levels) = (
