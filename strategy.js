@@ -3,6 +3,9 @@
 // How a replay asks a strategy of the user: native code calls one function for each step of time, with the candles that
 // have closed since the last one.
 
+// Tests that replace the timers of the global object do not stop these.
+const { clearTimeout, setTimeout } = require('node:timers')
+
 const { reasonOf } = require('./reason.js')
 
 /** Marks the result of a strategy that failed. */
@@ -79,12 +82,12 @@ class Candles {
  * Wraps a strategy as native code calls it. It never throws; a fault of the strategy is part of the answer.
  *
  * `packed` has for each market whose candle has just closed its number, the number of its new candles, and these candles.
- * Markets are numbered in the order in which they appear; `markets` is the JSON text of those that are new. `answer` takes the
- * JSON text of what the strategy wants, or nothing.
+ * Markets are numbered in the order in which they appear; `markets` is the JSON text of those that are new. Longer than `limitMs` for one
+ * of them is a fault. `answer` takes the JSON text of what the strategy wants, or nothing.
  */
 const asked = (strategy) => {
   const pasts = []
-  return (packed, markets, answer) => {
+  return (packed, markets, limitMs, answer) => {
     if (markets) pasts.push(...JSON.parse(markets).map((market) => new PastMarket(market)))
     const bars = []
     for (let at = 0; at < packed.length; ) {
@@ -94,17 +97,32 @@ const asked = (strategy) => {
       bars.push(past)
     }
     const results = bars.map((past) => {
+      const begin = performance.now()
       try {
-        return strategy(past.market, past.view())
+        const result = strategy(past.market, past.view())
+        return performance.now() - begin > limitMs ? tooLate(limitMs) : result
       } catch (error) {
-        return { [FAILED]: reasonOf(error) }
+        return failed(error)
       }
     })
     if (!results.some((result) => typeof result?.then === 'function')) return answer(told(results))
-    const settled = results.map((result) => Promise.resolve(result).catch((error) => ({ [FAILED]: reasonOf(error) })))
-    Promise.all(settled).then((results) => answer(told(results)))
+    Promise.all(results.map((result) => inTime(result, limitMs))).then((results) => answer(told(results)))
   }
 }
+
+const failed = (error) => ({ [FAILED]: reasonOf(error) })
+const tooLate = (limitMs) => ({ [FAILED]: `took longer than ${limitMs / 1000} s` })
+
+/** The value of a promise or of what is none, or the fault that it came too late. */
+const inTime = (result, limitMs) =>
+  new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(tooLate(limitMs)), limitMs)
+    const end = (value) => {
+      clearTimeout(timer)
+      resolve(value)
+    }
+    Promise.resolve(result).then(end, (error) => end(failed(error)))
+  })
 
 /** What the strategy wants at each bar, as JSON text; `undefined` if it wants nothing. */
 const told = (results) => {

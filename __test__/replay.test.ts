@@ -117,9 +117,19 @@ test('a strategy may be asynchronous, and must answer in time', async () => {
     return everySixth(market, past)
   }
   expect((await loop.replay({ ...quick, strategy: later })).summary.all.signals).toBe(HOURS / 6)
-  const never: Strategy = () => new Promise(() => {})
-  const error = await failure(() => loop.replay({ ...quick, strategy: never, timeLimitMs: 50 }))
-  expect(error).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringMatching(/took longer than 0.05 s at the candles that closed at 20/) })
+  const block = () => {
+    for (const end = performance.now() + 300; performance.now() < end; );
+  }
+  const never = () => new Promise<undefined>(() => {})
+  for (const late of [never, block]) {
+    const strategy: Strategy = (market, past) => (past.length === 500 ? late() : later(market, past))
+    const limited = { ...quick, strategy, timeLimitMs: 250 }
+    const error = await failure(() => loop.replay(limited))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_ARGUMENT', message: expect.stringMatching(/BTCUSDT 1h that closed at 20.*: took longer than 0.25 s/) })
+    const { faults, summary } = await loop.replay({ ...limited, onFault: 'continue' })
+    expect(faults).toMatchObject({ count: 1, first: [{ problem: 'took longer than 0.25 s' }] })
+    expect(summary.all.signals).toBe(HOURS / 6)
+  }
 })
 
 test('it reports progress and stops when asked', async () => {
@@ -193,6 +203,19 @@ describe('on the command line', () => {
     expect(records(home).size).toBe(160)
     const again = await signalloop(home, 'adopt', kept)
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('it would mix with')])
+  })
+
+  test('what another tool wrote is replayed', async () => {
+    const home = newHome()
+    storeCandles(home, candles(HOURS, { end: Date.UTC(2024, 0, 31) }))
+    const file = join(ROOT, 'crates', 'readers', 'tests', 'fixtures', 'freqtrade', 'backtest-result-spot.json')
+    const ended = await signalloop(home, 'replay', '--signals', file, '--format', 'freqtrade', '--symbol', 'BTCUSDT', '--without', 'models', '--json')
+    const { source, summary, faults, refused } = JSON.parse(ended.stdout)
+    expect([ended.code, source, summary.all.signals, faults.count, refused]).toEqual([0, 'signals', 6, 0, []])
+    const unnamed = await signalloop(home, 'replay', '--signals', file, '--symbol', 'BTCUSDT', '--json')
+    expect([unnamed.code, JSON.parse(unnamed.stdout).error.code]).toEqual([1, 'ERR_NO_DATA'])
+    const unknown = await signalloop(home, 'replay', '--signals', file, '--format', 'metatrader')
+    expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('must be one of')])
   })
 
   test('a strategy that cannot be loaded, or fails, is an error', async () => {

@@ -1432,8 +1432,8 @@ interface ReplayOwn {
 /** The keys that each replay may have; see {@link ReplayOptions}. */
 interface ReplaySettings {
   /**
-   * Signals from this time on are replayed; earlier candles are known. Default: the first signal; for `strategy` and `own`, the first
-   * candle.
+   * Signals from this time on are replayed. Earlier candles are known, and so are earlier past signals with what became of them by then.
+   * Default: the first signal; for `strategy` and `own`, the first candle.
    */
   from?: Time
   /** The replay ends here. Default: the close of the last candle. */
@@ -1459,7 +1459,7 @@ interface ReplaySettings {
    * are left out and `faults` of the result lists it (`continue`).
    */
   onFault?: 'stop' | 'continue'
-  /** How long the strategy may take for one step of time, milliseconds. Longer ends the replay. Default 10 000. */
+  /** How long the strategy may take for one candle, milliseconds. Longer is a fault (`onFault`). Default 10 000. */
   timeLimitMs?: number
   /** Threads that train. Default: as for the live loop. */
   threads?: number
@@ -1588,7 +1588,9 @@ export interface ReplayResult {
   happened: ReplayHappened
   /** What went wrong with signals in the first run. */
   faults: ReplayFaults
-  /** Signals that were not replayed: given outside the replay's time, or for a market without candles. */
+  /** Past signals from before `from`, which the loop knew from the beginning and which are not counted. */
+  earlier: number
+  /** Signals that were not replayed: later than `until`, or without candles from their time on. */
   leftOut: number
   /** What the file of signals has that is no signal; empty for other sources. */
   refused: { place: string; reason: string }[]

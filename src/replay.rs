@@ -18,14 +18,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// What `strategy.js` makes of a strategy: it takes the packed candles that have closed, the markets that are new, and the
-/// function for the answer. It never throws.
-pub type Question = FnArgs<(Float64Array, Option<String>, Unknown<'static>)>;
+/// What `strategy.js` makes of a strategy: it takes the packed candles that have closed, the markets that are new, how many
+/// milliseconds that the strategy may take for a bar, and the function for the answer. It never throws.
+pub type Question = FnArgs<(Float64Array, Option<String>, f64, Unknown<'static>)>;
 
 /// A pending question.
 struct Step {
     packed: Vec<f64>,
     markets: Option<String>,
+    limit: Duration,
     answer: oneshot::Sender<Option<String>>,
 }
 
@@ -52,7 +53,7 @@ impl JsStrategy {
     pub fn new(function: Function<'_, Question, ()>, zone: Tz) -> Result<Self> {
         let refused = |error: napi::Error| Error::argument("strategy", "must be a function", error.reason.clone());
         let ask = |context: ThreadsafeCallContext<Step>| {
-            let (env, Step { packed, markets, answer }) = (context.env, context.value);
+            let (env, Step { packed, markets, limit, answer }) = (context.env, context.value);
             let answer = Cell::new(Some(answer));
             let take = env.create_function_from_closure::<(), (), _>("answer", move |given| {
                 if let Some(answer) = answer.take() {
@@ -63,7 +64,7 @@ impl JsStrategy {
             })?;
             // SAFETY: a value of this env, which is passed straight to the call.
             let take = unsafe { Unknown::from_raw_unchecked(env.raw(), take.raw()) };
-            Ok(FnArgs { data: (Float64Array::from(packed), markets, take) })
+            Ok(FnArgs { data: (Float64Array::from(packed), markets, 1000.0 * limit.as_secs_f64(), take) })
         };
         let function = function.build_threadsafe_function::<Step>().weak::<true>();
         Ok(Self { function: function.build_callback(ask).map_err(refused)?, known: HashMap::new(), zone })
@@ -120,12 +121,12 @@ impl JsStrategy {
 }
 
 impl Strategy for JsStrategy {
-    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>]) -> StrategyFuture<'a> {
+    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>], limit: Duration) -> StrategyFuture<'a> {
         Box::pin(async move {
             let (packed, markets) = self.step(bars);
             let (answer, answered) = oneshot::channel();
             // If the call is refused, the question is dropped with its sender.
-            self.function.call(Step { packed, markets, answer }, ThreadsafeFunctionCallMode::NonBlocking);
+            self.function.call(Step { packed, markets, limit, answer }, ThreadsafeFunctionCallMode::NonBlocking);
             let gone = || Error::Cancelled("the thread of the strategy has ended".to_owned());
             let Some(text) = answered.await.map_err(|_| gone())? else { return Ok(Vec::new()) };
             let said: Vec<Said> = serde_json::from_str(&text)

@@ -600,7 +600,7 @@ pub struct Replay {
     /// Leave out the signals of a candle at which the strategy fails, and go on [default: end with an error]
     #[arg(long)]
     pub go_on: bool,
-    /// Seconds that the strategy may take for the candles of one time [default: 10]
+    /// Seconds that the strategy may take for one candle [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub time_limit: Option<f64>,
     /// Keep the home of the replay in this new folder

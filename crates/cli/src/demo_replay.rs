@@ -13,6 +13,7 @@ use replay::{Asked, Bar, Options, Part, Request, Strategy, StrategyFuture, Wante
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Hours between two signals of a symbol.
 const EVERY_HOURS: i64 = 3;
@@ -23,7 +24,7 @@ const RANGE_CANDLES: usize = 24;
 struct TakesTurns;
 
 impl Strategy for TakesTurns {
-    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>]) -> StrategyFuture<'a> {
+    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>], _: Duration) -> StrategyFuture<'a> {
         let turn = now_ms.div_euclid(HOUR_MS);
         let bars = bars.iter().enumerate().filter(|_| turn % EVERY_HOURS == 0);
         let asked = bars.map(|(place, bar)| {

@@ -121,7 +121,7 @@ impl Shown {
 
     fn show(&self, progress: &Progress) {
         let Progress { without, now_ms, span_ms: (from_ms, until_ms), signals, .. } = progress;
-        let part = (now_ms - from_ms) as f64 / (until_ms - from_ms).max(1) as f64;
+        let part = (now_ms - from_ms).max(0) as f64 / (until_ms - from_ms).max(1) as f64;
         let run = without.map_or_else(String::new, |part| format!(" without {}", part.as_str()));
         let text = format!("{}{run}, {signals} signals", &format_iso(*now_ms)[..10]);
         self.bar.set_position((1000.0 * part) as u64);
@@ -154,9 +154,11 @@ fn tell(study: &Study, asked: &args::Replay, output: &Output) {
         happened.promoted, happened.refused
     ));
     happened.notes.iter().filter(|note| note.kind == "warning").take(5).for_each(|note| output.warning(&note.text));
+    if study.earlier > 0 {
+        output.line(format!("{} earlier signals were known from the beginning, and are not counted.", study.earlier));
+    }
     if study.left_out > 0 {
-        output
-            .line(format!("{} signals were left out: outside the replay's time, or without candles.", study.left_out));
+        output.line(format!("{} signals were left out: after the replay, or without candles.", study.left_out));
     }
     if study.faults.count > 0 {
         let first = study.faults.first.first();

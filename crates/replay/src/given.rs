@@ -8,6 +8,7 @@ use domain::symbol::Market;
 use engine::{Risk, SignalLoop};
 use feedback::StatsFilter;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// Keys under which a live loop stores its own prediction with a signal. A replay predicts anew.
 const OWN_PREDICTION: [&str; 2] = ["mlPrediction", "ml_prediction"];
@@ -44,11 +45,12 @@ pub type StrategyFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<Asked>>> + 
 
 /// A trading strategy of the user.
 pub trait Strategy: Send {
-    /// The signals of a step of time. `bars` are the markets whose candle closed at `now_ms`.
+    /// The signals of a step of time. `bars` are the markets whose candle closed at `now_ms`. Where it takes longer than `limit`
+    /// for a bar, that is a fault of this bar.
     ///
     /// # Errors
     /// What makes it impossible to go on. A fault of a single bar is in its answer instead.
-    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>]) -> StrategyFuture<'a>;
+    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>], limit: Duration) -> StrategyFuture<'a>;
 }
 
 /// Where the signals come from.

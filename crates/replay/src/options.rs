@@ -61,8 +61,8 @@ pub enum OnFault {
 /// What a replay is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Signals from this time on are replayed, UTC epoch ms. Earlier candles are known. Default: the first signal; for a
-    /// strategy and for own signals, the first candle.
+    /// Signals from this time on are replayed, UTC epoch ms. Earlier candles are known, and so are earlier past signals with what became of
+    /// them by then. Default: the first signal; for a strategy and for own signals, the first candle.
     pub from_ms: Option<i64>,
     /// The replay ends here, UTC epoch ms. Default: the close of the last candle.
     pub until_ms: Option<i64>,
@@ -76,7 +76,7 @@ pub struct Options {
     pub without: Vec<Part>,
     /// What happens after a fault of the strategy.
     pub on_fault: OnFault,
-    /// How long the strategy may take for one step of time. Default: 10 seconds.
+    /// How long the strategy may take for one candle. Default: 10 seconds.
     pub time_limit: Option<Duration>,
     /// Threads that train. Default: as for a live loop.
     pub threads: Option<usize>,

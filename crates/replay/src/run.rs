@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// The most signals of one market at one candle. More are a fault of the strategy.
 const MOST_AT_ONCE: usize = 100;
-/// How long a strategy may take for one step by default.
+/// How long a strategy may take for one candle by default.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Progress is reported at most this often.
 const REPORT_AFTER: Duration = Duration::from_millis(200);
@@ -36,11 +36,11 @@ pub struct Progress {
     pub run: usize,
     /// What the run leaves out; `None` for the first run.
     pub without: Option<Part>,
-    /// The simulated time, UTC epoch ms.
+    /// The simulated time, UTC epoch ms; before the beginning while earlier signals are recorded.
     pub now_ms: i64,
     /// When the replay begins and ends, UTC epoch ms.
     pub span_ms: (i64, i64),
-    /// Signals so far.
+    /// Signals so far, also those from before the replay.
     pub signals: usize,
 }
 
@@ -50,6 +50,8 @@ pub(crate) struct Setting<'a> {
     pub candles: Arc<PastCandles>,
     /// The markets of the loop.
     pub markets: BTreeSet<Market>,
+    /// When the first signal is recorded: before the replay begins, if it knows earlier signals.
+    pub first_ms: i64,
     pub span_ms: (i64, i64),
     pub cancel: &'a Cancel,
     pub progress: &'a (dyn Fn(Progress) + Send + Sync),
@@ -60,7 +62,7 @@ pub(crate) struct Found {
     pub decisions: Vec<Decision>,
     pub happened: Happened,
     pub faults: Faults,
-    /// The signals as they were given, for further runs.
+    /// The signals as they were given, also those from before the replay, for further runs.
     pub given: Vec<Given>,
 }
 
@@ -93,7 +95,7 @@ impl<'a> Run<'a> {
     /// As [`SignalLoop::open`]; [`Error::InvalidConfig`].
     pub fn open(setting: &'a Setting<'a>, number: usize, without: Option<Part>, folder: &Folder) -> Result<Self> {
         let left_out = |part| without == Some(part) || setting.options.without.contains(&part);
-        let clock = Clock::standing(setting.span_ms.0);
+        let clock = Clock::standing(setting.first_ms);
         let replay = Replay {
             candles: setting.candles.clone(),
             without: Without { outcomes: left_out(Part::Outcomes), gate: left_out(Part::Gate) },
@@ -116,9 +118,8 @@ impl<'a> Run<'a> {
         let scheduler = core.scheduler().stepped(scheduler_settings(setting.options, left_out(Part::Models)))?;
         let listener = Arc::new(Listener::default());
         core.events().subscribe(Box::new(Ear(listener.clone())));
-        let (from_ms, _) = setting.span_ms;
         let closed = |market: Market| {
-            let before = setting.candles.closed(&market, from_ms).len();
+            let before = setting.candles.closed(&market, setting.first_ms).len();
             (market, before)
         };
         let closing = steps::finest(&setting.candles).into_iter().map(closed).collect();
@@ -151,14 +152,14 @@ impl<'a> Run<'a> {
             Source::Signals(given) => std::mem::take(given).into(),
             Source::Strategy(..) | Source::Own(..) => VecDeque::new(),
         };
-        for now_ms in steps::times(&self.setting.candles, from_ms, until_ms) {
+        for now_ms in steps::times(&self.setting.candles, self.setting.first_ms, until_ms) {
             self.setting.cancel.check()?;
             self.tell(now_ms);
             self.before(now_ms, &mut waiting).await?;
             self.clock.set(now_ms);
             self.end_until(now_ms).await?;
             let closes_a_candle = self.close_by_candles(now_ms).await?;
-            if now_ms.rem_euclid(HOUR_MS) == 0 || closes_a_candle {
+            if now_ms >= from_ms && (now_ms.rem_euclid(HOUR_MS) == 0 || closes_a_candle) {
                 self.settle().await?;
                 self.scheduler.run_due().await;
                 self.core.settle().await?;
@@ -237,15 +238,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks what the loop says of a signal, and records it.
+    /// Asks what the loop says of a signal, and records it. A signal from before the replay is only recorded, as taken or not as it was.
     async fn give(&mut self, given: Given) -> Result<()> {
-        self.settle().await?;
         let Given { mut signal, end } = given.clone();
-        let advice = match signal.direction {
-            Some(_) => Some(advice(self.core.outcomes().assess(signal.clone()).await?)),
-            None => None,
-        };
-        signal.taken = advice.is_some_and(|advice| advice.said.take);
+        let mut said = None;
+        if !self.is_earlier(&signal) {
+            self.settle().await?;
+            if signal.direction.is_some() {
+                said = Some(advice(self.core.outcomes().assess(signal.clone()).await?));
+            }
+            signal.taken = said.is_some_and(|advice| advice.said.take);
+        }
         let (id, market, at_ms) = (signal.id.clone(), signal.market(), signal.timestamp_ms);
         match self.core.signals().record(vec![signal]).await {
             Ok(()) => {}
@@ -255,12 +258,17 @@ impl<'a> Run<'a> {
             Err(error) => return Err(error),
         }
         self.given.push(given);
-        self.advice.extend(advice.map(|advice| (id, advice)));
+        self.advice.extend(said.map(|advice| (id, advice)));
         if let Some(end) = end {
             self.due.push(Reverse((end.closed_ms.unwrap_or(at_ms), self.ends.len())));
             self.ends.push((market, end));
         }
         Ok(())
+    }
+
+    /// Whether a signal was given before the replay begins.
+    fn is_earlier(&self, signal: &Signal) -> bool {
+        signal.timestamp_ms < self.setting.span_ms.0
     }
 
     async fn settle(&mut self) -> Result<()> {
@@ -283,17 +291,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let limit = self.setting.options.time_limit.unwrap_or(TIME_LIMIT);
-        let asked = self.setting.cancel.unless(async {
-            match tokio::time::timeout(limit, strategy.signals(now_ms, &bars)).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    let problem = format!("took longer than {} s at the candles that closed at", limit.as_secs_f64());
-                    let at = domain::time::format_iso(now_ms);
-                    Err(Error::argument("strategy", format!("{problem} {at}"), bars[0].market))
-                }
-            }
-        });
-        for asked in asked.await? {
+        for asked in self.setting.cancel.unless(strategy.signals(now_ms, &bars, limit)).await? {
             let Some(bar) = bars.get(asked.bar) else { continue };
             match checked(asked.signals, bar.market, now_ms) {
                 Ok(signals) => {
@@ -343,7 +341,7 @@ impl<'a> Run<'a> {
 
     /// Reads how all signals stand, and closes the loop.
     async fn found(self) -> Result<Found> {
-        let Self { core, given, mut advice, faults, listener, .. } = self;
+        let Self { setting, core, given, mut advice, faults, listener, .. } = self;
         core.settle().await?;
         let mut records: HashMap<String, Record> = HashMap::with_capacity(given.len());
         let store = core.store().open()?;
@@ -366,7 +364,8 @@ impl<'a> Run<'a> {
             });
             Ok(Decision { record, advice })
         };
-        let decisions = given.iter().map(decide).collect::<Result<Vec<Decision>>>()?;
+        let counted = given.iter().filter(|given| given.signal.timestamp_ms >= setting.span_ms.0);
+        let decisions = counted.map(decide).collect::<Result<Vec<Decision>>>()?;
         let happened = listener.happened();
         core.close().await;
         Ok(Found { decisions, happened, faults, given })

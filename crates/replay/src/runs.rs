@@ -39,7 +39,9 @@ pub struct Replayed {
     pub runs: Vec<RunResult>,
     /// What went wrong with signals, in the first run.
     pub faults: Faults,
-    /// Signals that were not replayed, because they are older than the replay, or younger, or their market has no candles.
+    /// Past signals from before the replay: recorded and ended, so that the loop knows them, but not counted.
+    pub earlier: usize,
+    /// Signals that were not replayed, because they are younger than the replay, or there are no candles from their time on.
     pub left_out: usize,
     /// The home of the first run, if it was to stay.
     pub kept: Option<PathBuf>,
@@ -59,13 +61,20 @@ pub async fn replay(
 ) -> Result<Replayed> {
     let (markets, name) = (markets_of(&source, &candles), source.as_str());
     let span_ms = span(&source, &candles, &options)?;
-    let left_out = leave_out(&mut source, &candles, span_ms);
-    if matches!(&source, Source::Signals(given) if given.is_empty()) {
-        return Err(Error::NoData(format!(
-            "there is no signal to replay: {left_out} lie outside the replay, or their market has no candles"
-        )));
+    let left_out = leave_out(&mut source, &candles, span_ms.1);
+    let (mut earlier, mut first_ms) = (0, span_ms.0);
+    if let Source::Signals(given) = &source {
+        earlier = given.partition_point(|given| given.signal.timestamp_ms < span_ms.0);
+        first_ms = given.first().map_or(first_ms, |given| given.signal.timestamp_ms.min(first_ms));
+        if given.len() == earlier {
+            return Err(Error::NoData(format!(
+                "there is no signal to replay: {} lie outside the replay, or their market has no candles",
+                left_out + earlier
+            )));
+        }
     }
-    let setting = Setting { options: &options, candles, markets, span_ms, cancel: &cancel, progress: &progress };
+    let setting =
+        Setting { options: &options, candles, markets, first_ms, span_ms, cancel: &cancel, progress: &progress };
     let folder = Folder::new(&options.home, options.keep.as_deref())?;
     let found = Run::open(&setting, 0, None, &folder)?.run(&mut source).await?;
     if folder.stays() {
@@ -84,6 +93,7 @@ pub async fn replay(
         span_ms,
         runs,
         faults: found.faults,
+        earlier,
         left_out,
         kept: options.keep.clone().filter(|_| folder.stays()),
     })
@@ -124,13 +134,13 @@ fn span(source: &Source, candles: &PastCandles, options: &Options) -> Result<(i6
     Ok((from_ms, until_ms))
 }
 
-/// Leaves out past signals that cannot be replayed. Returns how many.
-fn leave_out(source: &mut Source, candles: &PastCandles, span_ms: (i64, i64)) -> usize {
+/// Leaves out past signals that cannot be replayed, and sorts the others by time. Returns how many were left out.
+fn leave_out(source: &mut Source, candles: &PastCandles, until_ms: i64) -> usize {
     let Source::Signals(given) = source else { return 0 };
     let before = given.len();
     let is_replayed = |given: &Given| {
-        let market = given.signal.market();
-        (span_ms.0..=span_ms.1).contains(&given.signal.timestamp_ms) && !candles.all(&market).is_empty()
+        let first = candles.all(&given.signal.market()).first();
+        first.is_some_and(|first| (first.open_ms..=until_ms).contains(&given.signal.timestamp_ms))
     };
     given.retain(is_replayed);
     given.sort_by(|one, other| one.key().cmp(&other.key()));

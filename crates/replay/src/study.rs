@@ -94,7 +94,9 @@ pub struct Study {
     pub happened: Happened,
     /// What went wrong with signals.
     pub faults: Faults,
-    /// Signals that were not replayed: outside the time of the replay, or without candles.
+    /// Past signals from before `from`, which the loop knew but which are not counted.
+    pub earlier: usize,
+    /// Signals that were not replayed: later than `until`, or without candles from their time on.
     pub left_out: usize,
     /// What the file of signals has besides signals.
     pub refused: Vec<Refused>,
@@ -225,7 +227,7 @@ fn write_file(path: &Path, run: &RunResult, costs: &Costs) -> Result<()> {
 }
 
 fn summed_up(replayed: Replayed, looks: Looks, refused: Vec<Refused>, costs: &Costs, seed: u64) -> Study {
-    let Replayed { source, markets, span_ms: (from_ms, until_ms), runs, faults, left_out, kept } = replayed;
+    let Replayed { source, markets, span_ms: (from_ms, until_ms), runs, faults, earlier, left_out, kept } = replayed;
     let mut runs = runs.into_iter();
     let (decisions, happened) = runs.next().map_or_else(Default::default, |run| (run.decisions, run.happened));
     let parts = runs.filter_map(|run| {
@@ -250,6 +252,7 @@ fn summed_up(replayed: Replayed, looks: Looks, refused: Vec<Refused>, costs: &Co
         looks,
         happened,
         faults,
+        earlier,
         left_out,
         refused,
         kept,

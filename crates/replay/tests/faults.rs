@@ -9,7 +9,7 @@ use std::time::Duration;
 struct Faulty(fn(&Bar<'_>, i64) -> std::result::Result<Vec<domain::signal::Signal>, String>);
 
 impl Strategy for Faulty {
-    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>]) -> StrategyFuture<'a> {
+    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>], _: Duration) -> StrategyFuture<'a> {
         let asked = bars.iter().enumerate().map(|(place, bar)| Asked { bar: place, signals: self.0(bar, now_ms) });
         Box::pin(std::future::ready(Ok(asked.collect())))
     }
@@ -67,24 +67,6 @@ async fn too_many_signals_foreign_times_and_twice_the_same_are_faults() {
     assert!(error.contains("same"), "{error}");
 }
 
-/// Never answers.
-struct Silent;
-
-impl Strategy for Silent {
-    fn signals<'a>(&'a mut self, _: i64, _: &'a [Bar<'a>]) -> StrategyFuture<'a> {
-        Box::pin(std::future::pending())
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_strategy_that_takes_too_long_ends_the_replay() {
-    let home = tempfile::tempdir().unwrap();
-    let options = Options { time_limit: Some(Duration::from_millis(50)), ..market::options(home.path()) };
-    let source = Source::Strategy(markets(), Box::new(Silent));
-    let error = market::run(source, past(1), options).await.unwrap_err();
-    assert!(error.to_string().contains("took longer than 0.05 s"), "{error}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_outside_the_time_or_without_candles_are_counted_not_replayed() {
     let (home, candles) = (tempfile::tempdir().unwrap(), past(2));
@@ -92,7 +74,7 @@ async fn signals_outside_the_time_or_without_candles_are_counted_not_replayed() 
     let replayed_before = given.len();
     let mut early = given[0].clone();
     early.signal.id = "early".to_owned();
-    early.signal.timestamp_ms = FROM - 1;
+    early.signal.timestamp_ms = market::START - 1;
     let mut foreign = given[0].clone();
     foreign.signal.id = "foreign".to_owned();
     foreign.signal.symbol = domain::symbol::Symbol::parse("DOGEUSDT").unwrap();
@@ -102,6 +84,28 @@ async fn signals_outside_the_time_or_without_candles_are_counted_not_replayed() 
     assert_eq!((replayed.left_out, replayed.runs[0].decisions.len()), (2, replayed_before));
     let nothing = market::run(Source::Signals(Vec::<Given>::new()), candles, options).await.unwrap_err();
     assert!(matches!(nothing, Error::NoData(_)), "{nothing}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn earlier_signals_are_known_and_not_counted() {
+    let (home, candles, middle_ms) = (tempfile::tempdir().unwrap(), past(4), FROM + 2 * super::market::DAY);
+    let given = past_signals(&candles, FROM + 4 * super::market::DAY);
+    let earlier = given.iter().filter(|given| given.signal.timestamp_ms < middle_ms).count();
+    assert!(earlier > 10, "{earlier}");
+    let whole = Options { without: vec![Part::Models], ..market::options(home.path()) };
+    let part = Options { from_ms: Some(middle_ms), compare: vec![Part::Outcomes], ..whole.clone() };
+    let whole = market::run(Source::Signals(given.clone()), candles.clone(), whole).await.unwrap();
+    let part = market::run(Source::Signals(given), candles, part).await.unwrap();
+    assert_eq!((whole.earlier, part.earlier, part.left_out), (0, earlier, whole.left_out));
+    let decisions = &part.runs[0].decisions;
+    let later = &whole.runs[0].decisions[earlier..];
+    assert_eq!((decisions.len(), part.runs[1].decisions.len()), (later.len(), later.len()));
+    for (one, other) in decisions.iter().zip(later) {
+        assert_eq!((&one.record.signal.id, &one.record.closing), (&other.record.signal.id, &other.record.closing));
+        let known = |advice: Option<replay::Advice>| advice.unwrap().said.outcomes;
+        assert_eq!(known(one.advice), known(other.advice));
+        assert!(known(one.advice) > 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

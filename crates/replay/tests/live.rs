@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 const DAYS: i64 = 4;
 
@@ -87,7 +88,7 @@ async fn live(home: &Path, from_ms: i64, until_ms: i64) -> Result<()> {
             })
             .collect();
         let bars: Vec<Bar<'_>> = closed.iter().map(|(market, closed)| Bar { market, closed }).collect();
-        for asked in strategy.signals(now_ms, &bars).await? {
+        for asked in strategy.signals(now_ms, &bars, Duration::MAX).await? {
             for mut signal in asked.signals.unwrap() {
                 signal.taken = core.outcomes().assess(signal.clone()).await?.take;
                 core.signals().record(vec![signal]).await?;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use simulator::{Simulator, SimulatorOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub const HOUR: i64 = 3_600_000;
 pub const DAY: i64 = 24 * HOUR;
@@ -97,7 +98,7 @@ pub fn signal(bar: &Bar<'_>, now_ms: i64) -> Option<Signal> {
 pub struct Reversal;
 
 impl Strategy for Reversal {
-    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>]) -> StrategyFuture<'a> {
+    fn signals<'a>(&'a mut self, now_ms: i64, bars: &'a [Bar<'a>], _: Duration) -> StrategyFuture<'a> {
         let asked = bars.iter().enumerate().filter_map(|(place, bar)| {
             signal(bar, now_ms).map(|signal| Asked { bar: place, signals: Ok(vec![signal]) })
         });

@@ -180,15 +180,16 @@ const happened = ({ promoted, refusedModels, notes, moreNotes }) =>
 
 // Faults, and what was left out
 
-const faultsSection = ({ faults, leftOut, refused, moreRefused }) => {
+const faultsSection = ({ faults, earlier, leftOut, refused, moreRefused }) => {
   const more = faults.count - faults.first.length
   return section(
     'faults',
     'Faults, and what was left out',
+    earlier > 0 ? paragraph(`${count(earlier, 'earlier signal')} known from the beginning, and not counted.`) : null,
     paragraph(
       leftOut > 0
-        ? `${count(leftOut, 'signal')} not replayed: given outside the period, or for a market without candles.`
-        : 'No signal lay outside the period, and none was without candles.',
+        ? `${count(leftOut, 'signal')} not replayed: later than the period, or without candles from that time on.`
+        : 'No signal was later than the period, and none was without candles.',
     ),
     faults.count > 0
       ? [

@@ -76,6 +76,7 @@ fn study(whole: Vec<Decision>, other: &[Decision]) -> Study {
         looks,
         happened: Happened::default(),
         faults: Faults::default(),
+        earlier: 7,
         left_out: 3,
         refused: Vec::new(),
         kept: None,
@@ -101,7 +102,7 @@ fn the_page_has_the_figures_of_the_study() {
     assert_eq!(data["verdict"], whole["verdict"]);
     assert_eq!(data["looks"], whole["looks"]);
     assert_eq!(data["markets"], json!(["BTCUSDT 1h", "ETHUSDT 1h"]));
-    assert_eq!((&data["from"], &data["leftOut"]), (&whole["from"], &json!(3)));
+    assert_eq!((&data["from"], &data["earlier"], &data["leftOut"]), (&whole["from"], &json!(7), &json!(3)));
     assert_eq!(data["costs"], json!({ "feePercent": 0.2, "fundingPercentPerDay": 0.0 }));
     for (at, name) in ["all", "taken", "left", "oracle"].iter().enumerate() {
         let (set, of) = (&data["sets"][at], &whole["summary"][name]);
