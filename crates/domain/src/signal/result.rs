@@ -1,7 +1,7 @@
 //! What a signal truly earned: its fills, profit after costs, and profit in units of the risk at entry.
 
 use super::{Closing, Excursion, Position, Record};
-use crate::barrier::{Event, ExitCause, Levels, Outcome, Trade, What};
+use crate::barrier::{Event, ExitCause, Levels, Outcome, Trade, What, ZoneEdge};
 use crate::time::DAY_MS;
 
 /// A purchase or sale of a signal's position.
@@ -15,6 +15,14 @@ pub struct Fill {
     pub share: f64,
     /// What it was.
     pub kind: FillKind,
+    /// Of the entry into a zone: where in the zone.
+    pub edge: Option<ZoneEdge>,
+}
+
+impl Fill {
+    fn new(at_ms: i64, price: Option<f64>, share: f64, kind: FillKind) -> Self {
+        Self { at_ms, price, share, kind, edge: None }
+    }
 }
 
 /// What a fill was.
@@ -94,8 +102,8 @@ impl Earned {
             _ if levels.expires_ms.is_some_and(|at| closing.closed_ms >= at) => FillKind::Expiry,
             _ => FillKind::Hand,
         };
-        let entry = Fill { at_ms: levels.since_ms, price: Some(levels.entry), share: 100.0, kind: FillKind::Entry };
-        let exit = Fill { at_ms: closing.closed_ms, price: closing.exit_price, share: 100.0, kind };
+        let entry = Fill::new(levels.since_ms, Some(levels.entry), 100.0, FillKind::Entry);
+        let exit = Fill::new(closing.closed_ms, closing.exit_price, 100.0, kind);
         let fills = match closing.outcome {
             Outcome::Cancelled => Vec::new(),
             Outcome::Unknown => vec![entry],
@@ -161,7 +169,9 @@ impl Record {
         let closing = self.closing.as_ref()?;
         let position = &self.signal.position;
         let levels = self.signal.levels()?;
-        let Some(trade) = self.trade() else { return Some(Earned::of_plain(&levels, closing, position, costs)) };
+        let Some(trade) = self.trade() else {
+            return Some(Earned::of_plain(&levels, closing, position, costs));
+        };
         if let Some(since_ms) = trade.entered_ms().filter(|_| trade.ended().is_none()) {
             // It was recorded with its end, so its history has no closing. If it waited for its entry, the time of the entry is unknown.
             let entered = Levels { since_ms, entry: trade.levels().entry, stop_loss: trade.first_stop(), ..levels };
@@ -172,12 +182,7 @@ impl Record {
     }
 
     fn fills_of_history(&self) -> Vec<Fill> {
-        let entry = Fill {
-            at_ms: self.signal.timestamp_ms,
-            price: self.signal.entry_price,
-            share: 100.0,
-            kind: FillKind::Entry,
-        };
+        let entry = Fill::new(self.signal.timestamp_ms, self.signal.entry_price, 100.0, FillKind::Entry);
         let later = self.history.iter().filter_map(fill_of);
         (!self.signal.waits()).then_some(entry).into_iter().chain(later).collect()
     }
@@ -185,9 +190,9 @@ impl Record {
 
 /// The purchase or sale that an event tells of.
 fn fill_of(event: &Event) -> Option<Fill> {
-    let fill = |price: f64, share, kind| Some(Fill { at_ms: event.at, price: Some(price), share, kind });
+    let fill = |price: f64, share, kind| Some(Fill::new(event.at, Some(price), share, kind));
     match event.what {
-        What::Filled { price } => fill(price, 100.0, FillKind::Entry),
+        What::Filled { price, edge } => fill(price, 100.0, FillKind::Entry).map(|entry| Fill { edge, ..entry }),
         What::Target { price, share, .. } => fill(price, share, FillKind::Target),
         What::Reduced { price, share } => fill(price, share, FillKind::Hand),
         What::Exit { price, share, cause: ExitCause::Stop } => fill(price, share, FillKind::Stop),
