@@ -3770,10 +3770,14 @@ export interface Pattern {
   /** Percent of all examined closed signals that succeeded, 0–100. */
   baseRate: number
   /**
-   * Mean profit of the matching signals before costs, in R (multiples of the stop distance). Missing if one of them has no
-   * stop loss. If all closed signals have one, rules are searched by profit, otherwise by success alone.
+   * Mean profit of the matching signals after costs, in R (units of the risk at entry). Missing if one of them has no stop loss. If
+   * all closed signals have one, rules are searched by this profit, otherwise by success alone.
    */
   meanR?: number
+  /** The 95 % interval of `meanR`, clustered by time. It takes no account of the choice among many rules: `pValue` does. */
+  meanRInterval?: Interval
+  /** Mean profit of all examined closed signals after costs, in R. Missing if one of them has no stop loss. */
+  baseR?: number
   /** Probability that chance alone produces any rule as strong, 0–1, with all tested rules taken into account. */
   pValue: number
   /** When the rule most likely began: when its first matching signal of that time was given, ISO 8601, UTC. */

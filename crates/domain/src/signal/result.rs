@@ -69,6 +69,21 @@ impl Costs {
     pub fn percent(&self, held_days: f64) -> f64 {
         (self.fee_bps + self.funding_bps_per_day * held_days) / 100.0
     }
+
+    /// What a profit in percent of the entry price leaves after the costs of a position that was held for so many days. Every
+    /// figure after costs of a closed signal is this one.
+    pub fn net_percent(&self, profit_percent: f64, held_days: f64) -> f64 {
+        profit_percent - self.percent(held_days)
+    }
+
+    /// The costs of a signal with this position: what it states itself, and these where it states none.
+    pub fn of(&self, position: &Position) -> Self {
+        Self {
+            fee_bps: position.fee_bps.unwrap_or(self.fee_bps),
+            funding_bps_per_day: position.funding_bps_per_day.unwrap_or(self.funding_bps_per_day),
+            leverage: position.leverage.or(self.leverage),
+        }
+    }
 }
 
 /// What a closed signal earned. A value is `None` where it cannot be told: nothing of a signal that was cancelled or whose end is
@@ -110,14 +125,14 @@ impl Earned {
             _ => vec![entry, exit],
         };
         let risk_percent = levels.stop_loss.map(|stop| -levels.profit_percent(stop));
-        Self::of(fills, Some(levels.since_ms), risk_percent, closing, &position.or(costs))
+        Self::of(fills, Some(levels.since_ms), risk_percent, closing, &costs.of(position))
     }
 
     /// What a managed signal earned. It was entered before `events`, and the last of them closed it. `None` if it is not closed.
     pub fn of_trade(trade: &Trade, events: &[Event], position: &Position, costs: &Costs) -> Option<Self> {
         let closing = trade.closing()?;
         let fills = events.iter().filter_map(fill_of).collect();
-        Some(Self::of(fills, trade.entered_ms(), trade.risk_percent(), &closing, &position.or(costs)))
+        Some(Self::of(fills, trade.entered_ms(), trade.risk_percent(), &closing, &costs.of(position)))
     }
 
     fn of(
@@ -136,7 +151,7 @@ impl Earned {
             .filter(|fill| fill.kind != FillKind::Entry)
             .map(|fill| fill.share / 100.0 * (fill.at_ms - entered_ms) as f64 / DAY_MS as f64)
             .sum();
-        let net = closing.profit_percent - costs.percent(held_days);
+        let net = costs.net_percent(closing.profit_percent, held_days);
         let risk = risk_percent.filter(|risk| *risk > 0.0);
         let in_r = |percent: f64| risk.map(|risk| percent / risk);
         Self {
@@ -152,33 +167,28 @@ impl Earned {
     }
 }
 
-impl Position {
-    /// The costs of a position, with these where it states none.
-    fn or(&self, costs: &Costs) -> Costs {
-        Costs {
-            fee_bps: self.fee_bps.unwrap_or(costs.fee_bps),
-            funding_bps_per_day: self.funding_bps_per_day.unwrap_or(costs.funding_bps_per_day),
-            leverage: self.leverage.or(costs.leverage),
-        }
-    }
-}
-
 impl Record {
     /// What a closed signal earned; `costs` count where the signal states none. `None` while it is open.
     pub fn earned(&self, costs: &Costs) -> Option<Earned> {
         let closing = self.closing.as_ref()?;
         let position = &self.signal.position;
         let levels = self.signal.levels()?;
-        let Some(trade) = self.trade() else {
-            return Some(Earned::of_plain(&levels, closing, position, costs));
-        };
+        let Some(trade) = self.trade() else { return Some(Earned::of_plain(&levels, closing, position, costs)) };
         if let Some(since_ms) = trade.entered_ms().filter(|_| trade.ended().is_none()) {
             // It was recorded with its end, so its history has no closing. If it waited for its entry, the time of the entry is unknown.
             let entered = Levels { since_ms, entry: trade.levels().entry, stop_loss: trade.first_stop(), ..levels };
             return Some(Earned::of_plain(&entered, closing, position, costs));
         }
         let fills = if trade.entered_ms().is_some() { self.fills_of_history() } else { Vec::new() };
-        Some(Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &position.or(costs)))
+        Some(Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &costs.of(position)))
+    }
+
+    /// The profit after costs in percent of the entry's fill, of a closed signal that was entered; `costs` count where it states none.
+    /// Where nobody knows how long it was held, no funding counts. `None` while it is open, and where its end is unknown.
+    pub fn net_percent(&self, costs: &Costs) -> Option<f64> {
+        let closing = self.closing.as_ref().filter(|closing| closing.outcome.succeeded().is_some())?;
+        let held_days = self.earned(costs)?.held_days.unwrap_or_default();
+        Some(costs.of(&self.signal.position).net_percent(closing.profit_percent, held_days))
     }
 
     fn fills_of_history(&self) -> Vec<Fill> {
