@@ -297,12 +297,12 @@ mod tests {
     #[test]
     fn a_break_even_names_its_source() {
         let rate = |closed: &[Closed]| break_even(closed).map(|even| ((even.rate * 100.0).round(), even.source));
-        // Wins of 2 and losses of 1 break even at a third.
-        assert_eq!(rate(&closed("+-", None)), Some((3333.0, BreakEvenSource::Realised)));
+        // Wins of 1.9 and losses of 1.1 after costs break even at 1.1 of 3.
+        assert_eq!(rate(&closed("+-", None)), Some((3667.0, BreakEvenSource::Realised)));
         assert_eq!(rate(&closed("+-", Some(0.4))), Some((4000.0, BreakEvenSource::Levels)));
         let mut mixed = closed("+-", Some(0.4));
         mixed[1].break_even = None;
-        assert_eq!(rate(&mixed), Some((3667.0, BreakEvenSource::Mixed)));
+        assert_eq!(rate(&mixed), Some((3833.0, BreakEvenSource::Mixed)));
         assert_eq!(rate(&closed("--", None)), None);
         // A loss with unknown levels and no win: only what is known counts.
         let mut known = closed("--", Some(0.5));
