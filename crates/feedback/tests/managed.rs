@@ -163,7 +163,7 @@ fn lives() -> Vec<Life> {
             json!({ "entryPrice": null, "entryZone": { "low": 95, "high": 97 }, "stopLoss": 90, "expiresAt": hours(4) }),
             vec![
                 (Price(100.0), vec![]),
-                (Price(97.0), vec!["entered at 97"]),
+                (Price(97.0), vec!["entered at 97, the high edge of its zone"]),
                 (Price(98.0), vec![]),
                 (Price(99.0), vec!["closed by its expiry at 99"]),
             ],
