@@ -670,12 +670,12 @@ fn a_closed_market_is_no_break() {
         steps.iter().for_each(|step| extremes.tick(at(*step), 100.0 + *step as f64));
         extremes
     };
-    let night = [570, 605, 1340, 1350];
-    assert!(ticks(knowing(), &night).covers(at(570)));
-    assert_eq!(ticks(knowing(), &night).since(at(570)), Some(Reach { low: 670.0, high: 1450.0 }));
-    assert!(!ticks(Extremes::default(), &night).covers(at(570)), "nobody knows that it closes");
-    assert!(!ticks(knowing(), &[570, 605, 1340, 1430]).covers(at(570)), "half an hour of trading is missing");
-    assert!(ticks(knowing(), &[570, 605]).reaches(at(1350)) && !ticks(knowing(), &[570, 605]).reaches(at(1430)));
+    let night = [580, 605, 1340, 1350];
+    assert!(ticks(knowing(), &night).covers(at(580)));
+    assert_eq!(ticks(knowing(), &night).since(at(580)), Some(Reach { low: 680.0, high: 1450.0 }));
+    assert!(!ticks(Extremes::default(), &night).covers(at(580)), "nobody knows that it closes");
+    assert!(!ticks(knowing(), &[580, 605, 1340, 1430]).covers(at(580)), "half an hour of trading is missing");
+    assert!(ticks(knowing(), &[580, 605]).reaches(at(1350)) && !ticks(knowing(), &[580, 605]).reaches(at(1430)));
     let candle = |step: i64| Candle { open_ms: at(step), open: 5.0, high: 9.0, low: 1.0, close: 5.0, volume: 1.0 };
     for steps in [[600, 1335], [1335, 600]] {
         let mut extremes = knowing();
