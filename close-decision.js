@@ -160,7 +160,7 @@ module.exports = (native) => {
     if (!Number.isNaN(number)) told.number = number
     if (!Number.isNaN(price)) told.price = price
     if (!Number.isNaN(share)) told.share = share
-    if (!Number.isNaN(cause)) told.cause = words[cause]
+    if (!Number.isNaN(cause)) told[told.type === 'filled' ? 'edge' : 'cause'] = words[cause]
     told.at = new Date(numbers[from + 5]).toISOString()
     return told
   }

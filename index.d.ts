@@ -149,8 +149,8 @@ export interface ColumnStopRules {
 
 /** An event in the life of a signal; `at` is its time, ISO 8601, UTC. An event inside a candle has the time of the candle's end. */
 export type SignalEvent = { at: string } & (
-  /** The whole position was entered at `price`. */
-  | { type: 'filled'; price: number }
+  /** The whole position was entered at `price`; with an `entryZone`, `edge` says where in it: its edges, or `WITHIN` both. */
+  | { type: 'filled'; price: number; edge?: 'LOW' | 'HIGH' | 'WITHIN' }
   /** Target `number` (from 1) was reached: `share` percent of the whole position were closed at `price`. */
   | { type: 'target'; number: number; price: number; share: number }
   /** A rule moved the stop to `price`. A trailing stop is told when the `watch` task stores it, and before it closes the signal. */
@@ -3772,10 +3772,14 @@ export interface Pattern {
   /** Percent of all examined closed signals that succeeded, 0–100. */
   baseRate: number
   /**
-   * Mean profit of the matching signals before costs, in R (multiples of the stop distance). Missing if one of them has no
-   * stop loss. If all closed signals have one, rules are searched by profit, otherwise by success alone.
+   * Mean profit of the matching signals after costs, in R (units of the risk at entry). Missing if one of them has no stop loss. If
+   * all closed signals have one, rules are searched by this profit, otherwise by success alone.
    */
   meanR?: number
+  /** The 95 % interval of `meanR`, clustered by time. It takes no account of the choice among many rules: `pValue` does. */
+  meanRInterval?: Interval
+  /** Mean profit of all examined closed signals after costs, in R. Missing if one of them has no stop loss. */
+  baseR?: number
   /** Probability that chance alone produces any rule as strong, 0–1, with all tested rules taken into account. */
   pValue: number
   /** When the rule most likely began: when its first matching signal of that time was given, ISO 8601, UTC. */
@@ -4163,6 +4167,8 @@ export interface SignalFill {
   price?: number
   /** The part, in percent of the whole position. */
   share: number
+  /** Where in its `entryZone` the position was entered: at its `LOW` or `HIGH` edge, or `WITHIN`. Missing for other fills. */
+  edge?: 'LOW' | 'HIGH' | 'WITHIN'
   /** When, ISO 8601, UTC. Inside a candle: its end. */
   at: string
 }

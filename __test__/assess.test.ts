@@ -25,6 +25,16 @@ async function learned(home: string) {
   return loop
 }
 
+test('a fee that the signal states counts in what it is expected to earn', async () => {
+  const { feedbackTracker } = newLoop()
+  const signal = { pair: 'BTCUSDT', signalType: 'BUY', confidence: 60, entryPrice: 100, stopLoss: 98, takeProfit: 104 } as const
+  const usual = await feedbackTracker.assess(signal)
+  const dear = await feedbackTracker.assess({ ...signal, feeBps: 110 })
+  // One percent more of the entry is half of the stop distance; wins of 2 R and losses of 1 R pay for it with a sixth.
+  expect(usual.expectedR! - dear.expectedR!).toBeCloseTo(0.5, 9)
+  expect(dear.threshold - usual.threshold).toBeCloseTo(0.5 / 3, 9)
+})
+
 test('outcomes change the chances of the next signal, with reasons and patterns', async () => {
   const home = newHome()
   const loop = await learned(home)
@@ -44,6 +54,10 @@ test('outcomes change the chances of the next signal, with reasons and patterns'
   const patterns: Pattern[] = await loop.feedbackTracker.patterns('BTCUSDT')
   expect(patterns[0]).toMatchObject({ rule: expect.stringContaining('rsi'), baseRate: 50 })
   expect(patterns[0]?.pValue).toBeLessThanOrEqual(0.05)
+  // Half of all win 2 R, half lose 1 R, and costs are a twentieth of the stop distance.
+  expect(patterns[0]!.baseR).toBeCloseTo(0.45, 9)
+  const { meanR, meanRInterval } = patterns[0]!
+  expect([meanRInterval!.low <= meanR!, meanR! <= meanRInterval!.high, Math.abs(meanR! - 0.45) > 0.5]).toEqual([true, true, true])
   expect(await loop.feedbackTracker.patterns('ETHUSDT')).toEqual([])
   await loop.close()
 

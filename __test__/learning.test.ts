@@ -30,7 +30,7 @@ const measures = `
     oracle: of(questions.map(({ pTrue, rTrue }) => ({ p: pTrue, r: rTrue, take: rTrue > 0 }))),
     constant: of(questions.map(() => ({ p, r: 0, take: false }))),
     again: JSON.stringify(world('mixed', 1, 400).signals) === JSON.stringify(drawn.signals),
-    luck: ['mixed', 'expiry', 'trailing', 'uneven'].flatMap((name) => {
+    luck: ['mixed', 'expiry', 'trailing', 'uneven', 'targets', 'targets-trail'].flatMap((name) => {
       const signals = world(name, 1, 1200).signals
       return [z(signals.map(({ success, pTrue }) => success - pTrue)), z(signals.map((s) => (s.profitPercent - 0.1) / s.stopPercent - s.rTrue))]
     }),
@@ -48,6 +48,6 @@ test('the measures give everything to who knows the rules, and nothing to who kn
   expect(constant[0]).toBeLessThanOrEqual(0)
   expect(again).toBe(true)
   // What is said to be true of the signals is true of what became of them.
-  expect(luck).toHaveLength(8)
+  expect(luck).toHaveLength(12)
   for (const z of luck) expect(Math.abs(z)).toBeLessThan(3.5)
 })

@@ -281,6 +281,27 @@ describe('getSignal', () => {
     expect((await failure(() => feedbackTracker.getSignal(5 as never))).message).toContain('signalId')
   })
 
+  test('says at which edge of its zone a signal was entered', async () => {
+    const { feedbackTracker } = newLoop()
+    const zone = (id: string, pair: string) => channel({ id, pair, entryType: undefined, entryPrice: undefined, entryZone: { low: 94, high: 96 } })
+    for (const [id, pair, prices, edge] of [
+      ['above', 'AAAUSDT', [100, 95, 120], 'HIGH'],
+      ['below', 'BBBUSDT', [93, 95, 120], 'LOW'],
+      ['within', 'CCCUSDT', [95, 120], 'WITHIN'],
+    ] as const) {
+      const signal = zone(id, pair)
+      await feedbackTracker.recordSignal(signal)
+      let closed: ClosedSignal[] = []
+      for (const [i, price] of prices.entries()) closed = await feedbackTracker.onPrice(pair, price, at(1 + i))
+      const { history, closed: told } = (await feedbackTracker.getSignal(id))!
+      expect(history[0]).toMatchObject({ type: 'filled', edge })
+      expect(told!.fills.map((fill) => fill.edge)).toEqual([edge, ...Array(told!.fills.length - 1).fill(undefined)])
+      expect(closed[0]!.fills[0]).toEqual(told!.fills[0])
+    }
+    const { events } = feedbackTracker.shouldCloseSignal(zone('asked', 'AAAUSDT'), 95) as { events: object[] }
+    expect(events[0]).toMatchObject({ type: 'filled', price: 95, edge: 'WITHIN' })
+  })
+
   test('a signal recorded with its end has a result', async () => {
     const { feedbackTracker } = newLoop()
     const end = { outcome: 'SUCCESS', exitPrice: 103, closedAt: at(24) }

@@ -19,7 +19,7 @@ const STATUS: usize = 3;
 const UNKNOWN: usize = 4;
 const EVENTS: usize = 7;
 const FIRST_EVENT: usize = 8;
-/// Type, number, price, share, cause and time of an event.
+/// Type, number, price, share, cause (of an entry: the edge of its zone) and time of an event.
 const EVENT_NUMBERS: usize = 6;
 
 /// How many numbers the array has: room for [`MOST_EVENTS`].
@@ -28,7 +28,7 @@ pub const DECISION_NUMBERS: usize = FIRST_EVENT + EVENT_NUMBERS * MOST_EVENTS;
 const MOST_EVENTS: usize = 50;
 
 /// The texts of answers, in the order of their numbers.
-pub const WORDS: [&str; 28] = [
+pub const WORDS: [&str; 31] = [
     "ACTIVE",
     "TOOK_PROFIT",
     "STOPPED_OUT",
@@ -57,6 +57,9 @@ pub const WORDS: [&str; 28] = [
     "STOP_BEFORE_ENTRY",
     "BY_HAND",
     "REPLACED",
+    "LOW",
+    "HIGH",
+    "WITHIN",
 ];
 
 /// Answers in place. `None` leaves the array to be ignored: the object must be read, because something of it is wrong, or does not
@@ -106,7 +109,10 @@ fn numbers_of(event: &Event) -> Option<[f64; EVENT_NUMBERS]> {
     const NONE: f64 = f64::NAN;
     let at = event.at as f64;
     Some(match &event.what {
-        What::Filled { price } => [word("filled")?, NONE, *price, NONE, NONE, at],
+        What::Filled { price, edge } => {
+            let edge = edge.map_or(Some(NONE), |edge| word(edge.as_str()))?;
+            [word("filled")?, NONE, *price, NONE, edge, at]
+        }
         What::Target { number, price, share } => [word("target")?, *number as f64, *price, *share, NONE, at],
         What::Stop { price, cause } => [word("stop")?, NONE, *price, NONE, word(cause.as_str())?, at],
         What::Exit { price, share, cause } => [word("exit")?, NONE, *price, *share, word(cause.as_str())?, at],

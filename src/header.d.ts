@@ -149,8 +149,8 @@ export interface ColumnStopRules {
 
 /** An event in the life of a signal; `at` is its time, ISO 8601, UTC. An event inside a candle has the time of the candle's end. */
 export type SignalEvent = { at: string } & (
-  /** The whole position was entered at `price`. */
-  | { type: 'filled'; price: number }
+  /** The whole position was entered at `price`; with an `entryZone`, `edge` says where in it: its edges, or `WITHIN` both. */
+  | { type: 'filled'; price: number; edge?: 'LOW' | 'HIGH' | 'WITHIN' }
   /** Target `number` (from 1) was reached: `share` percent of the whole position were closed at `price`. */
   | { type: 'target'; number: number; price: number; share: number }
   /** A rule moved the stop to `price`. A trailing stop is told when the `watch` task stores it, and before it closes the signal. */

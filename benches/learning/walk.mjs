@@ -10,8 +10,20 @@ const LIFE = (WIDTH / 2) ** 2
 const halfWay = (up) => Math.ceil(up / 2)
 const quarter = (up) => Math.floor(up / 4)
 
-/** Steps to the stop of a signal that is to succeed with about this probability. */
-export const down = (probability) => Math.min(WIDTH - 1, Math.max(1, Math.round(WIDTH * probability)))
+/**
+ * Signals with two targets: the first lies half-way to the last and closes half of the position. Then the stop moves to the entry; in a
+ * world of `trail`, it follows the best price from there on, half the way to the last target behind it.
+ */
+export const FIRST_SHARE = 50
+/** R of the first target. */
+export const firstTarget = (rewardRisk) => rewardRisk / 2
+
+/**
+ * Steps to the stop of a signal that is to succeed with about this probability. `multiple` is 2 where half of the way to the target must be
+ * a whole number of steps: if it were rounded, the first target would tell how far the stop is in steps, which is the hidden probability.
+ */
+export const down = (probability, multiple = 1) =>
+  multiple * Math.min(WIDTH / multiple - 1, Math.max(1, Math.round((WIDTH / multiple) * probability)))
 
 /** R of a position: straight lines from the stop (−1) over the entry (0) to the target. */
 const value = (at, low, rewardRisk) => (at < 0 ? at / low : (rewardRisk * at) / (WIDTH - low))
@@ -39,12 +51,29 @@ function expiring(low, rewardRisk, steps) {
   return { success, r, high }
 }
 
+/** With two targets: a signal that reaches the first ends with a profit, whatever becomes of its rest. */
+function parted(low, rewardRisk, trail) {
+  const high = WIDTH - low
+  const half = halfWay(high)
+  const reaches = low / (low + half)
+  let rest = (half / high) * rewardRisk
+  if (trail) {
+    // From each best price, the next one comes before the stop with this probability.
+    const goesOn = half / (half + 1)
+    rest = goesOn ** (high - half) * rewardRisk
+    for (let best = half; best < high; best++) rest += goesOn ** (best - half) * (1 - goesOn) * value(best - half, low, rewardRisk)
+  }
+  const first = FIRST_SHARE / 100
+  return { success: reaches, r: reaches * (first * firstTarget(rewardRisk) + (1 - first) * rest) - (1 - reaches) }
+}
+
 /** What is true of signals: their probability of success and mean R before costs, by how far their stop is. */
-export function truths({ expirySteps, trailing }) {
-  if (expirySteps && trailing) throw new Error('a world has an expiry or trailed stops, not both')
+export function truths({ expirySteps, trailing, targets }) {
+  if ([expirySteps, trailing, targets].filter(Boolean).length > 1) throw new Error('a world has an expiry, trailed stops or several targets')
   const known = new Map()
   const found = (low, rewardRisk) => {
     if (expirySteps) return expiring(low, rewardRisk, expirySteps)
+    if (targets) return parted(low, rewardRisk, targets === 'trail')
     const high = WIDTH - low
     if (!trailing) return { success: low / WIDTH, r: (low * rewardRisk - high) / WIDTH }
     const [half, kept] = [halfWay(high), quarter(high)]
@@ -64,9 +93,10 @@ export function truths({ expirySteps, trailing }) {
 export const hoursOfStep = (life) => life / LIFE
 
 /** How an open position stands: `undefined` while it goes on, else its outcome and R. */
-function ended(open, at, step, { expirySteps, trailing }) {
+function ended(open, at, step, { expirySteps, trailing, targets }) {
   const { low, rewardRisk } = open
   const high = WIDTH - low
+  if (targets) return endedInParts(open, at, step, targets === 'trail')
   if (at >= high) return { outcome: 'TOOK_PROFIT', r: rewardRisk }
   if (trailing && at >= halfWay(high)) open.trailed = true
   if (open.trailed && at <= quarter(high)) return { outcome: 'STOPPED_OUT', r: value(quarter(high), low, rewardRisk) }
@@ -75,6 +105,24 @@ function ended(open, at, step, { expirySteps, trailing }) {
     const r = value(at, low, rewardRisk)
     return { outcome: r > 0 ? 'SUCCESS' : 'FAILURE', r }
   }
+}
+
+/** The same with two targets. `reached` is the step of the first, `best` R of the best price since then. */
+function endedInParts(open, at, step, trail) {
+  const { low, rewardRisk } = open
+  const [high, first] = [WIDTH - low, FIRST_SHARE / 100]
+  const half = halfWay(high)
+  if (open.best === undefined) {
+    if (at <= -low) return { outcome: 'STOPPED_OUT', r: -1 }
+    if (at < half) return
+    Object.assign(open, { best: at, reached: step })
+  }
+  open.best = Math.max(open.best, at)
+  const stop = trail ? open.best - half : 0
+  if (at < high && at > stop) return
+  const rest = value(at, low, rewardRisk)
+  const r = first * firstTarget(rewardRisk) + (1 - first) * rest
+  return { outcome: at >= high ? 'TOOK_PROFIT' : 'SUCCESS', r, reached: open.reached, best: value(open.best, low, rewardRisk), rest }
 }
 
 /**

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { indicatorsOf, observe, tide } from './indicators.mjs'
 import { among, between, generator, normal } from './random.mjs'
 import { rulesOf } from './rules.mjs'
-import { down, hoursOfStep, live, truths } from './walk.mjs'
+import { FIRST_SHARE, down, firstTarget, hoursOfStep, live, truths } from './walk.mjs'
 
 const HOUR = 3_600_000
 const FIRST = Date.UTC(2022, 0, 3)
@@ -23,11 +23,11 @@ const STRATEGIES = ['breakout', 'reversal', 'trend', 'squeeze', 'pullback', 'new
 /**
  * `rules` and their `strength` (standard deviation of the logit), `count` indicators of which some `matter`, how they are named, how
  * many are texts, how often one is missing; levels as reward to risk; signals that are `open` at once, how many hours a `life` lasts;
- * what may `change` at which signal. A `twin` is the same world as another but for what is said here.
+ * what may `change` at which signal; two `targets`, with a stop that then moves to the entry (`breakEven`) or follows (`trail`). A `twin` is the same world as another but for what is said here.
  */
 const USUAL = {
   rules: 'shapes', strength: 1.5, names: 'anonymous', count: 12, matter: 4, categories: 0, missing: 0.05, strategies: [], symbols: COINS,
-  rewardRisk: [1], expiryHours: undefined, trailing: false, open: 1, life: 16, correlation: 0, change: undefined, onlyTaken: false,
+  rewardRisk: [1], expiryHours: undefined, trailing: false, targets: undefined, open: 1, life: 16, correlation: 0, change: undefined, onlyTaken: false,
 }
 const OVERLAP = { open: 12, life: 32 }
 
@@ -50,6 +50,8 @@ export const WORLDS = {
   uneven: { rewardRisk: [0.25, 0.5, 1, 2, 4], strategies: STRATEGIES },
   expiry: { expiryHours: 16, rewardRisk: [1, 2], strength: 1.2 },
   trailing: { trailing: true, rewardRisk: [2, 3], strength: 1.2 },
+  targets: { targets: 'breakEven', rewardRisk: [2, 3], strength: 1.2 },
+  'targets-trail': { targets: 'trail', rewardRisk: [2, 3], strength: 1.2 },
   overlap: { ...OVERLAP, correlation: 0.5, names: 'textbook', rewardRisk: [2] },
   sudden: { change: { from: 600, until: 600 }, names: 'textbook' },
   slow: { change: { from: 150, until: 900 } },
@@ -101,7 +103,7 @@ export function world(name, seed, count = 1200) {
   // Names are drawn from a stream of their own: they change nothing else.
   const indicators = indicatorsOf(generator(own, 2), { ...spec, textbook })
   const hours = hoursOfStep(spec.life)
-  const exits = { expirySteps: spec.expiryHours && Math.round(spec.expiryHours / hours), trailing: spec.trailing }
+  const exits = { expirySteps: spec.expiryHours && Math.round(spec.expiryHours / hours), trailing: spec.trailing, targets: spec.targets }
   const truth = truths(exits)
   const buys = between(draw, 0.4, 0.8)
   const shared = spec.correlation > 0 ? 0.5 : 0
@@ -125,13 +127,16 @@ export function world(name, seed, count = 1200) {
     const share = spec.change ? changed(spec.change, index) : 0
     const rule = (1 - share) * rules[0](signal) + share * rules[1](signal)
     const logit = shift + rule - Math.log(signal.rewardRisk)
-    const low = down(1 / (1 + Math.exp(-logit)))
+    const low = down(1 / (1 + Math.exp(-logit)), spec.targets ? 2 : 1)
     const { success, r } = truth(low, signal.rewardRisk)
     return { low, pTrue: success, rTrue: r - FEE_PERCENT / signal.stopPercent }
   }
+  /** Where the targets are, in R, and what the stop does. It follows from reward to risk, so it tells a learner nothing more. */
+  const management = (rewardRisk) =>
+    spec.targets && { targetsR: [firstTarget(rewardRisk), rewardRisk], shares: [FIRST_SHARE, 100 - FIRST_SHARE], rest: spec.targets }
   const row = (id, t, { symbol, strategy, timeframe, direction, stopPercent, rewardRisk, shown }, { pTrue, rTrue }) => ({
     id, t, pair: symbol, timeframe, strategy, direction, stopPercent, rewardRisk,
-    expiryBars: spec.expiryHours && spec.expiryHours / (timeframe === '4h' ? 4 : 1), indicators: shown, pTrue, rTrue,
+    expiryBars: spec.expiryHours && spec.expiryHours / (timeframe === '4h' ? 4 : 1), indicators: shown, managed: management(rewardRisk), pTrue, rTrue,
   })
 
   function signals() {
@@ -153,9 +158,11 @@ export function world(name, seed, count = 1200) {
         rows.push(row(`${name}-${seed}-${rows.length}`, FIRST + Math.round(step * hours * HOUR), given, found))
         return { row: rows.at(-1), low: found.low, rewardRisk: given.rewardRisk, direction: given.direction, coin: given.symbol }
       },
-      close({ row }, step, { outcome, r }) {
+      close({ row }, step, { outcome, r, reached, best, rest }) {
         const success = Number(outcome === 'TOOK_PROFIT' || outcome === 'SUCCESS')
         Object.assign(row, { closed: FIRST + Math.round(step * hours * HOUR), outcome, success, profitPercent: Number((r * row.stopPercent).toFixed(6)) })
+        // When a backend saw the first target, the best price in R, and the price in R at which the rest was closed.
+        if (spec.targets) row.course = reached === undefined ? { rest: r } : { reached: FIRST + Math.round(reached * hours * HOUR), best, rest }
       },
     })
     return rows

@@ -109,6 +109,9 @@ pub struct SignalFill {
     pub price: Option<f64>,
     /// The part, in percent of the whole position.
     pub share: f64,
+    /// Where in its `entryZone` the position was entered: at its `LOW` or `HIGH` edge, or `WITHIN`. Missing for other fills.
+    #[napi(ts_type = "'LOW' | 'HIGH' | 'WITHIN'")]
+    pub edge: Option<String>,
     /// When, ISO 8601, UTC. Inside a candle: its end.
     pub at: String,
 }
@@ -119,6 +122,7 @@ impl From<feedback::ClosedSignal> for ClosedSignal {
             kind: FillKind::as_str(fill.kind).to_owned(),
             price: fill.price,
             share: fill.share,
+            edge: fill.edge.map(|edge| edge.as_str().to_owned()),
             at: format_iso(fill.at_ms),
         };
         let earned = c.earned;

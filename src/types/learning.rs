@@ -142,9 +142,13 @@ pub struct Pattern {
     pub success_interval: Interval,
     /// Percent of all examined closed signals that succeeded, 0–100.
     pub base_rate: f64,
-    /// Mean profit of the matching signals before costs, in R (multiples of the stop distance). Missing if one of them has no
-    /// stop loss. If all closed signals have one, rules are searched by profit, otherwise by success alone.
+    /// Mean profit of the matching signals after costs, in R (units of the risk at entry). Missing if one of them has no stop loss. If
+    /// all closed signals have one, rules are searched by this profit, otherwise by success alone.
     pub mean_r: Option<f64>,
+    /// The 95 % interval of `meanR`, clustered by time. It takes no account of the choice among many rules: `pValue` does.
+    pub mean_r_interval: Option<Interval>,
+    /// Mean profit of all examined closed signals after costs, in R. Missing if one of them has no stop loss.
+    pub base_r: Option<f64>,
     /// Probability that chance alone produces any rule as strong, 0–1, with all tested rules taken into account.
     pub p_value: f64,
     /// When the rule most likely began: when its first matching signal of that time was given, ISO 8601, UTC.
@@ -169,6 +173,8 @@ impl From<outcomes::Pattern> for Pattern {
             success_interval: Interval { low, high },
             base_rate: p.base_rate,
             mean_r: p.mean_r,
+            mean_r_interval: p.mean_r_interval.map(|(low, high)| Interval { low, high }),
+            base_r: p.base_r,
             p_value: p.p_value,
             since: format_iso(p.since_ms),
             still_holds: p.still_holds,

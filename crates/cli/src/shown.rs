@@ -21,9 +21,20 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
     if found.is_empty() {
         output.line("No rule stands out from what chance alone would show.");
     }
-    let mut table =
-        Table::new(&["rule", "count", "success", "95 % interval", "all", "by chance", "since", "still holds"])
-            .droppable(&["since", "by chance"]);
+    let mut table = Table::new(&[
+        "rule",
+        "count",
+        "success",
+        "95 % interval",
+        "all",
+        "R",
+        "R, 95 %",
+        "all R",
+        "by chance",
+        "since",
+        "still holds",
+    ])
+    .droppable(&["since", "all R", "by chance"]);
     for pattern in &found {
         let (low, high) = pattern.tally.interval();
         table.row([
@@ -32,6 +43,9 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
             format!("{:.1} %", pattern.tally.success_rate()),
             format!("{low:.1}–{high:.1} %"),
             format!("{:.1} %", pattern.base_rate),
+            pattern.mean_r.map_or("–".to_owned(), |r| format!("{r:+.2}")),
+            pattern.mean_r_interval.map_or("–".to_owned(), |(low, high)| format!("{low:+.2} to {high:+.2}")),
+            pattern.base_r.map_or("–".to_owned(), |r| format!("{r:+.2}")),
             format!("{:.3}", pattern.p_value),
             format_iso(pattern.since_ms).chars().take(10).collect(),
             pattern.still_holds.map_or("?", |holds| if holds { "yes" } else { "no" }).to_owned(),
@@ -45,7 +59,9 @@ pub async fn patterns(core: &Arc<SignalLoop>, patterns: &Patterns, output: &Outp
         present(json!({
             "rule": pattern.rule, "count": pattern.tally.count, "successes": pattern.tally.successes,
             "successRate": pattern.tally.success_rate(), "successInterval": { "low": low, "high": high },
-            "baseRate": pattern.base_rate, "meanR": pattern.mean_r, "pValue": pattern.p_value,
+            "baseRate": pattern.base_rate, "meanR": pattern.mean_r,
+            "meanRInterval": pattern.mean_r_interval.map(|(low, high)| json!({ "low": low, "high": high })), "baseR": pattern.base_r,
+            "pValue": pattern.p_value,
             "since": format_iso(pattern.since_ms), "stillHolds": pattern.still_holds,
             "recentCount": pattern.recent.count, "recentSuccesses": pattern.recent.successes,
         }))

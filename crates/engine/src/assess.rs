@@ -8,7 +8,7 @@ use super::prior::{AskedLevels, Lack};
 use super::{CandleStore, Events, Lifetime, LivePerformance, Models, Settings, SignalStore};
 use domain::answer::Answer;
 use domain::error::{Error, Result};
-use domain::signal::{Said, Signal};
+use domain::signal::{Position, Said, Signal};
 use domain::symbol::{Symbol, Timeframe};
 use learning::Management;
 use learning::harm::Served;
@@ -113,7 +113,7 @@ impl OutcomeLearner {
         let known = learner.lessons().len();
         match self.case(signal, false)? {
             (_, Some(Lack::NotAsked)) => Ok(None),
-            (case, lack) => self.assessment(learner.model(), &case, known, lack).map(Some),
+            (case, lack) => self.assessment(learner.model(), &signal.position, &case, known, lack).map(Some),
         }
     }
 
@@ -137,10 +137,10 @@ impl OutcomeLearner {
         if let Some(evidence) = self.evidence_before(&signal) {
             let closed = evidence.lessons().len();
             let model = self.model_of_the_past(evidence).await?;
-            return self.assessment(&model, &case, closed, lack);
+            return self.assessment(&model, &signal.position, &case, closed, lack);
         }
         let learner = self.learning.learner.read();
-        self.assessment(learner.model(), &case, learner.lessons().len(), lack)
+        self.assessment(learner.model(), &signal.position, &case, learner.lessons().len(), lack)
     }
 
     /// What was known when a past signal was given; `None` for a current one. Outcomes within the signal's own candle
@@ -176,7 +176,9 @@ impl OutcomeLearner {
             return None;
         }
         let margin = self.performance.conservative_margin(&case.market).wait().ok()?;
-        let rules = BetRules { config: &self.settings.config(), margin, open: 0 };
+        let config = self.settings.config();
+        let fee_bps = config.costs().of(&signal.position).fee_bps;
+        let rules = BetRules { config: &config, fee_bps, margin, open: 0 };
         let BetValue { chances, expected, take, .. } = BetValue::of(model.chances(&case), &case, &rules);
         Some(Said {
             probability: chances.probability,
@@ -238,10 +240,18 @@ impl OutcomeLearner {
             .await
     }
 
-    fn assessment(&self, model: &OutcomeModel, case: &Case, closed: usize, lack: Option<Lack>) -> Result<Assessment> {
+    fn assessment(
+        &self,
+        model: &OutcomeModel,
+        position: &Position,
+        case: &Case,
+        closed: usize,
+        lack: Option<Lack>,
+    ) -> Result<Assessment> {
         let margin = self.performance.conservative_margin(&case.market).wait()?;
         let open = self.store.if_open().map_or(0, |store| store.open_taken(case.direction));
-        let rules = BetRules { config: &self.settings.config(), margin, open };
+        let config = self.settings.config();
+        let rules = BetRules { config: &config, fee_bps: config.costs().of(position).fee_bps, margin, open };
         let full = model.chances(case);
         let harm = *self.learning.harm.read();
         let chances = if harm.is_some() { model.chances_of_base_rate(case) } else { full };

@@ -40,6 +40,8 @@ pub fn suggested_risk(least: f64, win: f64, loss: f64, fraction: f64, open: usiz
 /// The rules for judging a signal.
 pub(super) struct BetRules<'a> {
     pub config: &'a Config,
+    /// Costs of a round trip of the signal, in basis points of the entry price: its own, or those configured.
+    pub fee_bps: f64,
     /// The margin above break-even that conservative mode requires, as a probability.
     pub margin: f64,
     /// The number of open signals of the same direction that were taken.
@@ -63,7 +65,7 @@ pub(super) struct BetValue {
 
 impl BetValue {
     pub fn of(chances: Chances, case: &Case, rules: &BetRules<'_>) -> Self {
-        let fee = case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| rules.config.fee_bps / 100.0 / stop);
+        let fee = case.stop_percent.filter(|stop| *stop > 0.0).map(|stop| rules.fee_bps / 100.0 / stop);
         let break_even = fee.map_or(0.5, |fee| break_even(chances.payoffs, fee));
         let threshold = break_even + rules.margin;
         let error = chances.expected_r_error();

@@ -3,6 +3,7 @@
 use super::PerformanceChecks;
 use domain::cancel::Cancel;
 use domain::error::Result;
+use domain::signal::Costs;
 use domain::symbol::Market;
 use feedback::ClosingCursor;
 use learning::improvement::{Closed, Improvement, improvement};
@@ -16,8 +17,8 @@ pub(super) type Evaluated = Mutex<HashMap<Market, ClosedSignals>>;
 #[derive(Default)]
 pub(super) struct ClosedSignals {
     cursor: ClosingCursor,
-    /// The costs with which they were read, in basis points.
-    fee_bps: f64,
+    /// The configured costs with which they were read.
+    costs: Costs,
     closed: Vec<Closed>,
 }
 
@@ -28,19 +29,19 @@ impl PerformanceChecks {
     /// [`domain::error::Error::Storage`] if the log cannot be read; [`domain::error::Error::Closed`];
     /// [`domain::error::Error::Cancelled`].
     pub fn evaluate(&self, market: &Market, cancel: &Cancel) -> Result<Improvement> {
-        let fee_bps = self.settings.config().fee_bps;
+        let costs = self.settings.config().costs();
         let mut evaluated = self.state.evaluated.lock();
         let known = evaluated.entry(market.clone()).or_default();
-        if known.fee_bps != fee_bps {
-            *known = ClosedSignals { fee_bps, ..ClosedSignals::default() };
+        if known.costs != costs {
+            *known = ClosedSignals { costs, ..ClosedSignals::default() };
         }
         let new = self.store.open()?.newly_closed(Some(market), &mut known.cursor, i64::MIN, |record| {
             cancel.check()?;
             // Signals that were followed but not taken are not results of the backend.
-            Ok(Closed::of(&record, fee_bps).filter(|_| record.signal.taken))
+            Ok(Closed::of(&record, &costs).filter(|_| record.signal.taken))
         })?;
         new.add_to(&mut known.closed);
         cancel.check()?;
-        Ok(improvement(&known.closed, fee_bps))
+        Ok(improvement(&known.closed))
     }
 }

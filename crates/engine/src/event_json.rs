@@ -81,7 +81,8 @@ pub fn closed_signal_to_json(closed: &ClosedSignal) -> Value {
     let earned = &closed.earned;
     let fills = earned.fills.iter().map(|fill| {
         present(json!({
-            "kind": fill.kind.as_str(), "price": fill.price, "share": fill.share, "at": format_iso(fill.at_ms),
+            "kind": fill.kind.as_str(), "price": fill.price, "share": fill.share, "edge": fill.edge,
+            "at": format_iso(fill.at_ms),
         }))
     });
     present(json!({
@@ -110,7 +111,7 @@ pub fn closed_signal_to_json(closed: &ClosedSignal) -> Value {
 /// An event in the life of a signal.
 pub fn trade_event_to_json(event: &TradeEvent) -> Value {
     let mut told = match &event.what {
-        What::Filled { price } => json!({ "type": "filled", "price": price }),
+        What::Filled { price, edge } => json!({ "type": "filled", "price": price, "edge": edge }),
         What::Target { number, price, share } => {
             json!({ "type": "target", "number": number, "price": price, "share": share })
         }

@@ -3,7 +3,7 @@
 
 use super::{Event, OutcomeLearner};
 use domain::error::{Error, Result};
-use domain::signal::Record;
+use domain::signal::{Costs, Record};
 use feedback::{FeedCursor, FeedbackStore, OpenSignal};
 use learning::harm::{Harm, Judge};
 use learning::outcomes::{Case, Checkpoint, Learner, Lesson, MAX_LESSONS, Open, OutcomeModel};
@@ -180,7 +180,8 @@ impl OutcomeLearner {
         // A learner that prepares the next start takes only the signals that had closed when it began. Otherwise it
         // might never be ready to be saved.
         let records = if learning.aside && !begins { Vec::new() } else { store.new_closings(given, most)? };
-        backlog.extend(records.iter().filter_map(lesson));
+        let costs = self.settings.config().costs();
+        backlog.extend(records.iter().filter_map(|record| lesson(record, &costs)));
         if !records.is_empty() {
             records.iter().for_each(|record| judge.take(record));
             *learning.harm.write() = judge.harm();
@@ -268,15 +269,18 @@ pub(super) fn open(store: &FeedbackStore) -> Result<Vec<Open>> {
     Ok(store.open_by_symbol()?.values().flatten().filter(is_entered).map(|signal| Open::of(&signal.levels)).collect())
 }
 
-fn lesson(record: &Record) -> Option<Lesson> {
+/// What a closed signal teaches; `costs` count where it states none.
+fn lesson(record: &Record, costs: &Costs) -> Option<Lesson> {
     let closing = record.closing.as_ref()?;
     let case = Case::of(&record.signal)?;
     let said = record.said.as_ref();
     // A signal that was entered later has its risk from its fill on.
     let risk = record.trade().and_then(|trade| trade.risk_percent()).or(case.stop_percent);
+    let risk = risk.filter(|risk| *risk > 0.0);
     Some(Lesson {
         success: closing.outcome.succeeded()?,
-        r: risk.filter(|risk| *risk > 0.0).map(|risk| closing.profit_percent / risk),
+        r: risk.map(|risk| closing.profit_percent / risk),
+        net_r: risk.zip(record.net_percent(costs)).map(|(risk, net)| net / risk),
         said: said.map(|said| said.departures),
         case: Case { prior: said.filter(|said| said.shaped).map(|said| said.prior), ..case },
         given_ms: record.signal.timestamp_ms,

@@ -232,9 +232,10 @@ impl PerformanceChecks {
         let config = self.settings.config();
         let rule = &config.poor_performance;
         let since_ms = now_ms - i64::from(rule.window_days) * DAY_MS;
-        let outcomes = self.store.open()?.ended(&StatsFilter { since_ms: Some(since_ms), ..StatsFilter::default() })?;
+        let in_window = StatsFilter { since_ms: Some(since_ms), ..StatsFilter::default() };
+        let outcomes = self.store.open()?.ended(&in_window, &config.costs())?;
         let (due, news) = self.performance.change(|state| {
-            let (performance, changes) = state.performance.next(&outcomes, rule, config.fee_bps, now_ms);
+            let (performance, changes) = state.performance.next(&outcomes, rule, now_ms);
             state.performance = performance;
             let mut news: Vec<Event> = changes.into_iter().map(|change| conservative(change, rule.rule)).collect();
             news.extend(self.look_for_drift(&mut state.drift, &outcomes)?);

@@ -42,13 +42,14 @@ impl OutcomeLearner {
     /// [`domain::error::Error::Storage`] if the store cannot be read; [`domain::error::Error::Closed`].
     pub fn scorecard(&self, filter: &ScorecardFilter) -> Result<Scorecard> {
         let config = self.settings.config();
+        let costs = config.costs();
         let (mut rows, mut judge) = (Vec::new(), Judge::default());
         if let Some(store) = self.store.existing()? {
             // Reads all signals in order of closing, because the choice of forecast depends on the newest of all.
             store.closed_records(&StatsFilter::default(), |record| {
                 judge.take(&record);
                 if filter.asks_for(&record.signal) {
-                    rows.extend(Foretold::of(&record, config.fee_bps));
+                    rows.extend(Foretold::of(&record, &costs));
                 }
                 self.lifetime.closing().check()
             })?;

@@ -12,7 +12,7 @@ use domain::symbol::Market;
 use domain::threads;
 use domain::time::{CLOCK_TOLERANCE_MS, DAY_MS, format_iso};
 use feedback::{CloseRequest, FeedbackStore, ImportReport, Lines};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -138,6 +138,8 @@ impl Signals {
     ) -> impl Future<Output = Result<()>> + Send + use<R> {
         let records: Vec<Record> = signals.into_iter().map(Into::into).collect();
         let closed = records.iter().any(|record| record.closing.is_some());
+        let open = records.iter().filter(|record| record.closing.is_none());
+        let markets: BTreeSet<Market> = open.map(|record| record.signal.market()).collect();
         let (this, call, encoded) = (self.clone(), self.lifetime.begin(), self.encoded(records));
         async move {
             let (call, encoded) = (call?, encoded?);
@@ -148,7 +150,19 @@ impl Signals {
             let recorded = store.record_lines(vec![lines]);
             // From here on the writer has the signal, and closing the store waits for the writer.
             drop(call);
-            this.recorded(recorded.await?, closed)
+            let recorded = recorded.await?;
+            this.tell_hours(&store, &markets);
+            this.recorded(recorded, closed)
+        }
+    }
+
+    /// Tells the store when markets trade, as far as their candles in memory say that they close.
+    fn tell_hours(&self, store: &FeedbackStore, markets: &BTreeSet<Market>) {
+        for market in markets {
+            let recent = self.candles.recent_in_memory(market).flatten();
+            if let Some(hours) = recent.as_ref().map(|recent| recent.calendar()).filter(|hours| hours.closes()) {
+                store.trade_in(&market.symbol, hours);
+            }
         }
     }
 

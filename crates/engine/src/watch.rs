@@ -317,7 +317,10 @@ impl SignalWatch {
         }
         let trading = if self.fetcher.has_own_source() { self.own_trading(&market).await? } else { Trading::Always };
         let store = self.signals.store().open()?;
-        let seen = Some(store.extremes(&market.symbol)).filter(|seen| seen.covers(known_ms)).unwrap_or_default();
+        let hours = if let Trading::Sessions(hours) = &trading { Some(hours.clone()) } else { None };
+        hours.iter().for_each(|hours| store.trade_in(&market.symbol, hours));
+        let mut seen = Some(store.extremes(&market.symbol)).filter(|seen| seen.covers(known_ms)).unwrap_or_default();
+        hours.into_iter().for_each(|hours| seen.trade_in(hours));
         let mut missed = MissedCandles {
             source,
             trading,

@@ -53,7 +53,7 @@ fn lessons(count: usize, overbought_rate: f64, seed: u64) -> Vec<Lesson> {
         let case = case(&mut rng);
         let success = rng.random_bool(if overbought(&case) { overbought_rate } else { 0.6 });
         let given_ms = 1_700_000_000_000 + i as i64 * HOUR_MS;
-        Lesson { case, success, r: None, said: None, given_ms, closed_ms: given_ms + HOUR_MS }
+        Lesson { case, success, r: None, net_r: None, said: None, given_ms, closed_ms: given_ms + HOUR_MS }
     };
     (0..count).map(&mut lesson).collect()
 }
@@ -106,7 +106,7 @@ fn without_evidence_the_levels_speak_and_outcomes_count_with_the_next_model() {
         let (case, closed_ms) = (asked.clone(), given_ms + HOUR_MS);
         assert!(!learner.is_overdue(), "{i} more are less than a twentieth");
         assert_eq!(learner.model().chances(&asked).probability, before);
-        learner.learn(Lesson { case, success: false, r: None, said: None, given_ms, closed_ms });
+        learner.learn(Lesson { case, success: false, r: None, net_r: None, said: None, given_ms, closed_ms });
     }
     assert!(learner.is_overdue());
     let grown = OutcomeModel::grow(&learner.evidence(), 7);

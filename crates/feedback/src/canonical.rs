@@ -285,7 +285,7 @@ mod tests {
     use super::super::line::{self, Facts};
     use super::*;
     use domain::barrier::{CancelCause, EntryKind, Event, ExitCause, StopMove, StopRules, StopStep, Target, Terms};
-    use domain::barrier::{Trail, TrailBy, What, Zone};
+    use domain::barrier::{Trail, TrailBy, What, Zone, ZoneEdge};
     use domain::signal::{EntryFeatures, Indicators, Position, Record, Said, Signal};
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -379,7 +379,11 @@ mod tests {
         );
         let reason = || proptest::option::of(".{0,9}");
         let what = prop_oneof![
-            price().prop_map(|price| What::Filled { price }),
+            (
+                price(),
+                proptest::option::of(prop_oneof![Just(ZoneEdge::Low), Just(ZoneEdge::High), Just(ZoneEdge::Within)])
+            )
+                .prop_map(|(price, edge)| What::Filled { price, edge }),
             (1usize..99, price(), share()).prop_map(|(number, price, share)| What::Target { number, price, share }),
             price().prop_map(|price| What::Stop { price, cause: StopMove::Trail }),
             (price(), share()).prop_map(|(price, share)| What::Reduced { price, share }),

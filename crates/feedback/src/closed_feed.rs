@@ -91,8 +91,8 @@ impl FeedbackStore {
         let all = state.closed_in_market(market);
         let (are_all, new) = given.follow(&state, all);
         *given = ClosingCursor::behind(&state, all);
-        let entries = new.iter().map(|slot| state.entry(*slot));
-        let closings = entries.filter_map(|entry| read(state.as_ended(entry)?, entry.taken)).collect();
+        let (entries, costs) = (new.iter().map(|slot| state.entry(*slot)), self.costs());
+        let closings = entries.filter_map(|entry| read(state.as_ended(entry, &costs)?, entry.taken)).collect();
         Ok(NewClosings { are_all, closings })
     }
 

@@ -2,7 +2,7 @@
 
 use super::stats::{Exits, Part, PartOf};
 use domain::barrier::{CancelCause, ExitCause, Trade, What};
-use domain::signal::{Costs, Record};
+use domain::signal::{Costs, Position, Record};
 use serde::{Deserialize, Serialize};
 
 /// The entry, the costs and the exits of such a signal.
@@ -49,11 +49,8 @@ impl Details {
 
     /// What the signal costs, where `costs` count if it states none.
     pub fn costs(&self, costs: &Costs) -> Costs {
-        Costs {
-            fee_bps: self.fee_bps.unwrap_or(costs.fee_bps),
-            funding_bps_per_day: self.funding_bps_per_day.unwrap_or(costs.funding_bps_per_day),
-            ..*costs
-        }
+        let (fee_bps, funding_bps_per_day) = (self.fee_bps, self.funding_bps_per_day);
+        costs.of(&Position { fee_bps, funding_bps_per_day, ..Position::default() })
     }
 }
 

@@ -298,18 +298,13 @@ impl FeedbackStore {
         Ok(Self { inner: Arc::new(Inner { journal, options, jobs, listener, ended }) })
     }
 
-    /// Costs of a round trip in basis points of the entry price, which figures after costs use.
-    pub fn fee_bps(&self) -> f64 {
-        self.costs().fee_bps
-    }
-
     /// The costs of signals that state none.
     pub fn costs(&self) -> Costs {
         self.inner.options.costs
     }
 
     fn costs_percent(&self) -> f64 {
-        self.fee_bps() / 100.0
+        self.costs().fee_bps / 100.0
     }
 
     /// What was found damaged in the log since it was opened, and how it was repaired.
@@ -475,13 +470,14 @@ impl FeedbackStore {
         Ok(self.ordered().0.stats(filter, &self.costs()))
     }
 
-    /// The results of closed signals that match a filter, in order of closing, from memory.
+    /// The results of closed signals that match a filter, in order of closing, from memory. `costs` count for signals that state
+    /// none.
     ///
     /// # Errors
     /// As [`FeedbackStore::get`].
-    pub fn ended(&self, filter: &StatsFilter) -> Result<Vec<Ended>> {
+    pub fn ended(&self, filter: &StatsFilter, costs: &Costs) -> Result<Vec<Ended>> {
         self.refresh()?;
-        Ok(self.ordered().0.ended(filter))
+        Ok(self.ordered().0.ended(filter, costs))
     }
 
     /// Visits the closed records that match a filter, in order of closing, reading them from the log one by one.

@@ -7,12 +7,14 @@ use super::state::State;
 use super::writer::Change;
 use super::{ClosedSignal, FeedbackStore, Pending, check_price, check_time};
 use domain::barrier::{Event, Exit, Levels, Outcome, Trade};
+use domain::calendar::Calendar;
 use domain::candle::Candle;
 use domain::error::{Error, Result};
 use domain::signal::{Excursion, SignalKey};
 use domain::symbol::Symbol;
 use domain::time::MIN_MILLIS;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One trade price.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -175,6 +177,15 @@ impl FeedbackStore {
         let state = self.inner.journal.state();
         let extremes = state.symbol_number(symbol).and_then(|number| state.index.extremes(number));
         extremes.cloned().unwrap_or_default()
+    }
+
+    /// Takes in when the market of a recorded symbol trades. Time in which it is closed is then no break in what is known of its
+    /// prices ([`Extremes`]).
+    pub fn trade_in(&self, symbol: &Symbol, hours: &Arc<Calendar>) {
+        let mut state = self.inner.journal.state_mut();
+        if let Some(number) = state.symbol_number(symbol) {
+            state.index.trade_in(number, hours.clone());
+        }
     }
 
     /// Takes in how far closed candles went whose hits are found elsewhere: candles with their lengths in milliseconds, sorted by

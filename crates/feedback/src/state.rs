@@ -71,12 +71,22 @@ impl Entry {
         Some(f64::from(self.confidence)).filter(|c| !c.is_nan())
     }
 
+    /// What it costs; `costs` count where it states none.
+    pub fn costs(&self, costs: &Costs) -> Costs {
+        self.details.as_ref().map_or(*costs, |details| details.costs(costs))
+    }
+
+    /// How many days a closed one was held.
+    fn held_days(&self) -> f64 {
+        match &self.details {
+            None => (self.closed_ms - self.timestamp_ms) as f64 / DAY_MS as f64,
+            Some(details) => details.held_days.unwrap_or_default(),
+        }
+    }
+
     fn closed(&self, costs: &Costs) -> Closed {
         let risk = Some(f64::from(self.risk_percent)).filter(|risk| *risk > 0.0);
-        let costs_percent = match &self.details {
-            None => costs.percent((self.closed_ms - self.timestamp_ms) as f64 / DAY_MS as f64),
-            Some(details) => details.costs(costs).percent(details.held_days.unwrap_or_default()),
-        };
+        let costs_percent = self.costs(costs).percent(self.held_days());
         let closed = Closed::new(self.outcome, self.profit_percent, costs_percent, risk, self.confidence());
         match &self.details {
             Some(details) if details.by_order => closed.by_order(details.cancelled),
@@ -649,15 +659,15 @@ impl State {
     }
 
     /// Results of closed signals that match a filter, in order of closing; without signals that were not taken, which are not the
-    /// backend's results.
-    pub fn ended(&self, filter: &StatsFilter) -> Vec<Ended> {
+    /// backend's results. `costs` count for signals that state none.
+    pub fn ended(&self, filter: &StatsFilter, costs: &Costs) -> Vec<Ended> {
         let Some(group) = self.group(filter) else { return Vec::new() };
         let slots = self.candidates(filter, group).filter(|entry| entry.taken && belongs(entry, group));
-        slots.filter_map(|entry| self.as_ended(entry)).collect()
+        slots.filter_map(|entry| self.as_ended(entry, costs)).collect()
     }
 
     /// The result of a closed signal; `None` if its outcome is unknown.
-    pub fn as_ended(&self, entry: &Entry) -> Option<Ended> {
+    pub fn as_ended(&self, entry: &Entry, costs: &Costs) -> Option<Ended> {
         Some(Ended {
             market: Market { symbol: self.symbols[entry.symbol as usize].clone(), timeframe: entry.timeframe },
             direction: entry.direction?,
@@ -665,6 +675,7 @@ impl State {
             succeeded: entry.outcome.succeeded()?,
             confidence: entry.confidence(),
             profit_percent: entry.profit_percent,
+            net_percent: entry.costs(costs).net_percent(entry.profit_percent, entry.held_days()),
             given_ms: entry.timestamp_ms,
             closed_ms: entry.closed_ms,
         })

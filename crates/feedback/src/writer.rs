@@ -453,7 +453,8 @@ impl Writer {
     }
 
     fn close_by_hand(&self, request: &CloseRequest, batch: &mut WriteBatch<'_>) -> Result<Verdict> {
-        let (key, costs_percent) = (SignalKey::of(&request.id), self.costs.fee_bps / 100.0);
+        let key = SignalKey::of(&request.id);
+        let costs_percent = self.fee_percent(key, batch);
         let is_managed = request.is_partial() || self.find_managed(key, batch);
         if is_managed {
             return self.advance(key, Some(&request.id), batch, |trade| {
@@ -473,6 +474,18 @@ impl Writer {
         closing.outcome.succeeded()?;
         let state = self.journal.state();
         state.index.excursion(state.slot(key)?, closing.closed_ms, exit)
+    }
+
+    /// Costs of a round trip of a signal, in percent of the entry price: its own, or those configured.
+    fn fee_percent(&self, key: SignalKey, batch: &mut WriteBatch<'_>) -> f64 {
+        let costs = match batch.newest(key) {
+            Some((facts, _)) => facts.details.as_ref().map_or(self.costs, |details| details.costs(&self.costs)),
+            None => {
+                let state = self.journal.state();
+                state.slot(key).map_or(self.costs, |slot| state.entry(slot).costs(&self.costs))
+            }
+        };
+        costs.fee_bps / 100.0
     }
 
     /// Whether an open signal is a managed one.

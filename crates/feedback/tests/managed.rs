@@ -18,6 +18,7 @@ use testkit::{T0, btc, buy, object};
 on_both!(
     every_life_goes_on_after_each_restart,
     a_closed_one_tells_what_it_earned,
+    a_signal_counts_with_its_own_costs_everywhere,
     one_call_with_many_prices_loses_none,
     a_caller_amends_reduces_and_cancels,
     random_lives_through_two_handles_are_those_of_one_machine,
@@ -162,7 +163,7 @@ fn lives() -> Vec<Life> {
             json!({ "entryPrice": null, "entryZone": { "low": 95, "high": 97 }, "stopLoss": 90, "expiresAt": hours(4) }),
             vec![
                 (Price(100.0), vec![]),
-                (Price(97.0), vec!["entered at 97"]),
+                (Price(97.0), vec!["entered at 97, the high edge of its zone"]),
                 (Price(98.0), vec![]),
                 (Price(99.0), vec!["closed by its expiry at 99"]),
             ],
@@ -328,6 +329,49 @@ async fn a_closed_one_tells_what_it_earned(home: Home) {
     store.record(record).await.unwrap();
     let earned = store.get("b").unwrap().unwrap().earned(&store.costs()).unwrap();
     assert_eq!(earned, domain::signal::Earned::default());
+}
+
+async fn a_signal_counts_with_its_own_costs_everywhere(home: Home) {
+    let store = home.open();
+    // All gain 2 %. A fee of 3 % makes it a loss, and so does a funding of 2.5 % a day over a day; the third has those configured.
+    for (id, costs) in
+        [("fee", json!({ "feeBps": 300 })), ("funding", json!({ "fundingBpsPerDay": 250 })), ("a", json!({}))]
+    {
+        let mut value = json!({ "id": id, "takeProfit": 102 });
+        value.as_object_mut().unwrap().extend(object(costs));
+        store.record(managed(value)).await.unwrap();
+    }
+    // One that waited for its entry, recorded with its end: nobody knows how long it was held, so only its fee counts.
+    let mut waited = channel("waited");
+    waited.signal.position.fee_bps = Some(500.0);
+    waited.close(domain::signal::Closing {
+        outcome: Outcome::Success,
+        exit_price: Some(98.8),
+        profit_percent: 4.0,
+        closed_ms: T0 + 24 * HOUR_MS,
+        excursion: None,
+    });
+    store.on_price(&btc(), 102.0, T0 + 24 * HOUR_MS).await.unwrap();
+    store.record(waited).await.unwrap();
+    for store in [&store, &home.open()] {
+        let net = |id: &str| store.get(id).unwrap().unwrap().net_percent(&store.costs()).unwrap();
+        let expected = [("fee", -1.0), ("funding", -0.6), ("a", 1.9), ("waited", -1.0)];
+        for (id, expected) in expected {
+            assert!((net(id) - expected).abs() < 1e-9, "{id}: {}", net(id));
+        }
+        let ended = store.ended(&Default::default(), &store.costs()).unwrap();
+        let sum: f64 = ended.iter().map(|one| one.net_percent).sum();
+        let figures = store.stats(&Default::default()).unwrap().figures;
+        assert_eq!((ended.len(), figures.closed), (4, 4));
+        assert!((sum + 0.7).abs() < 1e-9 && (figures.expectancy - sum / 4.0).abs() < 1e-9, "{sum}");
+    }
+    // What a caller says it earned may differ from the price's by the signal's own fee.
+    for (id, fee_bps) in [("cheap", 10), ("dear", 300)] {
+        store.record(managed(json!({ "id": id, "feeBps": fee_bps, "timestamp": T0 + 30 * HOUR_MS }))).await.unwrap();
+        let end = Update::now(id, Outcome::Success, Some(104.0), Some(1.5));
+        let told = store.close_by_hand(CloseRequest::new(end, T0 + 31 * HOUR_MS)).await;
+        assert_eq!(told.is_ok(), id == "dear", "{told:?}");
+    }
 }
 
 async fn one_call_with_many_prices_loses_none(home: Home) {

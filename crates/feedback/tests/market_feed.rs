@@ -58,7 +58,7 @@ impl Reader {
         self.received += new.closings.len();
         new.add_to(&mut self.records);
         let filter = StatsFilter::of_market(market);
-        assert_eq!(self.ended, store.ended(&filter).unwrap());
+        assert_eq!(self.ended, store.ended(&filter, &store.costs()).unwrap());
         let mut records = Vec::new();
         let since = StatsFilter { since_ms: Some(T0), ..filter };
         store

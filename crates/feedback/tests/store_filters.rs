@@ -28,7 +28,7 @@ async fn signals_are_counted_and_listed_by_strategy_and_direction(home: Home) {
     let nobody = StatsFilter { strategy: Some("nobody".to_owned()), ..StatsFilter::default() };
     let counts = |filter: &StatsFilter| {
         let figures = store.stats(filter).unwrap().figures;
-        (figures.closed, figures.active, store.ended(filter).unwrap().len())
+        (figures.closed, figures.active, store.ended(filter, &store.costs()).unwrap().len())
     };
     // Even: 0, 2, 4, 6 closed, 8 and 10 open. SELLs among them: 0 and 6, both closed.
     assert_eq!([counts(&even), counts(&even_sells), counts(&nobody)], [(4, 2, 4), (2, 0, 2), (0, 0, 0)]);

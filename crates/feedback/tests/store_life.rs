@@ -161,8 +161,12 @@ async fn what_comes_with_its_end_is_recorded_closed(home: Home) {
     }
     let closed = store.on_price(&btc(), 90.0, T0 + 4 * HOUR).await.unwrap();
     assert_eq!(closed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["open"]);
-    let order: Vec<_> =
-        store.ended(&StatsFilter::default()).unwrap().into_iter().map(|ended| ended.closed_ms).collect();
+    let order: Vec<_> = store
+        .ended(&StatsFilter::default(), &Costs::default())
+        .unwrap()
+        .into_iter()
+        .map(|ended| ended.closed_ms)
+        .collect();
     assert_eq!(order, [T0 + HOUR, T0 + 2 * HOUR, T0 + 3 * HOUR, T0 + 4 * HOUR]);
 }
 
@@ -208,7 +212,7 @@ async fn what_was_only_followed_is_shown_apart(home: Home) {
         assert_eq!(by_strategy, [("ema é", 1), ("rsi", 1)]);
         assert_eq!(stats.by_symbol.iter().map(|(_, figures)| figures.closed).collect::<Vec<_>>(), [3]);
         // The backend's results, and the signals to learn from.
-        assert_eq!(store.ended(&StatsFilter::default()).unwrap().len(), 3);
+        assert_eq!(store.ended(&StatsFilter::default(), &Costs::default()).unwrap().len(), 3);
         let mut taken = Vec::new();
         let visit = |record: Record| {
             taken.push(record.signal.taken);
@@ -370,7 +374,7 @@ async fn what_ended_unseen_is_neither_a_success_nor_a_failure(home: Home) {
         assert_eq!((closing.profit_percent, closing.closed_ms), (0.0, T0 + 1));
         let f = store.stats(&StatsFilter::default()).unwrap().figures;
         assert_eq!((f.total, f.active, f.unknown, f.closed, f.failures), (3, 0, 1, 2, 2));
-        assert_eq!(store.ended(&StatsFilter::default()).unwrap().len(), 2);
+        assert_eq!(store.ended(&StatsFilter::default(), &Costs::default()).unwrap().len(), 2);
         let mut read = Vec::new();
         let visit = |record: domain::signal::Record| {
             read.push(record.signal.id);

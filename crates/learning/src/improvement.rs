@@ -1,9 +1,9 @@
 //! Have results improved? Compares the recent half of the closed signals with the early half.
 
-use super::Costs;
+use super::Costs as BetCosts;
 use super::clusters::{Dependence, Lifetime, dependence};
 use domain::proportions::{newcombe, wilson_effective};
-use domain::signal::Record;
+use domain::signal::{Costs, Record};
 use serde::Serialize;
 
 /// Effective number of closed signals each half needs for a verdict: with fewer, hardly any difference could be told
@@ -93,7 +93,10 @@ pub struct Improvement {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Closed {
     succeeded: bool,
+    /// Before costs.
     profit_percent: f64,
+    /// After costs.
+    net_percent: f64,
     given_ms: i64,
     closed_ms: i64,
     /// The success probability at which its levels earn nothing after costs.
@@ -104,31 +107,33 @@ impl Closed {
     /// From an ended signal without levels, for tests.
     #[cfg(test)]
     pub(super) fn ended(one: &domain::signal::Ended) -> Self {
-        let (profit_percent, given_ms, closed_ms) = (one.profit_percent, one.given_ms, one.closed_ms);
-        Self { succeeded: one.succeeded, profit_percent, given_ms, closed_ms, break_even: None }
+        let domain::signal::Ended { succeeded, profit_percent, net_percent, given_ms, closed_ms, .. } = *one;
+        Self { succeeded, profit_percent, net_percent, given_ms, closed_ms, break_even: None }
     }
 
-    /// From a record; `None` while it is open.
-    pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
+    /// From a record; `None` while it is open. `costs` count for signals that state none.
+    pub fn of(record: &Record, costs: &Costs) -> Option<Self> {
         let closing = record.closing?;
         let signal = &record.signal;
+        let fee_bps = costs.of(&signal.position).fee_bps;
         let levels = signal.levels().and_then(|levels| Some(((levels.entry, levels.stop_loss?), levels.take_profit?)));
         Some(Self {
             succeeded: closing.outcome.succeeded()?,
             profit_percent: closing.profit_percent,
+            net_percent: record.net_percent(costs)?,
             given_ms: signal.timestamp_ms,
             closed_ms: closing.closed_ms,
             break_even: levels
-                .map(|((entry, stop), target)| Costs::of_levels(entry, stop, target, fee_bps).break_even()),
+                .map(|((entry, stop), target)| BetCosts::of_levels(entry, stop, target, fee_bps).break_even()),
         })
     }
 }
 
-/// Compares the halves of `closed`, which is in order of closing. `fee_bps` are the costs of a round trip.
-pub fn improvement(closed: &[Closed], fee_bps: f64) -> Improvement {
+/// Compares the halves of `closed`, which is in order of closing.
+pub fn improvement(closed: &[Closed]) -> Improvement {
     let (early, recent) = closed.split_at(closed.len() / 2);
     let dependence = depend(early, recent);
-    let (early, recent) = (half(early, &dependence, fee_bps), half(recent, &dependence, fee_bps));
+    let (early, recent) = (half(early, &dependence), half(recent, &dependence));
     let counts = |half: &Half| (half.successes as f64 / dependence.design_effect, half.effective);
     let interval = (early.closed > 0 && recent.closed > 0).then(|| newcombe(counts(&early), counts(&recent)));
     let profit_difference = recent.mean_profit - early.mean_profit;
@@ -162,7 +167,7 @@ fn depend(early: &[Closed], recent: &[Closed]) -> Dependence {
     dependence(&lifetimes, &residuals.collect::<Vec<f64>>())
 }
 
-fn half(closed: &[Closed], dependence: &Dependence, fee_bps: f64) -> Half {
+fn half(closed: &[Closed], dependence: &Dependence) -> Half {
     let count = closed.len() as f64;
     let successes = closed.iter().filter(|one| one.succeeded).count() as u64;
     let effective = dependence.effective(closed.len());
@@ -173,8 +178,8 @@ fn half(closed: &[Closed], dependence: &Dependence, fee_bps: f64) -> Half {
         success_rate: mean(100.0 * successes as f64, count),
         effective,
         success_interval: wilson_effective(successes as f64 / dependence.design_effect, effective),
-        break_even: break_even(closed, fee_bps),
-        mean_profit: mean(closed.iter().map(|one| one.profit_percent - fee_bps / 100.0).sum(), count),
+        break_even: break_even(closed),
+        mean_profit: mean(closed.iter().map(|one| one.net_percent).sum(), count),
         from_ms: closed.first().map(|one| one.closed_ms),
         until_ms: closed.last().map(|one| one.closed_ms),
     }
@@ -182,15 +187,14 @@ fn half(closed: &[Closed], dependence: &Dependence, fee_bps: f64) -> Half {
 
 /// The mean of the break-even rates of the signals' levels. A signal without both levels counts with the rate at which
 /// average wins and losses pay the costs.
-fn break_even(closed: &[Closed], fee_bps: f64) -> Option<BreakEven> {
+fn break_even(closed: &[Closed]) -> Option<BreakEven> {
     let known: Vec<f64> = closed.iter().filter_map(|one| one.break_even).collect();
     let average = |wanted: &dyn Fn(f64) -> bool| {
-        let of: Vec<f64> = closed.iter().map(|one| one.profit_percent).filter(|profit| wanted(*profit)).collect();
+        let of: Vec<f64> = closed.iter().filter(|one| wanted(one.profit_percent)).map(|one| one.net_percent).collect();
         (!of.is_empty()).then(|| of.iter().sum::<f64>() / of.len() as f64)
     };
-    let realised = average(&|profit| profit > 0.0)
-        .zip(average(&|profit| profit < 0.0))
-        .map(|(win, loss)| (fee_bps / 100.0 - loss) / (win - loss));
+    let realised =
+        average(&|profit| profit > 0.0).zip(average(&|profit| profit < 0.0)).map(|(win, loss)| -loss / (win - loss));
     let sum: f64 = known.iter().sum();
     let (rate, source) = match (known.len(), closed.len() - known.len(), realised) {
         (0, _, realised) => (realised?, BreakEvenSource::Realised),
@@ -211,6 +215,7 @@ mod tests {
         let one = |(i, c): (usize, char)| Closed {
             succeeded: c == '+',
             profit_percent: if c == '+' { 2.0 } else { -1.0 },
+            net_percent: if c == '+' { 1.9 } else { -1.1 },
             given_ms: i as i64 - 1,
             closed_ms: i as i64,
             break_even,
@@ -219,12 +224,12 @@ mod tests {
     }
 
     fn verdict(early: &str, recent: &str) -> Verdict {
-        improvement(&closed(&format!("{early}{recent}"), None), 10.0).verdict
+        improvement(&closed(&format!("{early}{recent}"), None)).verdict
     }
 
     #[test]
     fn worked_by_hand() {
-        let result = improvement(&closed(&format!("{}{}", "+---------", "+++++++++-"), Some(0.4)), 10.0);
+        let result = improvement(&closed(&format!("{}{}", "+---------", "+++++++++-"), Some(0.4)));
         assert_eq!((result.early.closed, result.early.successes, result.early.success_rate), (10, 1, 10.0));
         assert_eq!((result.recent.successes, result.difference), (9, 80.0));
         assert!((result.early.mean_profit + 0.8).abs() < 1e-12 && (result.profit_difference - 2.4).abs() < 1e-12);
@@ -238,20 +243,46 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_counts_with_its_own_costs() {
+        let at = |hour: i64| 1_736_121_600_000 + hour * 3_600_000;
+        let closed = |hour: i64, fee: Option<f64>| {
+            let mut value = serde_json::json!({ "id": "a", "pair": "BTCUSDT", "signalType": "BUY", "confidence": 60,
+                "entryPrice": 100, "stopLoss": 98, "takeProfit": 102, "timestamp": at(hour) });
+            fee.into_iter().for_each(|fee| value["feeBps"] = fee.into());
+            let signal =
+                domain::signal::Signal::from_value(value, domain::signal::Source::Caller, domain::time::Tz::UTC);
+            let mut record = Record::from(signal.unwrap());
+            record.close(domain::signal::Closing {
+                outcome: domain::barrier::Outcome::TookProfit,
+                exit_price: Some(102.0),
+                profit_percent: 2.0,
+                closed_ms: at(hour + 1),
+                excursion: None,
+            });
+            Closed::of(&record, &Costs { fee_bps: 10.0, ..Costs::default() }).unwrap()
+        };
+        // A gain of 2 % at a fee of 3 % is a loss of 1 %; levels of 2 % each then break even at 5/4: never.
+        let result = improvement(&[closed(0, None), closed(2, Some(300.0))]);
+        assert!((result.early.mean_profit - 1.9).abs() < 1e-9 && (result.recent.mean_profit + 1.0).abs() < 1e-9);
+        let rate = |half: &Half| half.break_even.unwrap().rate;
+        assert!((rate(&result.early) - 52.5).abs() < 1e-9 && (rate(&result.recent) - 125.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_verdict_needs_ten_in_each_half() {
         assert_eq!(verdict("---------", "+++++++++"), Verdict::NotEnoughEvidence);
         assert_eq!(verdict("----------", "++++++++++"), Verdict::Improved);
         assert_eq!(verdict("++++++++++", "----------"), Verdict::Worse);
         assert_eq!(verdict("+++++-----", "++++++----"), Verdict::NoSignificantChange);
-        assert_eq!(improvement(&[], 10.0).verdict, Verdict::NotEnoughEvidence);
-        assert_eq!(improvement(&[], 10.0).interval, None);
+        assert_eq!(improvement(&[]).verdict, Verdict::NotEnoughEvidence);
+        assert_eq!(improvement(&[]).interval, None);
     }
 
     #[test]
     fn twenty_copies_of_a_signal_are_no_evidence() {
         let mut all = closed("----------++++++++++", None);
         all.iter_mut().enumerate().for_each(|(i, one)| (one.given_ms, one.closed_ms) = (0, 100 + i as i64 / 10));
-        let result = improvement(&all, 10.0);
+        let result = improvement(&all);
         assert_eq!((result.early.closed, result.verdict), (10, Verdict::NotEnoughEvidence));
         assert!(result.early.effective <= 1.0 && result.interval.unwrap().0 < 0.0, "{result:?}");
     }
@@ -259,19 +290,19 @@ mod tests {
     #[test]
     fn more_successes_that_earn_less_are_no_improvement() {
         let mut all = closed("----------++++++++++", None);
-        all[..10].iter_mut().for_each(|one| one.profit_percent = 5.0);
-        assert_eq!(improvement(&all, 0.0).verdict, Verdict::NoSignificantChange);
+        all[..10].iter_mut().for_each(|one| one.net_percent = 5.0);
+        assert_eq!(improvement(&all).verdict, Verdict::NoSignificantChange);
     }
 
     #[test]
     fn a_break_even_names_its_source() {
-        let rate = |closed: &[Closed]| break_even(closed, 0.0).map(|even| ((even.rate * 100.0).round(), even.source));
-        // Wins of 2 and losses of 1 break even at a third.
-        assert_eq!(rate(&closed("+-", None)), Some((3333.0, BreakEvenSource::Realised)));
+        let rate = |closed: &[Closed]| break_even(closed).map(|even| ((even.rate * 100.0).round(), even.source));
+        // Wins of 1.9 and losses of 1.1 after costs break even at 1.1 of 3.
+        assert_eq!(rate(&closed("+-", None)), Some((3667.0, BreakEvenSource::Realised)));
         assert_eq!(rate(&closed("+-", Some(0.4))), Some((4000.0, BreakEvenSource::Levels)));
         let mut mixed = closed("+-", Some(0.4));
         mixed[1].break_even = None;
-        assert_eq!(rate(&mixed), Some((3667.0, BreakEvenSource::Mixed)));
+        assert_eq!(rate(&mixed), Some((3833.0, BreakEvenSource::Mixed)));
         assert_eq!(rate(&closed("--", None)), None);
         // A loss with unknown levels and no win: only what is known counts.
         let mut known = closed("--", Some(0.5));
@@ -284,8 +315,8 @@ mod tests {
         #[test]
         fn time_reversed_is_the_opposite(wins in proptest::collection::vec(any::<bool>(), 1..60)) {
             let pattern: String = wins.iter().chain(&wins[..wins.len() % 2]).map(|won| if *won { '+' } else { '-' }).collect();
-            let forward = improvement(&closed(&pattern, None), 10.0);
-            let backward = improvement(&closed(&pattern.chars().rev().collect::<String>(), None), 10.0);
+            let forward = improvement(&closed(&pattern, None));
+            let backward = improvement(&closed(&pattern.chars().rev().collect::<String>(), None));
             prop_assert_eq!(forward.difference, -backward.difference);
             let ((low, high), (back_low, back_high)) = (forward.interval.unwrap(), backward.interval.unwrap());
             prop_assert!((low + back_high).abs() < 1e-9 && (high + back_low).abs() < 1e-9);

@@ -79,13 +79,15 @@ fn home(world: &World, seed: u64) -> Vec<Ended> {
             let move_ = prices[one.coin] - one.entry;
             let succeeded = move_ >= one.target;
             if succeeded || move_ <= -one.stop {
+                let profit = if succeeded { one.target } else { -one.stop } / 2.0;
                 closed.push(Ended {
                     market: markets[one.coin].clone(),
                     direction: Direction::Buy,
                     outcome: if succeeded { Outcome::TookProfit } else { Outcome::StoppedOut },
                     succeeded,
                     confidence: None,
-                    profit_percent: if succeeded { one.target } else { -one.stop } / 2.0,
+                    profit_percent: profit,
+                    net_percent: profit - 0.1,
                     given_ms: START_MS + one.given * HOUR_MS,
                     closed_ms: START_MS + hour * HOUR_MS,
                 });
@@ -170,7 +172,7 @@ fn entered(closed: &[Ended], since_ms: i64) -> Option<i64> {
         now_ms += LOOK * HOUR_MS;
         from += closed[from..].partition_point(|one| one.closed_ms < now_ms - window_ms);
         until += closed[until..].partition_point(|one| one.closed_ms <= now_ms);
-        let (next, changes) = standing.next(&closed[from..until], &rule, 10.0, now_ms);
+        let (next, changes) = standing.next(&closed[from..until], &rule, now_ms);
         if now_ms > since_ms && changes.iter().any(|change| change.turn == Turn::Entered) {
             return Some(now_ms);
         }
@@ -180,7 +182,7 @@ fn entered(closed: &[Ended], since_ms: i64) -> Option<i64> {
 }
 
 fn evaluated(closed: &[Ended]) -> Verdict {
-    improvement(&closed.iter().map(Closed::ended).collect::<Vec<_>>(), 10.0).verdict
+    improvement(&closed.iter().map(Closed::ended).collect::<Vec<_>>()).verdict
 }
 
 /// Where nothing changes, at most one market in twenty is called better or worse.
@@ -197,7 +199,10 @@ fn evaluate_keeps_its_error_rate() {
     let fall = World { coins: 1, hours: 12 * WEEK, falls: Some((6 * WEEK, 0.3)), ..DENSE };
     // At a fair price, other levels change how often signals succeed, but not what they earn. Here, wins are as large
     // as losses.
-    let even = |one: &Ended| Ended { profit_percent: if one.succeeded { 1.0 } else { -1.0 }, ..one.clone() };
+    let even = |one: &Ended| {
+        let profit_percent = if one.succeeded { 1.0 } else { -1.0 };
+        Ended { profit_percent, net_percent: profit_percent - 0.1, ..one.clone() }
+    };
     let found = share(fall, |closed| evaluated(&closed.iter().map(even).collect::<Vec<_>>()) == Verdict::Worse);
     println!("a fall from 60 % to 30 %: {:.0} % found", 100.0 * found);
     assert!(found >= 0.6, "{found}");
@@ -288,13 +293,19 @@ fn lessons(closed: &[Ended], seed: u64) -> Vec<Lesson> {
             prior: None,
         };
         let (given_ms, closed_ms) = (one.given_ms, one.closed_ms);
-        Lesson { case, success: one.succeeded, r: None, said: None, given_ms, closed_ms }
+        Lesson { case, success: one.succeeded, r: None, net_r: None, said: None, given_ms, closed_ms }
     };
     given.into_iter().map(lesson).collect()
 }
 
 fn found(lessons: &[Lesson]) -> Vec<Pattern> {
     find_patterns(&lessons.iter().collect::<Vec<_>>())
+}
+
+/// The same signals with a stop: a success wins 2 R and a failure loses 1 R, less costs of 0.1 R.
+fn in_r(mut lessons: Vec<Lesson>) -> Vec<Lesson> {
+    lessons.iter_mut().for_each(|one| one.net_r = Some(if one.success { 1.9 } else { -1.1 }));
+    lessons
 }
 
 /// Where outcomes are unrelated to what is known of a signal, at most one history in twenty shows any rule.
@@ -311,6 +322,35 @@ fn patterns_are_seldom_found_where_there_are_none() {
         );
         assert!(share <= at_most(0.05), "{share}");
     }
+    // The same where results are counted in R, with wins twice as large as losses.
+    let world = World { coins: 10, every: 24, correlation: 0.8, success: 0.4, hours: 12 * WEEK, ..DENSE };
+    let share = share(world, |closed| !found(&in_r(lessons(closed, closed.len() as u64))).is_empty());
+    println!("in R: {:.1} % show a rule", 100.0 * share);
+    assert!(share <= at_most(0.05), "{share}");
+}
+
+/// Signals of one kind succeed as often as the others but cost 1.5 R more. Their success shows nothing; their R does.
+#[test]
+fn a_rule_that_only_results_in_r_show_is_found() {
+    let world = World { coins: 2, every: 8, success: 0.5, hours: 26 * WEEK, ..DENSE };
+    let plain = in_r(lessons(&home(&world, 3), 3));
+    let mut dear = plain.clone();
+    let is_dear = |one: &Lesson| one.case.indicators.iter().any(|(name, value)| name == "d" && *value > 0.3);
+    dear.iter_mut().filter(|one| is_dear(one)).for_each(|one| one.net_r = one.net_r.map(|r| r - 1.5));
+    assert_eq!(found(&plain), []);
+    let told = found(&dear);
+    let first = told.first().expect("a rule");
+    let (mean, (low, high), all) = (first.mean_r.unwrap(), first.mean_r_interval.unwrap(), first.base_r.unwrap());
+    // A threshold and its complement are one finding.
+    let is_cheap = first.rule.contains("d below");
+    assert!(is_cheap || first.rule.contains("d at or above"), "{first:?}");
+    let expected = dear.iter().map(|one| one.net_r.unwrap()).sum::<f64>() / dear.len() as f64;
+    assert!((all - expected).abs() < 1e-9 && low < mean && mean < high, "{first:?}");
+    let apart = if is_cheap { low - all } else { all - high };
+    assert!(apart > 0.2, "{first:?}");
+    // Without a stop in one of them, success alone counts, and no mean R is told.
+    dear[0].net_r = None;
+    assert!(found(&dear).iter().all(|pattern| pattern.base_r.is_none()));
 }
 
 /// The benchmarks measure how long a search takes; this test only checks that it takes seconds, even without

@@ -117,8 +117,14 @@ pub fn patterns(found: &[Pattern]) -> String {
             Some(false) => "it does not hold any more",
             None => "too few are recent to tell whether it still holds",
         };
+        let in_r = match (pattern.mean_r, pattern.mean_r_interval, pattern.base_r) {
+            (Some(mean), Some((low, high)), Some(all)) => format!(
+                " {mean:+.2} R a signal after costs (95 % interval {low:+.2} to {high:+.2}) against {all:+.2} R of all;"
+            ),
+            _ => String::new(),
+        };
         format!(
-            "{}: {} of {} succeeded, {:.1} % (95 % interval {low:.1}–{high:.1} %) against {:.1} % of all; p = {:.3} for any rule by chance; {holds}.",
+            "{}: {} of {} succeeded, {:.1} % (95 % interval {low:.1}–{high:.1} %) against {:.1} % of all;{in_r} p = {:.3} for any rule by chance; {holds}.",
             pattern.rule,
             pattern.tally.successes,
             pattern.tally.count,

@@ -79,8 +79,6 @@ pub struct Problem {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SignalsPart {
-    /// Costs of a round trip, percent of the entry.
-    pub fee_percent: f64,
     /// The figures of all signals.
     pub figures: Figures,
     /// By symbol, those with the most closed signals first.
@@ -158,6 +156,12 @@ pub struct PatternPart {
     pub success_interval: Interval,
     /// The success rate of all searched signals.
     pub base_rate: f64,
+    /// Their mean profit after costs in R; missing where one has no stop.
+    pub mean_r: Option<f64>,
+    /// The 95 % interval of that.
+    pub mean_r_interval: Option<Interval>,
+    /// The mean R of all searched signals.
+    pub base_r: Option<f64>,
     /// The probability that chance alone would produce any rule as strong, 0–1.
     pub p_value: f64,
     /// Its estimated beginning, UTC epoch ms.
@@ -209,7 +213,6 @@ pub(super) fn signals(core: &SignalLoop, filter: &Filter) -> Result<Option<Signa
         by_month: by_month.take(MAX_MONTHS).collect(),
         more_months: stats.by_month.len().saturating_sub(MAX_MONTHS),
         by_signal_type: stats.by_direction.into_iter().map(|(d, f)| row(d.as_str().to_owned(), f)).collect(),
-        fee_percent: store.fee_bps() / 100.0,
         figures: stats.figures,
         by_symbol,
         more_symbols,
@@ -264,12 +267,14 @@ pub(super) fn most<T>(rows: impl Iterator<Item = T>, closed: impl Fn(&T) -> u64)
 }
 
 fn over_time(store: &FeedbackStore, asked: &StatsFilter) -> Result<(Results, Vec<Bin>)> {
-    let ended = store.ended(asked)?;
-    Ok((Results::of(&ended, store.fee_bps()), Calibration::of_signals(&ended).bins()))
+    let ended = store.ended(asked, &store.costs())?;
+    Ok((Results::of(&ended), Calibration::of_signals(&ended).bins()))
 }
 
 impl From<Pattern> for PatternPart {
-    fn from(Pattern { rule, tally, base_rate, p_value, since_ms, still_holds, .. }: Pattern) -> Self {
+    fn from(of: Pattern) -> Self {
+        let Pattern { rule, tally, base_rate, mean_r, mean_r_interval, base_r, p_value, since_ms, still_holds, .. } =
+            of;
         Self {
             rule,
             count: tally.count,
@@ -277,6 +282,9 @@ impl From<Pattern> for PatternPart {
             success_rate: tally.success_rate(),
             success_interval: tally.interval().into(),
             base_rate,
+            mean_r,
+            mean_r_interval: mean_r_interval.map(Into::into),
+            base_r,
             p_value,
             since_ms,
             still_holds,

@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(SignalRow::of(&record, &COSTS).status, "PENDING");
         let happens = |what| Event { at: T0 + HOUR_MS, what };
         record.history = vec![
-            happens(What::Filled { price: 99.5 }),
+            happens(What::Filled { price: 99.5, edge: None }),
             happens(What::Target { number: 1, price: 102.0, share: 50.0 }),
             happens(What::Stop { price: 99.5, cause: domain::barrier::StopMove::BreakEven }),
         ];

@@ -91,22 +91,21 @@ pub struct SymbolCurve {
 }
 
 impl Results {
-    /// From closed signals in order of closing; `fee_bps` are the costs of a round trip in basis points.
-    pub fn of(ended: &[Ended], fee_bps: f64) -> Self {
-        let fee = fee_bps / 100.0;
+    /// From closed signals in order of closing.
+    pub fn of(ended: &[Ended]) -> Self {
         let (Some(first), Some(last)) = (ended.first(), ended.last()) else { return Self::default() };
         let monday = |ms: i64| (ms - FIRST_MONDAY_MS).div_euclid(WEEK_MS);
         let weeks_a_span = power_of_two((monday(last.closed_ms) - monday(first.closed_ms)) / MAX_SPANS + 1);
-        Self { weeks_a_span, spans: spans(ended, weeks_a_span * WEEK_MS, fee), curve: Curve::of(ended, fee) }
+        Self { weeks_a_span, spans: spans(ended, weeks_a_span * WEEK_MS), curve: Curve::of(ended) }
     }
 }
 
-fn spans(ended: &[Ended], length_ms: i64, fee: f64) -> Vec<Span> {
+fn spans(ended: &[Ended], length_ms: i64) -> Vec<Span> {
     let start = |one: &Ended| (one.closed_ms - FIRST_MONDAY_MS).div_euclid(length_ms) * length_ms + FIRST_MONDAY_MS;
     let span = |closed: &[Ended]| {
         let successes = closed.iter().filter(|one| one.succeeded).count() as u64;
         let count = closed.len() as u64;
-        let profit: f64 = closed.iter().map(|one| one.profit_percent - fee).sum();
+        let profit: f64 = closed.iter().map(|one| one.net_percent).sum();
         Span {
             from_ms: closed.first().map_or(0, start),
             closed: count,
@@ -120,7 +119,7 @@ fn spans(ended: &[Ended], length_ms: i64, fee: f64) -> Vec<Span> {
 }
 
 impl Curve {
-    fn of(ended: &[Ended], fee: f64) -> Self {
+    fn of(ended: &[Ended]) -> Self {
         let (Some(first), Some(last)) = (ended.first(), ended.last()) else { return Self::default() };
         let step_ms = step(last.closed_ms - first.closed_ms);
         let end = |one: &Ended| (one.closed_ms.div_euclid(step_ms) + 1) * step_ms;
@@ -136,7 +135,7 @@ impl Curve {
         for closed in ended.chunk_by(|a, b| end(a) == end(b)) {
             let mut fall = 0.0f64;
             for one in closed {
-                let profit = one.profit_percent - fee;
+                let profit = one.net_percent;
                 total += profit;
                 peak = peak.max(total);
                 fall = fall.max(peak - total);
@@ -204,6 +203,7 @@ mod tests {
             succeeded: outcome == Outcome::Success,
             confidence: None,
             profit_percent,
+            net_percent: profit_percent - 0.1,
             given_ms: closed_ms - HOUR_MS,
             closed_ms,
         }
@@ -217,7 +217,7 @@ mod tests {
             ended("BTCUSDT", MONDAY + HOUR_MS + 1, -0.9),
             ended("BTCUSDT", MONDAY + WEEK_MS, 3.1),
         ];
-        let results = Results::of(&closed, 10.0);
+        let results = Results::of(&closed);
         let weeks: Vec<_> = results.spans.iter().map(|week| (week.from_ms, week.closed, week.successes)).collect();
         assert_eq!(weeks, [(MONDAY, 3, 1), (MONDAY + WEEK_MS, 1, 1)]);
         assert_eq!((results.weeks_a_span, results.spans[0].mean_profit.abs() < 1e-12), (1, true));
@@ -237,8 +237,8 @@ mod tests {
     #[test]
     fn symbols_beyond_the_most_traded_are_one_line() {
         let names: Vec<String> = (0..20).map(|i| format!("COIN{i}")).collect();
-        let closed: Vec<_> = names.iter().map(|name| ended(name, MONDAY, 1.0)).collect();
-        let curve = Results::of(&closed, 0.0).curve;
+        let closed: Vec<_> = names.iter().map(|name| ended(name, MONDAY, 1.1)).collect();
+        let curve = Results::of(&closed).curve;
         assert_eq!(curve.symbols.len(), MAX_SYMBOLS + 1);
         assert_eq!((curve.symbols[MAX_SYMBOLS].symbol.as_ref(), curve.symbols[MAX_SYMBOLS].values[1]), (None, 12.0));
     }
@@ -248,7 +248,7 @@ mod tests {
         let name = |i: i64| ["BTCUSDT", "ETHUSDT", "SOLUSDT"][(i % 3) as usize];
         let closed: Vec<_> =
             (0..1_000_000).map(|i| ended(name(i), MONDAY + i * 180_000, if i % 5 < 2 { 2.0 } else { -1.03 })).collect();
-        let results = Results::of(&closed, 10.0);
+        let results = Results::of(&closed);
         assert_eq!((results.weeks_a_span, results.curve.step_ms), (4, 8 * DAY_MS), "of nearly six years");
         let json = serde_json::to_string(&results).unwrap();
         assert!(json.len() < 60_000, "{} bytes", json.len());
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn nothing_closed_is_nothing_to_draw() {
-        assert_eq!(Results::of(&[], 10.0), Results::default());
+        assert_eq!(Results::of(&[]), Results::default());
     }
 
     proptest! {
@@ -271,12 +271,12 @@ mod tests {
                 at += hours * HOUR_MS;
                 ended(&format!("COIN{coin}"), at, *profit)
             }).collect();
-            let results = Results::of(&closed, 5.0);
+            let results = Results::of(&closed);
             let curve = &results.curve;
             prop_assert!(results.spans.len() as i64 <= MAX_SPANS + 1 && curve.times.len() as i64 <= MAX_POINTS + 2);
             prop_assert!(curve.times.is_sorted_by(|a, b| a < b));
             prop_assert_eq!(results.spans.iter().map(|span| span.closed).sum::<u64>(), closed.len() as u64);
-            let total: f64 = closed.iter().map(|one| one.profit_percent - 0.05).sum();
+            let total: f64 = closed.iter().map(|one| one.net_percent).sum();
             for (at, value) in curve.total.iter().enumerate() {
                 let sum: f64 = curve.symbols.iter().map(|one| one.values[at]).sum();
                 prop_assert!((sum - value).abs() < 0.001);

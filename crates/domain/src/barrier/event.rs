@@ -24,6 +24,9 @@ pub enum What {
     Filled {
         /// The price paid.
         price: f64,
+        /// Where in its entry zone; `None` without a zone, and in histories that were written before this was stored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edge: Option<ZoneEdge>,
     },
     /// A target was reached.
     Target {
@@ -89,7 +92,7 @@ impl What {
     /// The price at which something was bought or sold.
     pub fn price(&self) -> Option<f64> {
         match self {
-            Self::Filled { price }
+            Self::Filled { price, .. }
             | Self::Target { price, .. }
             | Self::Reduced { price, .. }
             | Self::Exit { price, .. } => Some(*price),
@@ -107,7 +110,15 @@ impl What {
 impl fmt::Display for What {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Filled { price } => write!(to, "entered at {price}"),
+            Self::Filled { price, edge } => {
+                let edge = match edge {
+                    None => "",
+                    Some(ZoneEdge::Low) => ", the low edge of its zone",
+                    Some(ZoneEdge::High) => ", the high edge of its zone",
+                    Some(ZoneEdge::Within) => ", within its zone",
+                };
+                write!(to, "entered at {price}{edge}")
+            }
             Self::Target { number, price, share } => {
                 write!(to, "target {number} reached at {price}, {share:.0} % closed")
             }
@@ -133,6 +144,29 @@ impl fmt::Display for What {
                 };
                 write!(to, "cancelled: {cause}")
             }
+        }
+    }
+}
+
+/// Where in its entry zone a signal was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ZoneEdge {
+    /// At its lowest price: the price came from below.
+    Low,
+    /// At its highest price: the price came from above.
+    High,
+    /// Between both: the first price after the signal, or the open of a candle, lay in the zone.
+    Within,
+}
+
+impl ZoneEdge {
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "LOW",
+            Self::High => "HIGH",
+            Self::Within => "WITHIN",
         }
     }
 }

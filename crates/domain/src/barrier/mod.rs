@@ -7,7 +7,7 @@ mod event;
 mod terms;
 mod trade;
 
-pub use event::{CancelCause, Event, ExitCause, StopMove, What};
+pub use event::{CancelCause, Event, ExitCause, StopMove, What, ZoneEdge};
 pub use terms::{EntryKind, MAX_TARGETS, StopRules, StopStep, Target, Terms, Trail, TrailBy, Zone};
 pub use trade::{LEAST_TRAIL_R, Sight, Status, Trade, Trailing, Triggers};
 

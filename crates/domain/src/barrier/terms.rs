@@ -1,6 +1,7 @@
 //! What a signal may ask for beyond one entry, one stop and one target.
 
 use super::Direction;
+use super::event::ZoneEdge;
 use crate::time;
 use serde::{Deserialize, Serialize};
 
@@ -204,6 +205,17 @@ impl Zone {
     /// Whether a price lies in it.
     pub fn holds(&self, price: f64) -> bool {
         (self.low..=self.high).contains(&price)
+    }
+
+    /// Where in it a price lies that entered a signal.
+    pub fn edge_at(&self, price: f64) -> ZoneEdge {
+        if price <= self.low {
+            ZoneEdge::Low
+        } else if price >= self.high {
+            ZoneEdge::High
+        } else {
+            ZoneEdge::Within
+        }
     }
 
     /// The edge at which an entry costs least.

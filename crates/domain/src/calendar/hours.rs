@@ -68,6 +68,14 @@ impl Hours {
         self.open_until(first + slots_between(from_ms, until_ms, self.step_ms)) - self.open_until(first)
     }
 
+    /// How long the market is open from the epoch to a time, in milliseconds.
+    pub fn open_ms_until(&self, time_ms: i64) -> i64 {
+        let slot = time_ms.div_euclid(self.step_ms);
+        let before = self.open_until(slot);
+        let of_slot = (self.open_until(slot + 1) - before) * time_ms.rem_euclid(self.step_ms);
+        before * self.step_ms + of_slot
+    }
+
     /// Closing time of the `bars`th candle in an open slot, counted from `from_ms`.
     pub fn close_after(&self, from_ms: i64, bars: i64) -> i64 {
         let first = from_ms.div_euclid(self.step_ms);

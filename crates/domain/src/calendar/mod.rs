@@ -124,6 +124,15 @@ impl Calendar {
         }
     }
 
+    /// How long the market is open between two times, in milliseconds. Only closed slots count as closed, so a holiday is open.
+    pub fn open_ms_between(&self, from_ms: i64, until_ms: i64) -> i64 {
+        let open_ms = match self.hours_at(from_ms) {
+            Some(hours) => hours.open_ms_until(until_ms) - hours.open_ms_until(from_ms),
+            None => until_ms - from_ms,
+        };
+        open_ms.max(0)
+    }
+
     /// Whether the candle after the one that opened at `last_ms` should have closed by `time_ms`.
     pub fn is_behind(&self, last_ms: i64, time_ms: i64) -> bool {
         let from_ms = last_ms + self.step_ms;

@@ -18,6 +18,8 @@ pub struct Ended {
     pub confidence: Option<f64>,
     /// Profit in percent of the entry price, before costs.
     pub profit_percent: f64,
+    /// The same after costs: the signal's own where it states them ([`super::Costs::net_percent`]).
+    pub net_percent: f64,
     /// When it was given, UTC epoch ms.
     pub given_ms: i64,
     /// When it closed, UTC epoch ms.

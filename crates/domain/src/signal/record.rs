@@ -203,12 +203,15 @@ impl Record {
         Ok(record)
     }
 
-    /// Rejects a closing whose profit is impossible, see [`Closing::check`].
+    /// Rejects a closing whose profit is impossible, see [`Closing::check`]. A fee of the signal counts instead of `costs_percent`.
     pub fn check(&self, costs_percent: f64) -> Result<()> {
         // The profit of a managed signal is that from its fill.
         let levels = self.trade().map(|trade| *trade.levels()).or(self.signal.levels());
         match (&self.closing, levels) {
-            (Some(closing), Some(levels)) => closing.check(&levels, costs_percent),
+            (Some(closing), Some(levels)) => {
+                let own = self.signal.position.fee_bps.map(|bps| bps / 100.0);
+                closing.check(&levels, own.unwrap_or(costs_percent))
+            }
             _ => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! What a signal truly earned: its fills, profit after costs, and profit in units of the risk at entry.
 
 use super::{Closing, Excursion, Position, Record};
-use crate::barrier::{Event, ExitCause, Levels, Outcome, Trade, What};
+use crate::barrier::{Event, ExitCause, Levels, Outcome, Trade, What, ZoneEdge};
 use crate::time::DAY_MS;
 
 /// A purchase or sale of a signal's position.
@@ -15,6 +15,14 @@ pub struct Fill {
     pub share: f64,
     /// What it was.
     pub kind: FillKind,
+    /// Of the entry into a zone: where in the zone.
+    pub edge: Option<ZoneEdge>,
+}
+
+impl Fill {
+    fn new(at_ms: i64, price: Option<f64>, share: f64, kind: FillKind) -> Self {
+        Self { at_ms, price, share, kind, edge: None }
+    }
 }
 
 /// What a fill was.
@@ -61,6 +69,21 @@ impl Costs {
     pub fn percent(&self, held_days: f64) -> f64 {
         (self.fee_bps + self.funding_bps_per_day * held_days) / 100.0
     }
+
+    /// What a profit in percent of the entry price leaves after the costs of a position that was held for so many days. Every
+    /// figure after costs of a closed signal is this one.
+    pub fn net_percent(&self, profit_percent: f64, held_days: f64) -> f64 {
+        profit_percent - self.percent(held_days)
+    }
+
+    /// The costs of a signal with this position: what it states itself, and these where it states none.
+    pub fn of(&self, position: &Position) -> Self {
+        Self {
+            fee_bps: position.fee_bps.unwrap_or(self.fee_bps),
+            funding_bps_per_day: position.funding_bps_per_day.unwrap_or(self.funding_bps_per_day),
+            leverage: position.leverage.or(self.leverage),
+        }
+    }
 }
 
 /// What a closed signal earned. A value is `None` where it cannot be told: nothing of a signal that was cancelled or whose end is
@@ -94,22 +117,22 @@ impl Earned {
             _ if levels.expires_ms.is_some_and(|at| closing.closed_ms >= at) => FillKind::Expiry,
             _ => FillKind::Hand,
         };
-        let entry = Fill { at_ms: levels.since_ms, price: Some(levels.entry), share: 100.0, kind: FillKind::Entry };
-        let exit = Fill { at_ms: closing.closed_ms, price: closing.exit_price, share: 100.0, kind };
+        let entry = Fill::new(levels.since_ms, Some(levels.entry), 100.0, FillKind::Entry);
+        let exit = Fill::new(closing.closed_ms, closing.exit_price, 100.0, kind);
         let fills = match closing.outcome {
             Outcome::Cancelled => Vec::new(),
             Outcome::Unknown => vec![entry],
             _ => vec![entry, exit],
         };
         let risk_percent = levels.stop_loss.map(|stop| -levels.profit_percent(stop));
-        Self::of(fills, Some(levels.since_ms), risk_percent, closing, &position.or(costs))
+        Self::of(fills, Some(levels.since_ms), risk_percent, closing, &costs.of(position))
     }
 
     /// What a managed signal earned. It was entered before `events`, and the last of them closed it. `None` if it is not closed.
     pub fn of_trade(trade: &Trade, events: &[Event], position: &Position, costs: &Costs) -> Option<Self> {
         let closing = trade.closing()?;
         let fills = events.iter().filter_map(fill_of).collect();
-        Some(Self::of(fills, trade.entered_ms(), trade.risk_percent(), &closing, &position.or(costs)))
+        Some(Self::of(fills, trade.entered_ms(), trade.risk_percent(), &closing, &costs.of(position)))
     }
 
     fn of(
@@ -128,7 +151,7 @@ impl Earned {
             .filter(|fill| fill.kind != FillKind::Entry)
             .map(|fill| fill.share / 100.0 * (fill.at_ms - entered_ms) as f64 / DAY_MS as f64)
             .sum();
-        let net = closing.profit_percent - costs.percent(held_days);
+        let net = costs.net_percent(closing.profit_percent, held_days);
         let risk = risk_percent.filter(|risk| *risk > 0.0);
         let in_r = |percent: f64| risk.map(|risk| percent / risk);
         Self {
@@ -140,17 +163,6 @@ impl Earned {
             mae_r: closing.excursion.and_then(|Excursion { worst_percent, .. }| in_r(worst_percent)),
             holding_ms: Some(closing.closed_ms - entered_ms),
             held_days: Some(held_days),
-        }
-    }
-}
-
-impl Position {
-    /// The costs of a position, with these where it states none.
-    fn or(&self, costs: &Costs) -> Costs {
-        Costs {
-            fee_bps: self.fee_bps.unwrap_or(costs.fee_bps),
-            funding_bps_per_day: self.funding_bps_per_day.unwrap_or(costs.funding_bps_per_day),
-            leverage: self.leverage.or(costs.leverage),
         }
     }
 }
@@ -168,16 +180,19 @@ impl Record {
             return Some(Earned::of_plain(&entered, closing, position, costs));
         }
         let fills = if trade.entered_ms().is_some() { self.fills_of_history() } else { Vec::new() };
-        Some(Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &position.or(costs)))
+        Some(Earned::of(fills, trade.entered_ms(), trade.risk_percent(), closing, &costs.of(position)))
+    }
+
+    /// The profit after costs in percent of the entry's fill, of a closed signal that was entered; `costs` count where it states none.
+    /// Where nobody knows how long it was held, no funding counts. `None` while it is open, and where its end is unknown.
+    pub fn net_percent(&self, costs: &Costs) -> Option<f64> {
+        let closing = self.closing.as_ref().filter(|closing| closing.outcome.succeeded().is_some())?;
+        let held_days = self.earned(costs)?.held_days.unwrap_or_default();
+        Some(costs.of(&self.signal.position).net_percent(closing.profit_percent, held_days))
     }
 
     fn fills_of_history(&self) -> Vec<Fill> {
-        let entry = Fill {
-            at_ms: self.signal.timestamp_ms,
-            price: self.signal.entry_price,
-            share: 100.0,
-            kind: FillKind::Entry,
-        };
+        let entry = Fill::new(self.signal.timestamp_ms, self.signal.entry_price, 100.0, FillKind::Entry);
         let later = self.history.iter().filter_map(fill_of);
         (!self.signal.waits()).then_some(entry).into_iter().chain(later).collect()
     }
@@ -185,9 +200,9 @@ impl Record {
 
 /// The purchase or sale that an event tells of.
 fn fill_of(event: &Event) -> Option<Fill> {
-    let fill = |price: f64, share, kind| Some(Fill { at_ms: event.at, price: Some(price), share, kind });
+    let fill = |price: f64, share, kind| Some(Fill::new(event.at, Some(price), share, kind));
     match event.what {
-        What::Filled { price } => fill(price, 100.0, FillKind::Entry),
+        What::Filled { price, edge } => fill(price, 100.0, FillKind::Entry).map(|entry| Fill { edge, ..entry }),
         What::Target { price, share, .. } => fill(price, share, FillKind::Target),
         What::Reduced { price, share } => fill(price, share, FillKind::Hand),
         What::Exit { price, share, cause: ExitCause::Stop } => fill(price, share, FillKind::Stop),

@@ -1,10 +1,13 @@
 //! How far the price of a symbol went since any time, and whether that is known without a break.
 
 use domain::barrier::{Levels, counts_whole_until};
+use domain::calendar::Calendar;
 use domain::candle::Candle;
 use domain::signal::Excursion;
+use std::sync::Arc;
 
-/// Prices further apart than this are a break: nobody knows how far the price went between them.
+/// Prices further apart than this are a break: nobody knows how far the price went between them. Time in which the market is closed
+/// does not count.
 const BREAK_MS: i64 = 10 * 60_000;
 
 /// More points or holes than this are coarsened, or twice as many as were left the last time.
@@ -37,6 +40,8 @@ pub struct Extremes {
     forgotten_ms: i64,
     /// The number of points or holes that are coarsened next.
     many: usize,
+    /// When the market trades; `None` if it never closes, or if nobody knows.
+    hours: Option<Arc<Calendar>>,
 }
 
 impl Reach {
@@ -62,11 +67,17 @@ impl Default for Extremes {
             until_ms: i64::MIN,
             forgotten_ms: i64::MIN,
             many: MANY,
+            hours: None,
         }
     }
 }
 
 impl Extremes {
+    /// From now on, time in which the market is closed is no break.
+    pub fn trade_in(&mut self, hours: Arc<Calendar>) {
+        self.hours = Some(hours).filter(|hours| hours.closes());
+    }
+
     /// Takes in a price.
     pub fn tick(&mut self, time_ms: i64, price: f64) {
         if self.is_broken_before(time_ms) {
@@ -100,7 +111,7 @@ impl Extremes {
             return self.add_hole(whole_ms, near_ms);
         }
         // Between its end and what is known, prices may have been forgotten.
-        if end_ms < self.from_ms {
+        if end_ms < self.from_ms && !self.was_closed_since(end_ms) {
             if self.is_too_old(end_ms) {
                 self.forgotten_ms = self.forgotten_ms.max(end_ms);
             }
@@ -111,7 +122,8 @@ impl Extremes {
             self.add_hole(whole_ms, near_ms);
         } else if open_ms < self.from_ms {
             // Prices before the break were forgotten.
-            let near_ms = near_ms.clamp(self.from_ms - BREAK_MS, self.from_ms);
+            let from_ms = self.from_ms.min(end_ms);
+            let near_ms = near_ms.clamp(from_ms - BREAK_MS, from_ms);
             self.add_hole(whole_ms, near_ms.max(self.forgotten_ms.saturating_add(1).min(end_ms)));
         }
         self.from_ms = self.from_ms.min(open_ms);
@@ -136,7 +148,17 @@ impl Extremes {
     }
 
     fn is_broken_before(&self, time_ms: i64) -> bool {
-        time_ms.saturating_sub(self.until_ms) > BREAK_MS
+        let is_break = |open_ms: i64| open_ms > BREAK_MS;
+        is_break(time_ms.saturating_sub(self.until_ms))
+            && self.hours.as_ref().is_none_or(|hours| {
+                self.until_ms == i64::MIN || is_break(hours.open_ms_between(self.until_ms, time_ms))
+            })
+    }
+
+    /// Whether the market was closed from a time until what is known begins, and no price of that time was forgotten.
+    fn was_closed_since(&self, time_ms: i64) -> bool {
+        let is_closed = |hours: &Arc<Calendar>| hours.open_ms_between(time_ms, self.from_ms) == 0;
+        self.forgotten_ms <= time_ms && self.hours.as_ref().is_some_and(is_closed)
     }
 
     fn begin(&mut self, at_ms: i64) {

@@ -17,9 +17,11 @@ use super::ignored::News;
 use super::open::{Filing, Managed, Open, OpenSignals, Slot};
 use book::Book;
 use domain::barrier::{Direction, Event, Exit, LEAST_TRAIL_R, Levels, Sight, Trade};
+use domain::calendar::Calendar;
 use domain::candle::Candle;
 use domain::signal::{Excursion, SignalKey};
 use domain::time::elapsed;
+use std::sync::Arc;
 
 /// A signal to which a price does something.
 #[derive(Debug, Clone, PartialEq)]
@@ -230,6 +232,11 @@ impl PriceIndex {
     /// How far the price of a symbol went.
     pub fn extremes(&self, symbol: usize) -> Option<&Extremes> {
         self.books.get(symbol).map(|book| &book.seen.extremes)
+    }
+
+    /// Takes in when a symbol trades.
+    pub fn trade_in(&mut self, symbol: usize, hours: Arc<Calendar>) {
+        self.book(symbol).seen.extremes.trade_in(hours);
     }
 
     /// Takes in how far candles of a symbol went that are checked elsewhere: candles with their lengths in milliseconds, sorted by

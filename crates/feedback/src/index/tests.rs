@@ -2,6 +2,7 @@
 
 use super::*;
 use domain::barrier::{EntryKind, StopRules, StopStep, Target, Terms, Trail, TrailBy, What, Zone, counts_whole_until};
+use domain::time::DAY_MS;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -513,11 +514,41 @@ fn known(seen: &[Known], since_ms: i64) -> (Vec<(i64, i64)>, Vec<f64>, Vec<f64>)
     (spans, highs, lows)
 }
 
-/// Whether no two known times after `since_ms` are more than ten minutes apart.
-fn is_unbroken(spans: &[(i64, i64)], since_ms: i64) -> bool {
+/// The hours in which a market is closed, every day: from and until, in steps after [`T0`].
+const CLOSED: [(i64, i64); 3] = [(360, 420), (600, 1335), (1500, 1545)];
+
+/// Whether it is closed in the step that begins at a time.
+fn is_closed(time_ms: i64) -> bool {
+    let step = (time_ms - T0).rem_euclid(DAY_MS) / STEP;
+    CLOSED.iter().any(|(from, until)| (*from..*until).contains(&step))
+}
+
+/// The calendar of that market, learned from candles of five minutes before [`T0`].
+fn calendar() -> Arc<Calendar> {
+    const CANDLE_MS: i64 = 15 * STEP;
+    let begin_ms = T0.div_euclid(CANDLE_MS) * CANDLE_MS - 6 * DAY_MS;
+    let times = (0..6 * DAY_MS / CANDLE_MS).map(|candle| begin_ms + candle * CANDLE_MS);
+    let candle = |open_ms| Candle { open_ms, open: 1.0, high: 1.0, low: 1.0, close: 1.0, volume: 1.0 };
+    // A candle that is open in any of its steps exists.
+    let traded = times.filter(|at| (0..15).any(|step| !is_closed(at + step * STEP))).map(candle);
+    Arc::new(Calendar::learn(&traded.collect::<Vec<_>>(), CANDLE_MS))
+}
+
+/// How long the market trades between two times, step by step; `hours` is `None` for one that never closes.
+fn traded_ms(hours: Option<&Calendar>, from_ms: i64, until_ms: i64) -> i64 {
+    let Some(hours) = hours else { return until_ms - from_ms };
+    let step_ms = hours.step_ms();
+    let first = from_ms.div_euclid(step_ms);
+    let slots = (first..).map(|slot| slot * step_ms).take_while(|at| *at < until_ms);
+    let open = slots.filter(|at| hours.open_between(*at, at + step_ms) == 1);
+    open.map(|at| until_ms.min(at + step_ms) - from_ms.max(at)).sum()
+}
+
+/// Whether the market trades no more than ten minutes between any two known times after `since_ms`.
+fn is_unbroken(hours: Option<&Calendar>, spans: &[(i64, i64)], since_ms: i64) -> bool {
     let mut reached = since_ms;
     spans.iter().all(|(from, until)| {
-        let joins = from - reached <= 600_000;
+        let joins = traded_ms(hours, reached, *from) <= 600_000;
         reached = reached.max(*until);
         joins
     })
@@ -564,9 +595,16 @@ fn walk() -> impl Strategy<Value = Vec<Known>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
-    fn extremes_are_those_of_a_plain_list(all in walk(), starts in proptest::collection::btree_set(100i64..1200, 1..9)) {
+    fn extremes_are_those_of_a_plain_list(
+        all in walk(),
+        closes in any::<bool>(),
+        starts in proptest::collection::btree_set(100i64..1200, 1..9),
+    ) {
+        let hours = closes.then(calendar);
         let starts: Vec<i64> = starts.into_iter().map(|at| T0 + at * STEP).collect();
         let mut extremes = Extremes::default();
+        hours.iter().for_each(|hours| extremes.trade_in(hours.clone()));
+        let hours = hours.as_deref();
         let only_ticks = all.iter().all(|one| !matches!(one, Known::Candle(..)));
         for (at, one) in all.iter().enumerate() {
             match one {
@@ -581,7 +619,7 @@ proptest! {
                     Known::Candle(candle, _) => candle.open_ms <= *since_ms,
                     Known::Coarsen => false,
                 });
-                let unbroken = is_unbroken(&spans, *since_ms);
+                let unbroken = is_unbroken(hours, &spans, *since_ms);
                 if extremes.covers(*since_ms) && !spans.is_empty() {
                     prop_assert!(begun && unbroken);
                     let expected = Reach {
@@ -609,10 +647,43 @@ proptest! {
                         _ => None,
                     });
                     let last = before.next_back().map(|(at, _)| at);
-                    prop_assert!(!unbroken || last.is_none_or(|last| spans[0].0 - last > 600_000));
+                    prop_assert!(!unbroken || last.is_none_or(|last| traded_ms(hours, last, spans[0].0) > 600_000));
                 }
             }
         }
+    }
+}
+
+/// A market that closes every day for four hours: its night is no break, whether prices or candles come, and in which order; half
+/// an hour without prices while it trades is one. Without known hours, the night is one too.
+#[test]
+fn a_closed_market_is_no_break() {
+    let hours = calendar();
+    assert!(hours.closes());
+    let at = |step: i64| T0.div_euclid(15 * STEP) * 15 * STEP + step * STEP;
+    let knowing = || {
+        let mut extremes = Extremes::default();
+        extremes.trade_in(hours.clone());
+        extremes
+    };
+    let ticks = |mut extremes: Extremes, steps: &[i64]| {
+        steps.iter().for_each(|step| extremes.tick(at(*step), 100.0 + *step as f64));
+        extremes
+    };
+    let night = [580, 605, 1340, 1350];
+    assert!(ticks(knowing(), &night).covers(at(580)));
+    assert_eq!(ticks(knowing(), &night).since(at(580)), Some(Reach { low: 680.0, high: 1450.0 }));
+    assert!(!ticks(Extremes::default(), &night).covers(at(580)), "nobody knows that it closes");
+    assert!(!ticks(knowing(), &[580, 605, 1340, 1430]).covers(at(580)), "half an hour of trading is missing");
+    assert!(ticks(knowing(), &[580, 605]).reaches(at(1350)) && !ticks(knowing(), &[580, 605]).reaches(at(1430)));
+    let candle = |step: i64| Candle { open_ms: at(step), open: 5.0, high: 9.0, low: 1.0, close: 5.0, volume: 1.0 };
+    for steps in [[600, 1335], [1335, 600]] {
+        let mut extremes = knowing();
+        steps.iter().for_each(|step| extremes.candle(&candle(*step), 15 * STEP));
+        assert!(extremes.covers(at(600)), "{steps:?}");
+        let mut ignorant = Extremes::default();
+        steps.iter().for_each(|step| ignorant.candle(&candle(*step), 15 * STEP));
+        assert!(!ignorant.covers(at(600)), "{steps:?}");
     }
 }
 

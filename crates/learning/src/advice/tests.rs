@@ -301,7 +301,7 @@ fn a_signal_that_waited_counts_from_its_entry_on() {
         closed_ms: T0 + 9,
         excursion: None,
     };
-    let filled = |price| vec![Event { at: T0 + 5, what: What::Filled { price } }];
+    let filled = |price| vec![Event { at: T0 + 5, what: What::Filled { price, edge: None } }];
     let record = |history| Record { signal: signal.clone(), history, closing: Some(closing), said: None };
     let past = PastSignal::of(&record(filled(99.5))).unwrap();
     assert_eq!((past.levels.entry, past.levels.since_ms, past.levels.expires_ms), (99.5, T0 + 5, Some(T0 + DAY_MS)));

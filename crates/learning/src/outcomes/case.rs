@@ -145,6 +145,10 @@ pub struct Lesson {
     pub success: bool,
     /// Its profit before costs, in stop distances (R); `None` without a stop.
     pub r: Option<f64>,
+    /// The same after costs: what the signal earned as it was managed, in units of its risk at entry; `None` without a stop.
+    /// It follows from the record and the costs, so it is not part of the hash of what was learned.
+    #[serde(skip)]
+    pub net_r: Option<f64>,
     /// What each source of evidence predicted when it was given, if it was asked.
     pub said: Option<Departures>,
     /// When it was given, UTC epoch ms.

@@ -68,6 +68,7 @@ fn given(hours: i64, shapes: &[(f64, f64)], seed: u64) -> Vec<Given> {
                 case: case(stop, target),
                 success: false,
                 r: None,
+                net_r: None,
                 said: None,
                 given_ms: now_ms,
                 closed_ms: i64::MAX,

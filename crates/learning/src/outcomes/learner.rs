@@ -216,7 +216,7 @@ mod tests {
     fn lesson(n: usize) -> Lesson {
         let case = Case::bare("BTCUSDT");
         let (given_ms, closed_ms) = (n as i64 * HOUR_MS, (n as i64 + 1) * HOUR_MS);
-        Lesson { case, success: n.is_multiple_of(2), r: None, said: None, given_ms, closed_ms }
+        Lesson { case, success: n.is_multiple_of(2), r: None, net_r: None, said: None, given_ms, closed_ms }
     }
 
     #[test]

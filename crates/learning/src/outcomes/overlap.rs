@@ -111,7 +111,15 @@ fn walked(every: i64, signals: i64, seed: u64) -> Walked {
             open.push((
                 price,
                 probability,
-                Lesson { case, success: false, r: None, said: None, given_ms: hour * HOUR_MS, closed_ms: 0 },
+                Lesson {
+                    case,
+                    success: false,
+                    r: None,
+                    net_r: None,
+                    said: None,
+                    given_ms: hour * HOUR_MS,
+                    closed_ms: 0,
+                },
             ));
         }
     }
@@ -156,7 +164,15 @@ fn near_twins_decided_by_a_coin_count_once() {
                 let near = indicators.map(|(name, value)| (name, value * rng.random_range(0.99..1.01)));
                 let given_ms = 3 * burst * HOUR_MS + twin * 60_000;
                 let closed_ms = (3 * burst + 2) * HOUR_MS;
-                learner.learn(Lesson { case: case(near), success, r: None, said: None, given_ms, closed_ms });
+                learner.learn(Lesson {
+                    case: case(near),
+                    success,
+                    r: None,
+                    net_r: None,
+                    said: None,
+                    given_ms,
+                    closed_ms,
+                });
             }
             up_to_date(&mut learner);
         }

@@ -14,8 +14,9 @@
 use super::case::Lesson;
 use super::layout::{Fact, Layout, Seen};
 use super::region::{Condition, DIRECTIONS, Region, Tally, singles, strategies, symbols, thresholds};
-use crate::clusters::{Lifetime, clusters, typical_life_ms};
+use crate::clusters::{Lifetime, clusters, student, typical_life_ms};
 use crate::model::MIN_CLUSTERS;
+use domain::proportions::Z_95;
 use domain::symbol::Symbol;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -57,8 +58,12 @@ pub struct Pattern {
     pub tally: Tally,
     /// The success rate of all searched signals, percent.
     pub base_rate: f64,
-    /// Their mean profit before costs, in stop distances; `None` where one has no stop.
+    /// Their mean profit after costs in units of the risk at entry (R); `None` where one has no stop.
     pub mean_r: Option<f64>,
+    /// The 95 % interval of `mean_r`, with the clusters of time as units. It holds for one rule, not for the choice of the strongest.
+    pub mean_r_interval: Option<(f64, f64)>,
+    /// The mean R of all searched signals; `None` where one has no stop.
+    pub base_r: Option<f64>,
     /// The probability that chance alone would produce any rule as strong, 0–1, over all candidates.
     pub p_value: f64,
     /// Its estimated beginning: when the first signal of the period was given in which it most likely holds, UTC epoch
@@ -139,14 +144,16 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
             kept.push(new);
         }
     }
-    let all = history.tally(&|_| true);
+    let (all, base_r) = (history.tally(&|_| true), history.mean_r(0..history.lessons.len()));
     let pattern = |candidate: &CandidateRule| {
         let (recent, still_holds) = history.recently(candidate);
         Pattern {
             rule: candidate.region.words(&layout),
             tally: history.tally(&|at| candidate.members.has(at)),
             base_rate: all.success_rate(),
-            mean_r: history.mean_r(candidate),
+            mean_r: history.mean_r(candidate.members.ones()),
+            mean_r_interval: history.mean_r_interval(candidate),
+            base_r,
             p_value: p_value(candidate.departure),
             since_ms: history.begin_ms(candidate),
             recent,
@@ -156,9 +163,9 @@ pub fn find(lessons: &[&Lesson]) -> Vec<Pattern> {
     kept.into_iter().map(pattern).collect()
 }
 
-/// The result of each signal: its profit in stop distances where all are known, else 1 for success and 0 for failure.
+/// The result of each signal: its profit after costs in R where all are known, else 1 for success and 0 for failure.
 fn worths(lessons: &[&Lesson]) -> Vec<f64> {
-    let profits: Option<Vec<f64>> = lessons.iter().map(|lesson| lesson.r).collect();
+    let profits: Option<Vec<f64>> = lessons.iter().map(|lesson| lesson.net_r).collect();
     profits.unwrap_or_else(|| lessons.iter().map(|lesson| f64::from(u8::from(lesson.success))).collect())
 }
 
@@ -269,9 +276,27 @@ impl<'a> History<'a> {
         Some(CandidateRule { region, members, count, scores, departure, inflation: error * error / independent })
     }
 
-    fn mean_r(&self, candidate: &CandidateRule) -> Option<f64> {
-        let profits: Option<Vec<f64>> = candidate.members.ones().map(|at| self.lessons[at].r).collect();
+    fn mean_r(&self, members: impl Iterator<Item = usize>) -> Option<f64> {
+        let profits: Option<Vec<f64>> = members.map(|at| self.lessons[at].net_r).collect();
         profits.map(|profits| profits.iter().sum::<f64>() / profits.len().max(1) as f64)
+    }
+
+    /// The 95 % interval of the mean R of a rule: the standard error is the larger of those with signals and with clusters of time as
+    /// units, and the quantile that of Student's t for the clusters that it has signals in (Liang and Zeger 1986).
+    fn mean_r_interval(&self, candidate: &CandidateRule) -> Option<(f64, f64)> {
+        let mean = self.mean_r(candidate.members.ones())?;
+        let (mut of_cluster, mut squares) = (BTreeMap::<usize, f64>::new(), 0.0);
+        for at in candidate.members.ones() {
+            let residual = self.lessons[at].net_r? - mean;
+            *of_cluster.entry(self.cluster[at]).or_default() += residual;
+            squares += residual * residual;
+        }
+        let (count, clusters) = (candidate.count as f64, of_cluster.len() as f64);
+        let unbiased = |sum: f64, units: f64| sum * units / (units - 1.0);
+        let clustered = unbiased(of_cluster.values().map(|sum| sum * sum).sum(), clusters);
+        let error = unbiased(squares, count).max(clustered).sqrt() / count;
+        let most = student(Z_95, clusters - 1.0) * error;
+        Some((mean - most, mean + most))
     }
 
     fn tally(&self, holds: &dyn Fn(usize) -> bool) -> Tally {

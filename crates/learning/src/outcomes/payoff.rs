@@ -85,15 +85,22 @@ mod tests {
 
     fn lesson(strategy: &str, success: bool, r: f64) -> Lesson {
         let case = Case { strategy: Some(strategy.to_owned()), reward_risk: Some(2.0), ..Case::bare("BTCUSDT") };
-        Lesson { case, success, r: Some(r), said: None, given_ms: 0, closed_ms: 0 }
+        Lesson { case, success, r: Some(r), net_r: None, said: None, given_ms: 0, closed_ms: 0 }
     }
 
     #[test]
     fn a_managed_signal_wins_and_loses_by_its_own_measure() {
         let case = Case { loss_r: Some(0.4), reward_risk: Some(1.2), ..Case::bare("BTCUSDT") };
         assert_eq!(Payoffs::default().expected(&case), (1.2, -0.4));
-        let lesson =
-            Lesson { case: case.clone(), success: false, r: Some(-0.8), said: None, given_ms: 0, closed_ms: 0 };
+        let lesson = Lesson {
+            case: case.clone(),
+            success: false,
+            r: Some(-0.8),
+            net_r: None,
+            said: None,
+            given_ms: 0,
+            closed_ms: 0,
+        };
         let (_, loss) = Payoffs::of(std::iter::repeat_n(&lesson, 20)).expected(&case);
         assert!((loss + 0.6).abs() < 1e-12, "between its levels' 0.4 and the 0.8 that it lost: {loss}");
     }

@@ -30,7 +30,7 @@ pub fn outcomes(count: i64, seed: u64, rate: impl Fn(f64, i64) -> f64) -> Vec<Le
         };
         let given_ms = 2 * number * HOUR_MS;
         let success = rng.random_bool(rate(rsi, number));
-        Lesson { case, success, r: None, said: None, given_ms, closed_ms: given_ms + HOUR_MS }
+        Lesson { case, success, r: None, net_r: None, said: None, given_ms, closed_ms: given_ms + HOUR_MS }
     };
     (0..count).map(lesson).collect()
 }

@@ -49,9 +49,9 @@ pub enum Judgement {
 }
 
 /// Judges the outcomes of one scope.
-pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance, fee_bps: f64) -> (LiveEvidence, Judgement) {
+pub fn judge(outcomes: &[&Ended], from_ms: i64, rule: &PoorPerformance) -> (LiveEvidence, Judgement) {
     let succeeded: Vec<f64> = outcomes.iter().map(|outcome| f64::from(u8::from(outcome.succeeded))).collect();
-    let profits: Vec<f64> = outcomes.iter().map(|outcome| outcome.profit_percent - fee_bps / 100.0).collect();
+    let profits: Vec<f64> = outcomes.iter().map(|outcome| outcome.net_percent).collect();
     let lifetimes = lifetimes(outcomes);
     let judged = DependentMean::of(&lifetimes, if rule.rule == PoorRule::Success { &succeeded } else { &profits });
     let evidence = LiveEvidence {

@@ -70,10 +70,9 @@ impl Standing {
         &self,
         outcomes: &[&Ended],
         rule: &PoorPerformance,
-        fee_bps: f64,
         now_ms: i64,
     ) -> (Self, Option<(Turn, LiveEvidence)>) {
-        self.believed(now_ms).next_by_right_clock(outcomes, rule, fee_bps, now_ms)
+        self.believed(now_ms).next_by_right_clock(outcomes, rule, now_ms)
     }
 
     /// Corrects times that a wrong clock dated days ahead: they would keep a mode, and exclude closings, for just as
@@ -88,13 +87,12 @@ impl Standing {
         &self,
         outcomes: &[&Ended],
         rule: &PoorPerformance,
-        fee_bps: f64,
         now_ms: i64,
     ) -> (Self, Option<(Turn, LiveEvidence)>) {
         let window_ms = i64::from(rule.window_days) * DAY_MS;
         let from_ms = self.changed_ms.map_or(now_ms - window_ms, |changed| (changed + 1).max(now_ms - window_ms));
         let fresh: Vec<&Ended> = outcomes.iter().filter(|outcome| outcome.closed_ms >= from_ms).copied().collect();
-        let (evidence, verdict) = judge(&fresh, from_ms, rule, fee_bps);
+        let (evidence, verdict) = judge(&fresh, from_ms, rule);
         let too_few = evidence.effective < rule.min_signals as f64;
         // The closings that led to the recovery no longer count, but the good verdict stays until later closings
         // replace it.
@@ -156,10 +154,10 @@ pub struct Change {
 
 impl Performance {
     /// The state after the `outcomes` of the window, in order of closing, and the changes of mode.
-    pub fn next(&self, outcomes: &[Ended], rule: &PoorPerformance, fee_bps: f64, now_ms: i64) -> (Self, Vec<Change>) {
+    pub fn next(&self, outcomes: &[Ended], rule: &PoorPerformance, now_ms: i64) -> (Self, Vec<Change>) {
         let mut changes = Vec::new();
         let mut step = |scope: Option<&Market>, standing: &Standing, of_scope: &[&Ended]| {
-            let (next, turn) = standing.next(of_scope, rule, fee_bps, now_ms);
+            let (next, turn) = standing.next(of_scope, rule, now_ms);
             changes.extend(turn.map(|(turn, evidence)| Change { scope: scope.cloned(), turn, evidence }));
             next
         };

@@ -39,12 +39,11 @@ pub struct Foretold {
 }
 
 impl Foretold {
-    /// From a record; `None` while it is open, where its end is unknown, and where it has no assessment. `fee_bps` are
-    /// the costs of a round trip in basis points of the entry price, for signals that state none.
-    pub fn of(record: &Record, fee_bps: f64) -> Option<Self> {
+    /// From a record; `None` while it is open, where its end is unknown, and where it has no assessment. `costs` count for
+    /// signals that state none.
+    pub fn of(record: &Record, costs: &Costs) -> Option<Self> {
         let Record { signal, closing, said, .. } = record;
         let closing = closing.as_ref()?;
-        let costs = Costs { fee_bps, ..Costs::default() };
         Some(Self {
             given_ms: signal.timestamp_ms,
             closed_ms: closing.closed_ms,
@@ -52,7 +51,7 @@ impl Foretold {
             strategy: signal.strategy.clone(),
             taken: signal.taken,
             succeeded: closing.outcome.succeeded()?,
-            realised_r: record.earned(&costs)?.realized_r,
+            realised_r: record.earned(costs)?.realized_r,
             said: (*said)?,
         })
     }

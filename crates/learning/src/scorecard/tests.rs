@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 /// 2025-01-06, a Monday.
 const T0: i64 = 1_736_121_600_000;
 const WEEK_MS: i64 = 7 * DAY_MS;
+const COSTS: Costs = Costs { fee_bps: 20.0, funding_bps_per_day: 0.0, leverage: None };
 
 fn said(probability: f64, take: bool) -> Said {
     Said {
@@ -62,20 +63,27 @@ fn realised_r_is_the_profit_after_costs_in_units_of_the_risk() {
     };
     // The stop is 2 % away, and a round trip costs 0.2 %.
     let lost = record(json!({}), Outcome::StoppedOut, -2.0);
-    let row = Foretold::of(&lost, 20.0).unwrap();
+    let row = Foretold::of(&lost, &COSTS).unwrap();
     assert!(close(row.realised_r.unwrap(), -1.1) && !row.succeeded && !row.taken);
     assert_eq!((row.given_ms, row.closed_ms, row.strategy.as_deref()), (T0, T0 + 5, Some("ema")));
     // A stop that was trailed into profit earned something, whatever outcome it counts as.
-    let trailed = Foretold::of(&record(json!({}), Outcome::StoppedOut, 3.0), 20.0).unwrap();
+    let trailed = Foretold::of(&record(json!({}), Outcome::StoppedOut, 3.0), &COSTS).unwrap();
     assert!(close(trailed.realised_r.unwrap(), 1.4) && !trailed.succeeded);
-    let bare = Foretold::of(&record(json!({ "stopLoss": null }), Outcome::Success, 1.0), 20.0).unwrap();
+    // A signal that gained 0.5 % and states a fee of 1.5 % lost 1 %; a day of funding at 0.5 % takes more.
+    let dear = record(json!({ "feeBps": 150 }), Outcome::Success, 0.5);
+    assert!(close(Foretold::of(&dear, &COSTS).unwrap().realised_r.unwrap(), -0.5));
+    let mut held = dear;
+    held.closing.as_mut().unwrap().closed_ms = T0 + DAY_MS;
+    let funded = Costs { funding_bps_per_day: 50.0, ..COSTS };
+    assert!(close(Foretold::of(&held, &funded).unwrap().realised_r.unwrap(), -0.75));
+    let bare = Foretold::of(&record(json!({ "stopLoss": null }), Outcome::Success, 1.0), &COSTS).unwrap();
     assert!(bare.realised_r.is_none() && bare.succeeded);
     for record in [
         Record { closing: None, ..lost.clone() },
         Record { said: None, ..lost },
         record(json!({}), Outcome::Unknown, 0.0),
     ] {
-        assert_eq!(Foretold::of(&record, 20.0), None);
+        assert_eq!(Foretold::of(&record, &COSTS), None);
     }
 }
 

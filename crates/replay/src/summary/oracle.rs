@@ -59,6 +59,6 @@ fn expected_r(signal: &Signal, probability: f64, costs: &Costs) -> Option<f64> {
     let levels = signal.levels()?;
     let stop = -levels.profit_percent(levels.stop_loss?);
     let target = levels.profit_percent(levels.take_profit?);
-    let fee = signal.position.fee_bps.unwrap_or(costs.fee_bps) / 100.0;
+    let fee = costs.of(&signal.position).fee_bps / 100.0;
     (stop > 0.0).then(|| (probability * target - (1.0 - probability) * stop - fee) / stop)
 }

@@ -19,7 +19,10 @@ const verdict = ({ figures }) => {
   return paragraph(`${said} ${words}${mean}`, `verdict ${kind}`)
 }
 
-const tiles = ({ figures, results, feePercent }) => {
+/** What a closed signal cost on average, in percent of the entry. */
+const costsOf = ({ averageProfitLoss, expectancy }) => averageProfitLoss - expectancy
+
+const tiles = ({ figures, results }) => {
   const tile = (name, value, more) => element('div', { className: 'tile' }, element('dt', {}, name), element('dd', {}, value, element('small', {}, more)))
   const { curve } = results
   return element(
@@ -28,7 +31,7 @@ const tiles = ({ figures, results, feePercent }) => {
     tile('Closed signals', whole(figures.closedSignals), `${whole(figures.activeSignals)} open, ${figures.unknownSignals > 0 ? `${whole(figures.unknownSignals)} unknown, ` : ''}${whole(figures.holdSignals)} HOLD`),
     tile('Success rate', percent(figures.successRate), `95 %: ${range(figures.successInterval)}`),
     tile('Break-even', percent(figures.breakEvenRate), 'success rate that covers losses and costs'),
-    tile('Mean result', result(figures.expectancy, 3), `per signal, after ${percent(feePercent, 2)} costs`),
+    tile('Mean result', result(figures.expectancy, 3), `per signal, after ${percent(costsOf(figures), 2)} costs`),
     tile('Sum of results', result(curve.total.at(-1) ?? 0), 'same stake on each signal'),
     tile('Deepest fall', percent(curve.maxDrawdown, 2), 'below the highest sum so far'),
   )
@@ -68,7 +71,7 @@ const resultsSection = ({ signals, filter }) => {
     element('h3', {}, 'Running sum of results, after costs'),
     legend,
     boxed((box) => drawSums(box, legend, sums)),
-    paragraph(`Percent of the entry price, added up signal by signal, minus ${percent(signals.feePercent, 2)} costs each: the result of the same stake on every signal, with nothing reinvested. Symbols can be switched on and off.`),
+    paragraph(`Percent of the entry price, added up signal by signal, minus the costs of each, ${percent(costsOf(figures), 2)} on average: the result of the same stake on every signal, with nothing reinvested. Symbols can be switched on and off.`),
     sumsTable('sums', sums),
     element('h3', {}, 'Drawdown'),
     boxed((box) => drawDrawdown(box, sums)),
@@ -102,14 +105,14 @@ const ratios = ({ figures: f, holdingTimes: { wins, losses }, exposure }) => {
   ]
 }
 
-const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, bySignalType, byMonth, moreSymbols, moreStrategies, moreMonths, followed, feePercent }) => {
+const bySymbol = ({ bySymbol: rows, byTimeframe, byStrategy, bySignalType, byMonth, moreSymbols, moreStrategies, moreMonths, followed }) => {
   // The first columns are visible on a phone.
   const row = ({ name, ...f }) => [
     name,
     whole(f.closedSignals),
     ...(f.closedSignals === 0
       ? ['–', '–', '–', '–', '–']
-      : [result(f.totalProfitLoss - f.closedSignals * feePercent), percent(f.successRate), result(f.expectancy, 3), range(f.successInterval), percent(f.breakEvenRate)]),
+      : [result(f.closedSignals * f.expectancy), percent(f.successRate), result(f.expectancy, 3), range(f.successInterval), percent(f.breakEvenRate)]),
     f.totalR == null ? '–' : fixed(f.totalR, 1),
     whole(f.activeSignals),
   ]
@@ -285,6 +288,7 @@ const patterns = ({ learned: { patterns: rules, of: patternsOf, need: patternsNe
     percent(rule.successRate),
     interval(rule),
     range(rule.successInterval),
+    rule.meanR == null ? '–' : mean({ mean: rule.meanR, interval: rule.meanRInterval }, 2),
     rule.pValue.toFixed(3),
     date(rule.sinceMs),
     rule.stillHolds == null ? 'too few signals' : rule.stillHolds ? 'yes' : 'no',
@@ -292,7 +296,7 @@ const patterns = ({ learned: { patterns: rules, of: patternsOf, need: patternsNe
   return section(
     'learned',
     'What was learned',
-    paragraph(`Rules found in ${count(patternsOf, 'closed signal')}, of which ${percent(rules[0].baseRate)} succeeded (dashed mark), strongest first. “By chance” is how often chance alone produces any rule as strong; only rules at 0.025 or less are shown. A rule describes what happened, not why.`),
-    table('Rules found in the outcomes', [['rule', 'text'], ['succeeded', 'number'], ['success', 'number'], ['0 – 100 %'], ['95 % interval', 'number'], ['by chance', 'number'], ['holds since', 'tight'], ['still holds', 'tight']], rules.map(row)),
+    paragraph(`Rules found in ${count(patternsOf, 'closed signal')}, of which ${percent(rules[0].baseRate)} succeeded (dashed mark)${rules[0].baseR == null ? '' : ` and earned ${inR(rules[0].baseR, 2)} on average`}, strongest first. R is the profit of a signal after costs in units of its risk at entry, with the 95 % interval of its mean. “By chance” is how often chance alone produces any rule as strong; only rules at 0.025 or less are shown. A rule describes what happened, not why.`),
+    table('Rules found in the outcomes', [['rule', 'text'], ['succeeded', 'number'], ['success', 'number'], ['0 – 100 %'], ['95 % interval', 'number'], ['R', 'number'], ['by chance', 'number'], ['holds since', 'tight'], ['still holds', 'tight']], rules.map(row)),
   )
 }

@@ -245,7 +245,7 @@ impl Trade {
         self.events += 1;
         self.levels.since_ms = self.levels.since_ms.max(event.at);
         match &event.what {
-            What::Filled { price } => {
+            What::Filled { price, .. } => {
                 self.levels.entry = *price;
                 self.entered_ms = Some(event.at);
                 self.best = *price;
@@ -312,7 +312,7 @@ impl Trade {
         let is_share = |share: &f64| *share > 0.0 && *share <= self.left + 1e-6;
         let is_entered = self.entered_ms.is_some();
         let (fits, needs_entry) = match &event.what {
-            What::Filled { price } => (is_price(price), Some(false)),
+            What::Filled { price, .. } => (is_price(price), Some(false)),
             What::Target { price, share, .. } | What::Reduced { price, share } => {
                 (is_price(price) && is_share(share), Some(true))
             }
@@ -504,7 +504,7 @@ impl Trade {
             return cancelled(CancelCause::EntryExpired);
         }
         let order = match self.zone {
-            Some(zone) if zone.holds(price) && self.above_zone.is_none() => return Some(What::Filled { price }),
+            Some(zone) if zone.holds(price) && self.above_zone.is_none() => return Some(self.filled(price)),
             Some(zone) => {
                 let is_above = *self.above_zone.get_or_insert(price > zone.high);
                 self.order_at(zone, is_above)
@@ -512,7 +512,7 @@ impl Trade {
             None => self.order(),
         };
         if order.is_reached(self.levels.direction, price) {
-            return Some(What::Filled { price: self.fill(order, price, is_open) });
+            return Some(self.filled(self.fill(order, price, is_open)));
         }
         if self.levels.take_profit.is_some_and(|target| self.above(price, target) >= 0.0) {
             return cancelled(CancelCause::TargetBeforeEntry);
@@ -539,6 +539,11 @@ impl Trade {
         } else {
             Order::Through(zone.better_edge(direction))
         }
+    }
+
+    /// The entry at a price.
+    fn filled(&self, price: f64) -> What {
+        What::Filled { price, edge: self.zone.map(|zone| zone.edge_at(price)) }
     }
 
     /// The entry's price where `price` reached it.
@@ -683,7 +688,7 @@ impl Trade {
         if let Some(cause) = cause {
             return self.happen(end_ms, What::cancelled(cause), events);
         }
-        self.happen(end_ms, What::Filled { price: order.price() }, events);
+        self.happen(end_ms, self.filled(order.price()), events);
         self.climb(if order.is_back() { candle.close } else { best }, worst, end_ms, events);
     }
 

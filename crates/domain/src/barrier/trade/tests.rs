@@ -1,6 +1,7 @@
 //! The life of managed signals, worked by hand; and properties against ticks, against the plain rule, and against the mirror.
 
 use super::*;
+use crate::barrier::ZoneEdge;
 use crate::barrier::terms::{StopStep, Trail};
 use proptest::prelude::*;
 
@@ -26,7 +27,7 @@ fn targets(prices: &[f64]) -> Vec<Target> {
 /// What a signal's events say, in short: `fill 95`, `target 1 at 101`, …
 fn told(events: &[Event]) -> Vec<String> {
     let one = |event: &Event| match &event.what {
-        What::Filled { price } => format!("fill {price}"),
+        What::Filled { price, .. } => format!("fill {price}"),
         What::Target { number, price, .. } => format!("target {number} at {price}"),
         What::Stop { price, .. } => format!("stop to {price}"),
         What::Reduced { price, .. } => format!("reduced at {price}"),
@@ -106,6 +107,29 @@ fn a_zone_fills_at_the_edge_that_the_price_touches_first() {
     assert_eq!(fill(&[93.0, 95.0]), "fill 94");
     assert_eq!(fill(&[95.5]), "fill 95.5");
     assert_eq!(fill(&[93.0, 89.0]), "STOP_BEFORE_ENTRY");
+    // The history tells which edge it was, in words and as JSON, and a history from before it was stored is read.
+    for (prices, edge, words) in [
+        (&[100.0, 93.0][..], ZoneEdge::High, "entered at 96, the high edge of its zone"),
+        (&[93.0, 95.0], ZoneEdge::Low, "entered at 94, the low edge of its zone"),
+        (&[95.5], ZoneEdge::Within, "entered at 95.5, within its zone"),
+        (&[96.0], ZoneEdge::High, "entered at 96, the high edge of its zone"),
+    ] {
+        let (mut trade, mut events) = (Trade::new(levels(96.0, 90.0), &zone), Vec::new());
+        prices.iter().for_each(|price| trade.on_tick(*price, T0 + MINUTE, &mut events));
+        assert_eq!((events[0].what.to_string().as_str(), events.len()), (words, 1));
+        let price = events[0].what.price().unwrap();
+        assert_eq!(events[0].what, What::Filled { price, edge: Some(edge) });
+        let mut json = serde_json::to_value(&events[0]).unwrap();
+        assert_eq!(json["edge"], edge.as_str());
+        assert_eq!(serde_json::from_value::<Event>(json.clone()).unwrap(), events[0]);
+        json.as_object_mut().unwrap().remove("edge");
+        let old: Event = serde_json::from_value(json).unwrap();
+        assert_eq!(old.what, What::Filled { price, edge: None });
+    }
+    let limit = Terms { zone: None, entry: EntryKind::Limit, ..zone.clone() };
+    let (mut trade, mut events) = (Trade::new(levels(96.0, 90.0), &limit), Vec::new());
+    trade.on_tick(96.0, T0, &mut events);
+    assert_eq!(events[0].what, What::Filled { price: 96.0, edge: None });
     assert_eq!(fill(&[100.0, 110.0]), "TARGET_BEFORE_ENTRY");
 }
 
