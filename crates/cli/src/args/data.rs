@@ -1,7 +1,7 @@
 //! The arguments of commands about candles.
 
 use super::models::Markets;
-use super::values::{time, zone};
+use super::values::{origin, time, timeframe, zone};
 use candles::{BadRows, Columns, DateOrder, Origin};
 use clap::Subcommand;
 use domain::symbol::{Symbol, Timeframe};
@@ -48,7 +48,7 @@ pub struct DataCheck {
     #[arg(requires = "timeframe")]
     pub files: Vec<PathBuf>,
     /// The timeframe of the files given
-    #[arg(long, value_parser = Timeframe::parse, requires = "files")]
+    #[arg(long, value_parser = timeframe(), hide_possible_values = true, requires = "files")]
     pub timeframe: Option<Timeframe>,
     /// How to read them.
     #[command(flatten)]
@@ -65,7 +65,7 @@ pub struct DataImport {
     #[arg(long, value_parser = Symbol::parse)]
     pub symbol: Symbol,
     /// The timeframe of their candles
-    #[arg(long, value_parser = Timeframe::parse)]
+    #[arg(long, value_parser = timeframe(), hide_possible_values = true)]
     pub timeframe: Timeframe,
     /// How to read them.
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub struct DataReading {
     pub columns: Option<Columns>,
     /// The exchange whose response or archive it is: binance, bybit, coinbase, kraken, kucoin or okx [default:
     /// detected]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = origin(), hide_possible_values = true)]
     pub from: Option<Origin>,
     /// Ignore candles that open before this time, such as 2022-05-31T06:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]

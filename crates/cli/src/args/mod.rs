@@ -7,15 +7,15 @@ mod scheduler;
 mod serve;
 mod signals;
 mod tryout;
-mod values;
+pub(super) mod values;
 
 pub use data::{Data, DataCheck, DataFeatures, DataImport, DataReading, Fetch};
-pub use models::{Learn, LearnMode, Markets, Mode, Predict, Retrain, Rollback, Train, TrainNow};
+pub use models::{Learn, LearnMode, Mode, Predict, Retrain, Rollback, Train, TrainNow};
 pub use replay::{Adopt, OwnRisk, Replay};
-pub use scheduler::{Alerts, Next, Once, Scheduler, SchedulerArgs, SchedulerMode};
+pub use scheduler::{Alerts, Next, Scheduler, SchedulerArgs};
 pub use serve::{Dashboard, Mcp, Report};
-pub use signals::{Advise, CopySignals, File, Import, Patterns, Said, Scorecard, Stats, Store};
-pub use tryout::{Completions, Delisted, Demo, FaultRate, Simulator};
+pub use signals::{Advise, CopySignals, File, Import, Patterns, Scorecard, Stats, Store};
+pub use tryout::{Completions, Demo, FaultRate, Simulator};
 
 use super::help::COMMON;
 use super::init::Init;

@@ -1,6 +1,6 @@
 //! The arguments of commands about models: which markets, and how to train.
 
-use super::values::hours;
+use super::values::{hours, timeframe};
 use domain::symbol::{Symbol, Timeframe};
 
 /// Which markets.
@@ -10,7 +10,7 @@ pub struct Markets {
     #[arg(long = "symbol", value_name = "SYMBOL", value_parser = Symbol::parse)]
     pub symbols: Vec<Symbol>,
     /// A timeframe, 1h; may be given several times [default: the configured ones]
-    #[arg(long = "timeframe", value_name = "TIMEFRAME", value_parser = Timeframe::parse)]
+    #[arg(long = "timeframe", value_name = "TIMEFRAME", value_parser = timeframe(), hide_possible_values = true)]
     pub timeframes: Vec<Timeframe>,
 }
 
@@ -76,7 +76,7 @@ pub struct Rollback {
     #[arg(long, value_parser = Symbol::parse)]
     pub symbol: Symbol,
     /// The timeframe
-    #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
+    #[arg(long, value_parser = timeframe(), hide_possible_values = true, default_value = "1h")]
     pub timeframe: Timeframe,
     /// The reason, for the records
     #[arg(long)]
@@ -101,7 +101,7 @@ pub struct Predict {
     #[arg(long, value_parser = Symbol::parse)]
     pub symbol: Symbol,
     /// The timeframe
-    #[arg(long, value_parser = Timeframe::parse, default_value = "1h")]
+    #[arg(long, value_parser = timeframe(), hide_possible_values = true, default_value = "1h")]
     pub timeframe: Timeframe,
 }
 

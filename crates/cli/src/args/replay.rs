@@ -1,7 +1,7 @@
 //! The arguments of `replay` and `adopt`.
 
 use super::models::Markets;
-use super::values::{format, time};
+use super::values::{format, part, time};
 use readers::Format;
 use replay::Part;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub struct Replay {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["strategy", "own"])]
     pub signals: Option<PathBuf>,
     /// The tool that wrote the file of signals
-    #[arg(long, value_parser = format, requires = "signals")]
+    #[arg(long, value_parser = format(), hide_possible_values = true, requires = "signals")]
     pub format: Option<Format>,
     /// A JavaScript module whose default export is asked for signals at the close of each candle
     #[arg(long, value_name = "FILE", conflicts_with = "own")]
@@ -36,10 +36,10 @@ pub struct Replay {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub until: Option<i64>,
     /// Leave parts of the loop out: models, outcomes, gate, conservative
-    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part(), hide_possible_values = true)]
     pub without: Vec<Part>,
     /// Run once more without each of these parts, to find what it brings
-    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part(), hide_possible_values = true)]
     pub compare: Vec<Part>,
     /// Run once more without each part
     #[arg(long, conflicts_with = "compare")]
@@ -77,10 +77,6 @@ pub enum OwnRisk {
 pub struct Adopt {
     /// The folder that `replay --keep` has written
     pub folder: PathBuf,
-}
-
-fn part(text: &str) -> Result<Part, String> {
-    Part::named(text).map_err(|_| format!("must be one of {}", Part::ALL.map(Part::as_str).join(", ")))
 }
 
 fn seconds(text: &str) -> Result<f64, &'static str> {

@@ -15,7 +15,7 @@ pub struct SchedulerArgs {
     #[arg(long, value_enum)]
     pub mode: Option<SchedulerMode>,
     /// The task of `--mode once`
-    #[arg(long, value_parser = task, requires = "mode")]
+    #[arg(long, value_parser = task(), hide_possible_values = true, requires = "mode")]
     pub task: Option<Task>,
 }
 
@@ -58,7 +58,7 @@ pub enum Alerts {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Once {
     /// fetch, retrain, update, evaluate or watch
-    #[arg(long, value_parser = task)]
+    #[arg(long, value_parser = task(), hide_possible_values = true)]
     pub task: Task,
 }
 
@@ -72,7 +72,7 @@ pub struct Next {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub until: i64,
     /// Only of this task [default: all but watch]
-    #[arg(long, value_parser = task)]
+    #[arg(long, value_parser = task(), hide_possible_values = true)]
     pub task: Option<Task>,
 }
 

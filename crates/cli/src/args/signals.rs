@@ -1,6 +1,6 @@
 //! The arguments of commands about signals, and about where they are kept.
 
-use super::values::{days, format, percent, strategy, time};
+use super::values::{days, format, percent, strategy, time, timeframe};
 use clap::Subcommand;
 use domain::symbol::{Symbol, Timeframe};
 use readers::Format;
@@ -13,7 +13,7 @@ pub struct Patterns {
     #[arg(long, value_parser = Symbol::parse)]
     pub symbol: Option<Symbol>,
     /// Only this timeframe
-    #[arg(long, value_parser = Timeframe::parse)]
+    #[arg(long, value_parser = timeframe(), hide_possible_values = true)]
     pub timeframe: Option<Timeframe>,
 }
 
@@ -24,7 +24,7 @@ pub struct Stats {
     #[arg(long, value_parser = Symbol::parse)]
     pub symbol: Option<Symbol>,
     /// Only this timeframe
-    #[arg(long, value_parser = Timeframe::parse)]
+    #[arg(long, value_parser = timeframe(), hide_possible_values = true)]
     pub timeframe: Option<Timeframe>,
     /// How many days back [default: 30; without it, the seven snake_case figures of `--json` cover all signals]
     #[arg(long, value_parser = days)]
@@ -61,7 +61,7 @@ pub struct Advise {
     #[arg(long, value_parser = Symbol::parse)]
     pub symbol: Option<Symbol>,
     /// Only this timeframe
-    #[arg(long, value_parser = Timeframe::parse)]
+    #[arg(long, value_parser = timeframe(), hide_possible_values = true)]
     pub timeframe: Option<Timeframe>,
 }
 
@@ -92,7 +92,7 @@ pub struct Import {
     /// The file
     pub file: PathBuf,
     /// What wrote it: freqtrade, jesse, backtest-kit, tradingview or text [default: this system or the previous one]
-    #[arg(long, value_name = "NAME", value_parser = format)]
+    #[arg(long, value_name = "NAME", value_parser = format(), hide_possible_values = true)]
     pub from: Option<Format>,
     /// What the file does not say.
     #[command(flatten)]
@@ -106,7 +106,7 @@ pub struct Said {
     #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
     pub at: Option<i64>,
     /// The timeframe of signals that say none [default: 1h]
-    #[arg(long, value_parser = Timeframe::parse, requires = "from")]
+    #[arg(long, value_parser = timeframe(), hide_possible_values = true, requires = "from")]
     pub timeframe: Option<Timeframe>,
     /// The confidence of signals that say none, in percent
     #[arg(long, value_name = "PERCENT", value_parser = percent, requires = "from")]

@@ -1,6 +1,6 @@
 //! The arguments of what is for trying out: the demonstration, the simulator, completions.
 
-use super::values::days;
+use super::values::{days, venue};
 use clap_complete::Shell;
 use domain::symbol::Symbol;
 use domain::venue::Venue;
@@ -45,7 +45,7 @@ pub struct Simulator {
     #[arg(long, value_name = "SYMBOL[=DAYS]", value_delimiter = ',', value_parser = delisted)]
     pub delisted: Vec<Delisted>,
     /// The exchange whose protocol is served, such as binance, bybit or okx
-    #[arg(long, default_value_t = Venue::Binance)]
+    #[arg(long, default_value_t = Venue::Binance, value_parser = venue(), hide_possible_values = true)]
     pub exchange: Venue,
     /// Days of history; the last candle is still open
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=3650))]
