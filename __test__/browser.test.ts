@@ -122,6 +122,31 @@ inBrowser('it is dark where that is wished for, and fits a phone', async () => {
   }
 })
 
+inBrowser("the user's own model is shown with its weight, since when it is used, and what it knows", async () => {
+  const loop = newLoop({ model: { name: '<b>mine', trainedUntil: null, predict: ({ times }) => Array.from(times, (time): [number, number] => [0.5 + 0.4 * Math.sin(time), 0.5]) } })
+  storeCandles(loop.home, candles(1200))
+  const { results } = await loop.train({ symbols: ['BTCUSDT'], timeframes: ['1h'], fetch: false })
+  const { buy, sell } = results[0]!.model!.ownModel!
+  const { page, errors } = await visit(pathToFileURL((await loop.report()).path).href)
+  const rows = await page.locator('#own-models tbody tr').all()
+  const cells = await Promise.all(rows.map((row) => row.locator('th, td').allInnerTexts()))
+  const today = new Date().toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' })
+  expect(cells.map((row) => row.slice(0, 4))).toEqual(['BUY', 'SELL'].map((bet) => ['BTCUSDT 1h', '<b>mine', today, bet]))
+  ;[buy, sell].forEach((side, i) => {
+    const [weight, known, bars] = cells[i]!.slice(4)
+    expect([weight, bars]).toEqual([`${Math.round(100 * side.weight)}\u00a0%`, side.rows.toLocaleString('en')])
+    const shown = (n: number) => n.toFixed(2).replace('-', '−')
+    expect(known).toBe(side.slope === undefined ? 'nothing, or too short to tell' : `${shown(side.slope)} ± ${shown(side.slopeError!)}`)
+  })
+  expect(errors).toEqual([])
+  await page.close()
+
+  // Without one, nothing is said of it.
+  const without = await visit(pathToFileURL((await (await livedIn()).report()).path).href)
+  expect(await without.page.locator('#own-models').count()).toBe(0)
+  await without.page.close()
+})
+
 inBrowser('a home without signals is told what to do', async () => {
   const { path } = await newLoop().report()
   const { page, errors } = await visit(pathToFileURL(path).href, { width: 390 })

@@ -255,20 +255,26 @@ describe('completions', () => {
     expect((await ask('signalloop', 'scheduler', 'o')).trim()).toBe('once')
     expect((await ask('signalloop', 'learn', '--mode', 'ev')).trim()).toBe('evaluate')
     expect((await ask('signalloop', 'completions', 'fi')).trim()).toBe('fish')
+    expect((await ask('signalloop', 'scheduler', 'once', '--task', 'ev')).trim()).toBe('evaluate')
+    expect((await ask('signalloop', 'train', '--timeframe', '1')).trim().split('\n')).toEqual(['1m', '15m', '1h', '12h', '1d', '1w'])
+    for (const command of ['init', 'simulator']) expect((await ask('signalloop', command, '--exchange', 'ok')).trim()).toBe('okx')
+    expect((await ask('signalloop', 'import', '--from', 'fr')).trim()).toBe('freqtrade')
   })
 
-  within('zsh')('zsh reads its script, and completes commands', async () => {
+  within('zsh')('zsh reads its script, and completes commands and values', async () => {
     const file = await script('zsh', '_signalloop')
     // `zpty` types into a shell of its own, as a person does.
-    const program = `
+    const typed = (words: string, completed: string) => `
       zmodload zsh/zpty
       zpty shell zsh -f -i
       zpty -w shell "PS1=; unsetopt beep; fpath=('${join(file, '..')}' \\$fpath); autoload -Uz compinit; compinit -u -D; zstyle ':completion:*' list-prompt ''; LISTMAX=1000; echo re''ady"
       zpty -r shell line '*ready*'
-      zpty -n -w shell $'signalloop sche\\t'
-      zpty -r -t shell line; for i in {1..50}; do sleep 0.1; zpty -r -t shell more && line+=$more; [[ $line == *scheduler* ]] && break; done
+      zpty -n -w shell $'signalloop ${words}\\t'
+      zpty -r -t shell line; for i in {1..50}; do sleep 0.1; zpty -r -t shell more && line+=$more; [[ $line == *${completed}* ]] && break; done
       print -r -- $line`
-    expect(await run('zsh', ['-f', '-c', program])).toContain('scheduler')
+    for (const [words, completed] of [['sche', 'scheduler'], ['scheduler once --task ev', 'evaluate'], ['train --timeframe 12', '12h'], ['init --exchange kra', 'kraken']] as const) {
+      expect(await run('zsh', ['-f', '-c', typed(words, completed)])).toContain(completed)
+    }
   })
 
   within('fish')('fish completes commands, options and values', async () => {
@@ -277,6 +283,9 @@ describe('completions', () => {
     expect(await ask('signalloop sc')).toEqual(expect.arrayContaining(['scheduler', 'scorecard']))
     expect(await ask('signalloop train --no')).toContain('--no-fetch')
     expect(await ask('signalloop learn --mode ev')).toContain('evaluate')
+    expect(await ask('signalloop scheduler once --task ev')).toContain('evaluate')
+    expect(await ask('signalloop train --timeframe 12')).toContain('12h')
+    expect(await ask('signalloop init --exchange kra')).toContain('kraken')
   })
 
   test('PowerShell gets a script, and another shell a sentence', async () => {

@@ -9,137 +9,94 @@ pub struct Kind {
     pub name: &'static str,
     /// Whether a destination without `events` gets it.
     pub by_default: bool,
-    /// What templates may ask of it. What an event lacks is an empty text.
-    pub placeholders: &'static [&'static str],
+    /// What templates may ask of it beside [`EVERY`], in groups that several kinds share. What an event lacks is an empty text.
+    fields: &'static [&'static [&'static str]],
     /// Its template where none is given.
     pub template: &'static str,
 }
 
-const MODEL: &[&str] = &["type", "at", "symbol", "timeframe", "version", "reason"];
-const RUN: &[&str] =
-    &["type", "at", "task", "outcome", "message", "attempt", "done", "failed", "startedAt", "endedAt", "retryAt"];
+/// What templates may ask of every event.
+pub const EVERY: &[&str] = &["type", "at", "dropped"];
+const SIGNAL: &[&str] = &["id", "symbol", "timeframe", "signalType", "strategy", "taken"];
+const MODEL: &[&str] = &["symbol", "timeframe", "version", "reason"];
+const RUN: &[&str] = &["task", "outcome", "message", "attempt", "done", "failed", "error", "startedAt", "endedAt"];
 
 /// The events that can be sent. What is left out tells only that work goes on: `taskStarted`, `taskProgress`, `fetchProgress`.
 pub const KINDS: [Kind; 12] = [
     Kind {
         name: "signalClosed",
         by_default: true,
-        placeholders: &[
-            "type",
-            "at",
-            "id",
-            "symbol",
-            "timeframe",
-            "signalType",
-            "strategy",
-            "taken",
-            "outcome",
-            "entryPrice",
-            "exitPrice",
-            "profitLossPercent",
-            "netProfitPercent",
-            "netMarginPercent",
-            "realizedR",
-            "mfeR",
-            "maeR",
-            "holdingMs",
-            "timestamp",
-            "closedAt",
+        fields: &[
+            SIGNAL,
+            &[
+                "outcome",
+                "entryPrice",
+                "exitPrice",
+                "profitLossPercent",
+                "fills",
+                "netProfitPercent",
+                "netMarginPercent",
+            ],
+            &["realizedR", "mfeR", "maeR", "holdingMs", "timestamp", "closedAt"],
         ],
         template: "{{symbol}} {{timeframe}} {{signalType}} closed as {{outcome}}: {{profitLossPercent}} %",
     },
     Kind {
         name: "signalChanged",
         by_default: false,
-        placeholders: &[
-            "type",
-            "at",
-            "id",
-            "symbol",
-            "timeframe",
-            "signalType",
-            "strategy",
-            "taken",
-            "status",
-            "events",
-        ],
+        fields: &[SIGNAL, &["status", "events"]],
         template: "{{symbol}} {{timeframe}} {{signalType}}: {{events}} ({{status}})",
     },
     Kind {
         name: "conservativeMode",
         by_default: true,
-        placeholders: &[
-            "type",
-            "at",
-            "active",
-            "scope",
-            "cause",
-            "reason",
-            "closedSignals",
-            "successRate",
-            "expectancy",
-        ],
+        fields: &[&["active", "scope", "cause", "reason", "closedSignals", "successRate", "expectancy"]],
         template: "Conservative mode {{cause}} ({{scope}}): {{reason}}",
     },
     Kind {
         name: "emergencyTraining",
         by_default: true,
-        placeholders: &["type", "at", "phase", "markets", "trained"],
+        fields: &[&["phase", "markets", "trained"]],
         template: "Emergency training {{phase}}: {{markets}}",
     },
     Kind {
         name: "modelPromoted",
         by_default: true,
-        placeholders: MODEL,
+        fields: &[MODEL],
         template: "{{symbol}} {{timeframe}}: version {{version}} is in service: {{reason}}",
     },
     Kind {
         name: "modelRefused",
         by_default: false,
-        placeholders: MODEL,
+        fields: &[MODEL],
         template: "{{symbol}} {{timeframe}}: version {{version}} refused: {{reason}}",
     },
     Kind {
         name: "modelRolledBack",
         by_default: true,
-        placeholders: MODEL,
+        fields: &[MODEL],
         template: "{{symbol}} {{timeframe}}: back to version {{version}}: {{reason}}",
     },
     Kind {
         name: "drift",
         by_default: true,
-        placeholders: &[
-            "type",
-            "at",
-            "scope",
-            "symbol",
-            "timeframe",
-            "since",
-            "successBefore",
-            "successSince",
-            "quantities",
-        ],
+        fields: &[&["scope", "symbol", "timeframe", "since", "successBefore", "successSince", "quantities"]],
         template: "{{symbol}} {{timeframe}}: drift of {{scope}} since {{since}} {{quantities}}",
     },
-    Kind { name: "taskFinished", by_default: false, placeholders: RUN, template: "{{task}}: {{message}}" },
+    Kind { name: "taskFinished", by_default: false, fields: &[RUN], template: "{{task}}: {{message}}" },
     Kind {
         name: "taskFailed",
         by_default: true,
-        placeholders: RUN,
+        fields: &[RUN, &["retryAt"]],
         template: "{{task}} failed: {{message}} {{failed}}",
     },
     Kind {
         name: "pricesIgnored",
         by_default: false,
-        placeholders: &["type", "at", "symbol", "count", "over", "time", "newest"],
+        fields: &[&["symbol", "count", "over", "time", "newest"]],
         template: "{{symbol}}: {{count}} prices were ignored, they are older than {{newest}}",
     },
-    Kind {
-        name: "warning",
-        by_default: true,
-        placeholders: &["type", "at", "message"],
-        template: "Warning: {{message}}",
-    },
+    Kind { name: "warning", by_default: true, fields: &[&["message"]], template: "Warning: {{message}}" },
 ];
 
 impl Kind {
@@ -154,6 +111,20 @@ impl Kind {
             return None;
         }
         Self::named(event["type"].as_str()?)
+    }
+
+    /// What templates may ask of it: [`EVERY`], then its own.
+    pub fn placeholders(&self) -> impl Iterator<Item = &'static str> {
+        EVERY.iter().chain(self.own()).copied()
+    }
+
+    fn own(&self) -> impl Iterator<Item = &'static &'static str> + use<> {
+        self.fields.iter().copied().flatten()
+    }
+
+    /// Whether templates may ask it for this.
+    pub fn has(&self, placeholder: &str) -> bool {
+        self.placeholders().any(|name| name == placeholder)
     }
 
     /// The names of all kinds.
@@ -176,17 +147,21 @@ fn shown(name: &str, value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Number(number) if is_figure => format!("{:.2}", number.as_f64().unwrap_or_default()),
-        Value::Array(items) => items.iter().map(item).collect::<Vec<_>>().join(", "),
+        Value::Array(items) => items.iter().map(|item| shown("", item)).collect::<Vec<_>>().join(", "),
+        Value::Object(_) => object(value),
         other => other.to_string(),
     }
 }
 
-/// A member of a list: a failed market with its cause, a quantity that drifted, an event of a signal.
-fn item(value: &Value) -> String {
+/// A failed market with its cause, a failure, a quantity that drifted, an event of a signal, a fill.
+fn object(value: &Value) -> String {
     let word = |name: &str| value[name].as_str();
     match (word("symbol"), word("timeframe"), word("message")) {
         (Some(symbol), Some(timeframe), Some(message)) => format!("{symbol} {timeframe}: {message}"),
-        _ => word("name").or_else(|| word("type")).map_or_else(|| shown("", value), str::to_owned),
+        _ => {
+            let named = ["message", "name", "type", "kind"].iter().find_map(|name| word(name));
+            named.map_or_else(|| value.to_string(), str::to_owned)
+        }
     }
 }
 
@@ -211,5 +186,30 @@ mod tests {
         assert_eq!(Kind::of(&failed).unwrap().name, "taskFailed");
         assert_eq!(Kind::of(&json!({ "type": "taskFailed", "run": { "outcome": "cancelled" } })), None);
         assert_eq!(fact(&json!({ "markets": ["A 1h", "B 1h"] }), "markets"), "A 1h, B 1h");
+        assert_eq!(
+            fact(&json!({ "run": { "error": { "code": "ERR_IO", "message": "no room" } } }), "error"),
+            "no room"
+        );
+        let fills = json!({ "signal": { "fills": [{ "kind": "entry", "price": 1 }, { "kind": "stop", "price": 2 }] } });
+        assert_eq!(fact(&fills, "fills"), "entry, stop");
+    }
+
+    /// The table of the document is what [`KINDS`] says.
+    #[test]
+    fn the_documented_table_is_this_one() {
+        let document = include_str!("../../../docs/alerts.md");
+        let (_, table) = document.split_once("| event | by default |").unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let documented: Vec<Vec<&str>> =
+            rows.map(|row| row.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
+        let expected = KINDS.each_ref().map(|kind| {
+            let own: Vec<String> = kind.own().map(|name| format!("`{name}`")).collect();
+            let by_default = if kind.by_default { "yes" } else { "no" };
+            vec![format!("`{}`", kind.name), by_default.to_owned(), format!("`{}`", kind.template), own.join(", ")]
+        });
+        assert_eq!(documented, expected);
+        let every: Vec<String> = EVERY.iter().map(|name| format!("`{name}`")).collect();
+        let heading = format!("placeholders beside {} and {} |", every[..2].join(", "), every[2]);
+        assert!(table.lines().next().unwrap().ends_with(&heading), "{heading}");
     }
 }

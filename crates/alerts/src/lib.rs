@@ -27,7 +27,7 @@ mod target;
 mod template;
 
 pub use config::{Channel, Destination, destinations};
-pub use kinds::{KINDS, Kind};
+pub use kinds::{EVERY, KINDS, Kind, fact};
 pub use lane::Pace;
 pub use outbox::{Entry, Outbox};
 pub use quiet::QuietHours;

@@ -1,27 +1,28 @@
 //! What becomes of alerts when the server fails, and that no secret is told.
 
-use crate::kit::{Act, Bench, Server, append, ok, state, warning};
+use crate::kit::{Bench, append, state, warning};
 use domain::time::Clock;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
+use testkit::receiver::{Act, Receiver, ok};
 
 fn answer(status: u16, header: &'static str, body: impl ToString) -> Act {
     Act::Answer(status, header, body.to_string())
 }
 
-fn webhook(server: &Server) -> Value {
+fn webhook(server: &Receiver) -> Value {
     json!([{ "to": "webhook", "url": format!("{}/hidden-path", server.url), "secret": "hidden-key" }])
 }
 
-fn telegram(server: &Server) -> Value {
+fn telegram(server: &Receiver) -> Value {
     json!([{ "to": "telegram", "token": "hidden-token", "chat_id": 5, "url": server.url, "min_interval": 0 }])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_gets_every_event_once_in_order_whatever_fails() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start([
+    let server = Receiver::start([
         answer(500, "", "hidden-path"),
         Act::Close,
         Act::Hang,
@@ -62,7 +63,7 @@ async fn a_webhook_gets_every_event_once_in_order_whatever_fails() {
 async fn telegram_says_how_long_to_wait_and_a_page_is_no_answer() {
     let home = tempfile::tempdir().unwrap();
     let limit = json!({ "ok": false, "error_code": 429, "description": "Too Many Requests", "parameters": { "retry_after": 1 } });
-    let server = Server::start([answer(429, "", limit), answer(200, "", "<html>login</html>"), ok()]);
+    let server = Receiver::start([answer(429, "", limit), answer(200, "", "<html>login</html>"), ok()]);
     append(home.path(), &[warning("a", &["telegram"])]);
     let mut bench = Bench::open(home.path(), telegram(&server), Clock::System);
     bench.until(|| state(home.path(), "telegram")["sent"] == 1).await;
@@ -78,7 +79,7 @@ async fn telegram_says_how_long_to_wait_and_a_page_is_no_answer() {
 async fn a_refusal_is_final_and_told_once() {
     let home = tempfile::tempdir().unwrap();
     let refusal = || answer(401, "", json!({ "ok": false, "description": "Unauthorized: hidden-token" }));
-    let server = Server::start([refusal(), refusal()]);
+    let server = Receiver::start([refusal(), refusal()]);
     let mut bench = Bench::open(home.path(), telegram(&server), Clock::System);
     append(home.path(), &[warning("a", &["telegram"])]);
     bench.until(|| server.seen().len() == 1 && state(home.path(), "telegram")["failed"] == 1).await;
@@ -115,7 +116,7 @@ async fn no_secret_is_told_anywhere() {
         Act::Close,
         Act::Echo(429, ""),
     ];
-    let server = Server::start(faults.iter().cloned().cycle().take(40));
+    let server = Receiver::start(faults.iter().cloned().cycle().take(40));
     std::fs::write(home.path().join("token"), "hidden-token\n").unwrap();
     let nowhere = "http://127.0.0.1:9/hidden-path?token=hidden-token";
     let unknown = "http://unknown.invalid/hidden-path";

@@ -1,10 +1,11 @@
 //! A sender that is killed between sending and noting that it has sent.
 
-use crate::kit::{Act, Bench, Server, append, state, warning};
+use crate::kit::{Bench, append, state, warning};
 use domain::time::Clock;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use testkit::receiver::{Act, Receiver};
 
 const FOLDER: &str = "SIGNALLOOP_ALERTS_FOLDER";
 const URL: &str = "SIGNALLOOP_ALERTS_URL";
@@ -24,7 +25,7 @@ async fn child_that_sends() {
 async fn a_sender_that_is_killed_before_it_noted_a_success_sends_once_more() {
     let home = tempfile::tempdir().unwrap();
     // The first event arrives, and its answer never comes back: the moment in which the sender is killed.
-    let server = Server::start([Act::Hang]);
+    let server = Receiver::start([Act::Hang]);
     append(home.path(), &["1", "2", "3"].map(|text| warning(text, &["webhook"])));
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["killed::child_that_sends", "--exact", "--nocapture"])

@@ -1,13 +1,14 @@
 //! Messages for people: each channel's body, bursts, quiet hours, the shortest time between two messages; and closed signals.
 
-use crate::kit::{Bench, Server, append, state, warning, warning_at};
+use crate::kit::{Bench, append, state, warning, warning_at};
 use alerts::{Entry, Known};
 use chrono::DateTime;
 use domain::time::{Clock, format_iso, now_ms};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::receiver::Receiver;
 
-fn channel(server: &Server, to: &str) -> Value {
+fn channel(server: &Receiver, to: &str) -> Value {
     json!([{ "to": to, "url": format!("{}/{to}", server.url), "min_interval": 0 }])
 }
 
@@ -19,7 +20,7 @@ fn conservative(to: &[&str], at_ms: i64) -> Entry {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_channel_has_its_own_body_and_escaping() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start([]);
+    let server = Receiver::start([]);
     let configured = json!([
         { "to": "telegram", "token": "t", "chat_id": "@me", "url": server.url, "template": "<b>{{message}}</b>" },
         { "to": "discord", "url": format!("{}/discord", server.url), "template": { "warning": "**{{message}}**" } },
@@ -61,7 +62,7 @@ async fn each_channel_has_its_own_body_and_escaping() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_is_one_message_and_a_long_one_is_several_that_fit() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start([]);
+    let server = Receiver::start([]);
     let mut bench = Bench::open(home.path(), channel(&server, "discord"), Clock::System);
     let burst: Vec<Entry> = (0..20).map(|i| warning(&format!("n{i}"), &["discord"])).collect();
     append(home.path(), &burst);
@@ -86,7 +87,7 @@ async fn a_burst_is_one_message_and_a_long_one_is_several_that_fit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quiet_hours_hold_all_but_urgent_events_and_end_with_one_summary() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start([]);
+    let server = Receiver::start([]);
     let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis();
     let clock = Clock::standing(at("2026-03-28T22:30:00Z"));
     let mut configured = channel(&server, "slack");
@@ -128,7 +129,7 @@ async fn quiet_hours_hold_all_but_urgent_events_and_end_with_one_summary() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_keep_their_distance_and_urgent_ones_do_not() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start([]);
+    let server = Receiver::start([]);
     let mut configured = channel(&server, "slack");
     configured[0]["min_interval"] = 1.into();
     let mut bench = Bench::open(home.path(), configured, Clock::System);
@@ -147,7 +148,7 @@ async fn messages_keep_their_distance_and_urgent_ones_do_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_signal_is_alerted_once_also_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start([]);
+    let server = Receiver::start([]);
     let configured = || json!([{ "to": "webhook", "url": server.url }]);
     let closed = |ids: &[&str]| {
         let one = |id: &&str| {
@@ -175,7 +176,7 @@ async fn a_closed_signal_is_alerted_once_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_a_destination_that_is_gone_is_not_sent_and_old_events_are_given_up() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start([]);
+    let server = Receiver::start([]);
     append(home.path(), &[warning("a", &["gone", "slack"]), warning_at("b", &["slack"], now_ms() - 3 * 86_400_000)]);
     let mut bench = Bench::open(home.path(), channel(&server, "slack"), Clock::System);
     bench.until(|| state(home.path(), "slack")["sent"] == 1).await;

@@ -179,16 +179,23 @@ fn kraken(mut document: Value, findings: &mut Findings) -> Result<Vec<Value>, St
     Ok(rows)
 }
 
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Origin {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Binance => "binance",
             Self::Bybit => "bybit",
             Self::Coinbase => "coinbase",
             Self::Kraken => "kraken",
             Self::Kucoin => "kucoin",
             Self::Okx => "okx",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

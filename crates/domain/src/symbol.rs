@@ -104,6 +104,17 @@ impl Timeframe {
     /// One hour, the default.
     pub const H1: Self = Self(5);
 
+    /// The spellings of all, ascending.
+    pub const NAMES: [&'static str; TIMEFRAMES.len()] = {
+        let mut names = [""; TIMEFRAMES.len()];
+        let mut index = 0;
+        while index < names.len() {
+            names[index] = TIMEFRAMES[index].0;
+            index += 1;
+        }
+        names
+    };
+
     /// Parses the exchange's spelling; upper-case `H`, `D` and `W` are accepted.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
@@ -113,8 +124,8 @@ impl Timeframe {
             .position(|(name, _)| *name == text || (any_case && name.eq_ignore_ascii_case(text)))
             .map(|index| Self(index as u8))
             .ok_or_else(|| {
-                let allowed: Vec<_> = TIMEFRAMES.iter().map(|(name, _)| *name).collect();
-                Error::argument("timeframe", format!("must be one of {}", allowed.join(", ")), format!("{text:?}"))
+                let allowed = Self::NAMES.join(", ");
+                Error::argument("timeframe", format!("must be one of {allowed}"), format!("{text:?}"))
             })
     }
 

@@ -11,6 +11,7 @@ use ::alerts::{
     Destination, DestinationState, Entry, Failure, KNOWN, Kind, Known, OWN_WARNING, Outbox, Pace, Sender, State, Target,
 };
 use domain::barrier::Outcome;
+use domain::cancel::Cancel;
 use domain::error::{Error, Resource, Result};
 use domain::threads;
 use domain::time::{DAY_MS, format_iso};
@@ -160,31 +161,61 @@ impl EventListener for ToOutbox {
     }
 }
 
-/// The alerts of a started scheduler. One task writes events to the outbox, another sends them.
+/// The alerts of a started scheduler. While none are configured, nothing of them runs.
 pub(super) struct Alerts {
     scheduler: Arc<Scheduler>,
+    running: Arc<Running>,
+    at_work: Option<AtWork>,
+}
+
+/// One task writes events to the outbox, another sends them.
+struct AtWork {
     subscription: u64,
+    stop: Cancel,
     writes: JoinHandle<()>,
     sends: JoinHandle<()>,
 }
 
 impl Alerts {
-    /// Begins to write and to send. Must be called inside a tokio runtime.
-    pub fn begin(scheduler: Arc<Scheduler>, running: Arc<Running>) -> Self {
+    /// The alerts of a scheduler that has just been started. Must be called inside a tokio runtime.
+    pub fn of(scheduler: Arc<Scheduler>, running: Arc<Running>) -> Self {
+        let mut alerts = Self { scheduler, running, at_work: None };
+        alerts.follow();
+        alerts
+    }
+
+    /// Begins to write and to send once alerts are configured, and ends it when they are not any more.
+    pub fn follow(&mut self) {
+        let is_wanted = !self.running.rules.lock().alerts.is_empty();
+        match (&self.at_work, is_wanted) {
+            (None, true) => self.at_work = Some(self.begin()),
+            (Some(at_work), false) => {
+                self.scheduler.events.unsubscribe(at_work.subscription);
+                at_work.stop.cancel();
+                // Both tasks end by themselves.
+                self.at_work = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&self) -> AtWork {
+        let (scheduler, running, stop) = (self.scheduler.clone(), self.running.clone(), Cancel::default());
         let (queue, queued) = mpsc::channel(QUEUE);
         let listener = ToOutbox { running: running.clone(), queue };
         let subscription = scheduler.events.subscribe(Box::new(listener));
         let writes = tokio::spawn(write(scheduler.clone(), queued));
-        let sends = tokio::spawn(send(scheduler.clone(), running));
-        Self { scheduler, subscription, writes, sends }
+        let sends = tokio::spawn(send(scheduler, running, stop.clone()));
+        AtWork { subscription, stop, writes, sends }
     }
 
     /// Waits until queued events are written and running requests have ended, but at most two seconds.
     pub async fn ended(self) {
-        self.scheduler.events.unsubscribe(self.subscription);
+        let Some(at_work) = self.at_work else { return };
+        self.scheduler.events.unsubscribe(at_work.subscription);
         // A panic in them ends only them.
-        let _ = self.writes.await;
-        let _ = self.sends.await;
+        let _ = at_work.writes.await;
+        let _ = at_work.sends.await;
     }
 }
 
@@ -207,32 +238,39 @@ async fn write(scheduler: Arc<Scheduler>, mut queued: mpsc::Receiver<Entry>) {
 struct Sending {
     sender: Sender,
     targets: Targets,
-    cursor: FeedCursor,
-    looked: Option<Instant>,
-    /// Since when this process sends, UTC epoch ms.
-    since_ms: i64,
+    /// `None` while no process of this home leads.
+    closings: Option<Closings>,
     _lock: Guard,
 }
 
-/// Sends what is in the outbox whenever this process is the one that sends, until the scheduler stops.
-async fn send(scheduler: Arc<Scheduler>, running: Arc<Running>) {
+/// What the leader has seen of closed signals.
+struct Closings {
+    /// Since when a process of this home leads, UTC epoch ms.
+    since_ms: i64,
+    cursor: FeedCursor,
+    looked: Option<Instant>,
+    /// Whether the first look has succeeded: what is new from then on has closed under this leader.
+    knows_all: bool,
+}
+
+/// Sends what is in the outbox whenever this process is the one that sends, until the scheduler or the alerts stop.
+async fn send(scheduler: Arc<Scheduler>, running: Arc<Running>, stop: Cancel) {
     let mut sending: Option<Sending> = None;
+    let mut mark: Option<Guard> = None;
     let mut problem = None;
     loop {
         let wait = async {
             tokio::time::sleep(LOOK).await;
             Ok(())
         };
-        if running.stop.unless(scheduler.lifetime.closing().unless(wait)).await.is_err() {
+        if stop.unless(running.stop.unless(scheduler.lifetime.closing().unless(wait))).await.is_err() {
             break;
         }
         let targets = running.rules.lock().alerts.clone();
         let is_shared = scheduler.coordination.job_queue().is_some();
         let leads = running.leads();
-        if sending.is_none() && (targets.is_empty() || !(leads || is_shared)) {
-            continue;
-        }
-        if sending.is_some() && (targets.is_empty() || !(leads || is_shared)) {
+        if targets.is_empty() || !(leads || is_shared) {
+            mark = None;
             // It cannot send for others any more: what is under way is given its time.
             if let Some(mut last) = sending.take() {
                 last.sender.set_destinations(targets.to_vec());
@@ -240,20 +278,26 @@ async fn send(scheduler: Arc<Scheduler>, running: Arc<Running>) {
             }
             continue;
         }
-        let (this, before) = (scheduler.clone(), sending.take());
+        let (this, before, marked) = (scheduler.clone(), sending.take(), mark.take());
         let step = move || {
-            let Some(mut sending) = this.sending(before)? else { return Ok((None, None)) };
+            let (led_here, mark) = if is_shared { this.is_led_here(leads, marked)? } else { (leads, None) };
+            let Some(mut sending) = this.sending(before)? else { return Ok((None, mark, None)) };
             if !Arc::ptr_eq(&sending.targets, &targets) {
                 sending.sender.set_destinations(targets.to_vec());
                 sending.targets = targets;
             }
-            let closed = if leads { this.take_closed(&mut sending, is_shared) } else { Ok(()) };
+            let closed = if led_here {
+                this.take_closed(&mut sending, is_shared)
+            } else {
+                sending.closings = None;
+                Ok(())
+            };
             sending.sender.step();
-            Ok((Some(sending), closed.err()))
+            Ok((Some(sending), mark, closed.err()))
         };
         let new = match threads::blocking(step).await {
-            Ok((next, failed)) => {
-                sending = next;
+            Ok((next, marked, failed)) => {
+                (sending, mark) = (next, marked);
                 failed
             }
             Err(error) => Some(error),
@@ -264,7 +308,11 @@ async fn send(scheduler: Arc<Scheduler>, running: Arc<Running>) {
         }
         problem = new;
     }
-    if let Some(last) = sending {
+    if let Some(mut last) = sending {
+        if stop.is_cancelled() {
+            // Nothing is configured any more, and what waits is given up.
+            last.sender.set_destinations(Vec::new());
+        }
         last.sender.finish(LAST_WORDS).await;
     }
 }
@@ -286,14 +334,25 @@ impl Scheduler {
         let events = self.events.clone();
         let warn = Box::new(move |text| events.emit(&Event::Warning(text)));
         let sender = Sender::open(&folder, Pace::default(), self.settings.clock().clone(), warn)?;
-        Ok(Some(Sending {
-            sender,
-            targets: Targets::default(),
-            cursor: FeedCursor::default(),
-            looked: None,
-            since_ms: self.settings.now_ms(),
-            _lock: lock,
-        }))
+        Ok(Some(Sending { sender, targets: Targets::default(), closings: None, _lock: lock }))
+    }
+
+    /// Whether a process of this home leads. With a database, the process that leads and the one that sends may be two of one home:
+    /// the leader holds a file's lock, so that the sender knows to alert closed signals. Returns that lock if `leads`.
+    fn is_led_here(&self, leads: bool, held: Option<Guard>) -> Result<(bool, Option<Guard>)> {
+        if leads && held.is_some() {
+            return Ok((true, held));
+        }
+        drop(held);
+        storage::create_folder(&self.alerts_folder())?;
+        let path = self.alerts_folder().join("alerts-leader.lock");
+        let mode = if leads { Lock::Exclusive } else { Lock::Shared };
+        match FileLock::acquire(Resource::Scheduler, &path, mode, Duration::ZERO) {
+            Ok(lock) => Ok((leads, leads.then_some(lock))),
+            // Another process of the home holds it, or looks whether one does.
+            Err(Error::Busy { .. }) => Ok((true, None)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts signals that have closed, in any process, into the outbox.
@@ -301,24 +360,28 @@ impl Scheduler {
         let is_wanted = sending.targets.iter().any(|(one, _)| one.events.contains(&"signalClosed"));
         if !is_wanted {
             sending.sender.forget_closings();
+            sending.closings = None;
             return Ok(());
         }
-        if sending.looked.is_some_and(|looked| looked.elapsed() < LOOK_FOR_CLOSED) {
-            return Ok(());
-        }
-        sending.looked = Some(Instant::now());
         let now_ms = self.settings.now_ms();
-        let since_ms = match sending.sender.knows_closings() {
-            _ if is_shared => sending.since_ms - TAKEN_OVER_MS,
-            true => now_ms - LATE_MS,
+        let new_leader =
+            || Closings { since_ms: now_ms, cursor: FeedCursor::default(), looked: None, knows_all: false };
+        let seen = sending.closings.get_or_insert_with(new_leader);
+        if seen.looked.is_some_and(|looked| looked.elapsed() < LOOK_FOR_CLOSED) {
+            return Ok(());
+        }
+        seen.looked = Some(Instant::now());
+        let since_ms = match is_shared {
+            true if !seen.knows_all => seen.since_ms - TAKEN_OVER_MS,
             // What closed before there were alerts is none.
-            false => i64::MAX,
+            false if !sending.sender.knows_closings() => i64::MAX,
+            _ => now_ms - LATE_MS,
         };
-        let Some(store) = self.runner.checks.store.existing()? else {
-            return sending.sender.take_closings(Vec::<(String, i64, fn() -> serde_json::Value)>::new(), since_ms);
+        let mut cursor = seen.cursor.clone();
+        let (records, costs) = match self.runner.checks.store.existing()? {
+            Some(store) => (store.new_closings(&mut cursor, KNOWN)?, store.costs()),
+            None => Default::default(),
         };
-        let costs = store.costs();
-        let records = store.new_closings(&mut sending.cursor, KNOWN)?;
         let closed = records.iter().filter_map(|record| ClosedSignal::of(record, &costs));
         // A cancelled signal was never open: `signalChanged` tells of it.
         let closed = closed.filter(|signal| signal.outcome != Outcome::Cancelled).map(|signal| {
@@ -327,10 +390,8 @@ impl Scheduler {
             let event = move || json!({ "type": "signalClosed", "signal": closed_signal_to_json(&signal), "at": at });
             (mark, closed_ms, event)
         });
-        let taken = sending.sender.take_closings(closed.collect(), since_ms);
-        if taken.is_err() {
-            sending.cursor = FeedCursor::default();
-        }
-        taken
+        sending.sender.take_closings(closed.collect(), since_ms)?;
+        (seen.cursor, seen.knows_all) = (cursor, true);
+        Ok(())
     }
 }

@@ -46,6 +46,7 @@ pub mod home;
 mod learn;
 mod lifetime;
 mod metrics;
+mod missed_candles;
 mod models;
 mod own;
 mod performance;

@@ -30,6 +30,8 @@ const DOWN: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamPlan {
     venue: Venue,
+    /// The host of the REST API that names the symbols; `None` is the exchange's own.
+    exchange_url: Option<String>,
     url: Option<String>,
     /// The symbols to watch; `None` means all with open signals.
     symbols: Option<Vec<Symbol>>,
@@ -47,6 +49,7 @@ impl StreamPlan {
         let url = config.stream_url.clone();
         (is_possible && is_wanted && has_address).then_some(Self {
             venue: training.exchange,
+            exchange_url: training.exchange_url.clone(),
             url,
             symbols: watch.symbols,
         })
@@ -55,9 +58,12 @@ impl StreamPlan {
 
 /// Streams prices until `stop` is raised.
 pub(super) async fn stream_prices(watch: Arc<SignalWatch>, plan: StreamPlan, stop: Cancel) {
-    let stream =
-        PriceStream::open(plan.venue, plan.url.as_deref(), StreamPace::default(), watch.settings.clock().clone());
-    let stream = match stream {
+    let clock = watch.settings.clock().clone();
+    let opened = watch
+        .fetcher
+        .exchange()
+        .and_then(|exchange| PriceStream::open(exchange, plan.url.as_deref(), StreamPace::default(), clock));
+    let stream = match opened {
         Ok(stream) => Arc::new(stream),
         Err(error) => {
             watch.events.emit(&Event::Warning(format!("prices are not streamed: {error}")));

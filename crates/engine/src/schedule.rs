@@ -192,7 +192,7 @@ impl Scheduler {
         let started = Arc::new(Running::new(changes, rules, ended));
         *running = Some(started.clone());
         self.settings.scheduler_runs(true);
-        let alerts = Alerts::begin(self.clone(), started.clone());
+        let alerts = Alerts::of(self.clone(), started.clone());
         let this = self.clone();
         tokio::spawn(async move {
             drop(call);

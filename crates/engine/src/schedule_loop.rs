@@ -53,10 +53,11 @@ impl ScheduleLoop {
     }
 
     /// Leads if no other process does, and runs due tasks, until it is stopped.
-    pub async fn keep_schedule(mut self, alerts: Alerts) {
+    pub async fn keep_schedule(mut self, mut alerts: Alerts) {
         let (scheduler, running) = (self.scheduler.clone(), self.running.clone());
         loop {
             self.look();
+            alerts.follow();
             self.stream();
             let wait = async {
                 tokio::select! {

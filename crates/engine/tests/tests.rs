@@ -1,6 +1,8 @@
 //! Tests of the loop of a home, as callers use it. One binary, so that it is linked once.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
+mod alerts_postgres;
 mod assess_open;
 mod assess_start;
 mod check_cost;

@@ -1,6 +1,6 @@
 //! A client of an exchange: candles and prices by its public REST API. What differs between exchanges is in `venues`.
 
-use super::dialect::{Dialect, Instrument, Naming, Wanted, shortened};
+use super::dialect::{Dialect, Instrument, Naming, Request, Wanted, shortened};
 use super::http::{Answered, Failure, Host, Pace};
 use super::prices::{PriceFuture, PriceSource};
 use super::source::{CandleFuture, CandleSource, FirstFuture, Found, Listing, ListingFuture};
@@ -13,7 +13,7 @@ use domain::symbol::{Market, Symbol, Timeframe};
 use domain::time::{Clock, format_iso};
 use domain::venue::Venue;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -24,6 +24,8 @@ const LIST_AGE: Duration = Duration::from_secs(3600);
 const MISSING_AGE: Duration = Duration::from_secs(60);
 /// The most symbols in one request about instruments, which keeps URLs short.
 const INSTRUMENTS_AT_ONCE: usize = 100;
+/// No exchange that names symbols as they are here has longer ones; Bybit's limit of topics counts their characters.
+const LONGEST_NAME: usize = 30;
 
 /// A client of an exchange's public REST API. It needs no key. It contacts only the configured host and follows no redirects.
 /// Tasks may share it, and then share its request budget.
@@ -38,6 +40,16 @@ pub struct Exchange {
     host: Host,
     clock: Clock,
     list: Mutex<Option<(Instant, Arc<Instruments>)>>,
+}
+
+/// The time by an exchange's clock.
+#[derive(Debug, Clone)]
+pub struct ServerTime {
+    /// UTC epoch ms.
+    pub ms: i64,
+    /// Why the exchange did not tell its time when it was asked. Then `ms` is from the `Date` header of its answer, which has whole
+    /// seconds.
+    pub refused: Option<Error>,
 }
 
 /// An exchange's instruments by symbol.
@@ -142,22 +154,55 @@ impl Exchange {
         Ok(halted)
     }
 
-    /// The current time by the exchange's clock, UTC epoch ms.
+    /// The current time by the exchange's clock: by its request for the time, else by the `Date` header of its refusal.
     ///
     /// # Errors
-    /// [`Error::Exchange`].
-    pub async fn server_time(&self) -> Result<i64> {
+    /// [`Error::Exchange`] if it sent neither, or serves nobody here.
+    pub async fn server_time(&self) -> Result<ServerTime> {
         let read = |answer: Value| {
             self.dialect.read_time(&answer).ok_or_else(|| format!("it sent no time; got {}", shortened(&answer)))
         };
-        let answered = self.host.get(&self.dialect.time(), read).await;
-        answered.map(|answered| answered.answer).map_err(|failure| error("the exchange's time", failure.message()))
+        let asked = Instant::now();
+        match self.host.ask(&self.dialect.time(), read).await {
+            Ok(Answered { answer, .. }) => Ok(ServerTime { ms: answer, refused: None }),
+            Err(failure) => {
+                let refused = error("the exchange's time", failure.message());
+                match (self.host.dated_after(asked), failure) {
+                    // A host that serves nobody here is not asked about anything else.
+                    (None, _) | (_, Failure::Lasting(_)) => Err(refused),
+                    (Some(ms), _) => Ok(ServerTime { ms, refused: Some(refused) }),
+                }
+            }
+        }
+    }
+
+    /// The names of symbols on the exchange's WebSocket, by the rule that its REST API follows; those that it does not list are
+    /// left out. Describes why they cannot be had.
+    pub(super) async fn stream_names(
+        &self,
+        symbols: &BTreeSet<Symbol>,
+    ) -> std::result::Result<BTreeMap<Symbol, String>, String> {
+        if self.dialect.facts().naming == Naming::Plain {
+            let is_name = |name: &str| name.len() <= LONGEST_NAME && name.chars().all(char::is_alphanumeric);
+            let names = symbols.iter().map(|symbol| (symbol.clone(), symbol.to_string()));
+            return Ok(names.filter(|(_, name)| is_name(name)).collect());
+        }
+        let all: Vec<Symbol> = symbols.iter().cloned().collect();
+        let listed = self.instruments(&all).await.map_err(|failure| failure.message().to_owned())?;
+        let name = |symbol: &Symbol| Some((symbol.clone(), listed.get(symbol)?.stream_name.clone()));
+        Ok(symbols.iter().filter_map(name).collect())
+    }
+
+    /// The answer to a request of the exchange's stream. Describes why there is none.
+    pub(super) async fn ask(&self, request: &Request) -> std::result::Result<Value, String> {
+        let answered = self.host.ask(request, Ok).await;
+        answered.map(|answered| answered.answer).map_err(|failure| failure.message().to_owned())
     }
 
     /// The prices in one answer, by the exchange's names.
     async fn prices_of(&self, names: &[&str]) -> std::result::Result<HashMap<String, Value>, Failure> {
         let read = |answer: Value| self.dialect.read_prices(&answer, names).map(HashMap::from_iter);
-        Ok(self.host.get(&self.dialect.prices(names), read).await?.answer)
+        Ok(self.host.ask(&self.dialect.prices(names), read).await?.answer)
     }
 
     fn read_price(&self, symbol: &Symbol, price: Option<&Value>) -> Result<f64> {
@@ -190,7 +235,7 @@ impl Exchange {
         }
         let names: Vec<&str> = symbols.iter().map(Symbol::as_str).collect();
         let read = |answer: Value| self.dialect.read_instruments(&answer);
-        let listed = self.host.get(&self.dialect.instruments(&names), read).await?.answer;
+        let listed = self.host.ask(&self.dialect.instruments(&names), read).await?.answer;
         let mut list = Instruments::with_capacity(listed.len());
         for instrument in listed {
             for symbol in instrument.symbols.clone() {
@@ -266,7 +311,7 @@ impl Exchange {
             let wanted =
                 Wanted { name: &name, interval: series.interval, from_ms: from, until_ms: until, limit, candles_ago };
             let read = |answer: Value| self.read_page(answer, series.timeframe, &wanted);
-            let answered = self.host.get(&self.dialect.candles(&wanted), read).await;
+            let answered = self.host.ask(&self.dialect.candles(&wanted), read).await;
             let Answered { answer: (page, findings), retries, problem } = answered.map_err(failed)?;
             found.findings.merge(findings);
             found.findings.add(Cause::Retried, retries, || problem.unwrap_or_default());

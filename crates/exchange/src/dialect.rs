@@ -3,22 +3,29 @@
 use candles::Origin;
 use domain::symbol::Symbol;
 use domain::time::DAY_MS;
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::fmt::Debug;
 use std::time::Duration;
 
 /// A request.
-pub(super) struct Get {
+pub(super) struct Request {
     pub path: String,
     pub query: Vec<(&'static str, String)>,
     /// What it uses of [`Facts::allowance`].
     pub weight: u32,
+    pub method: Method,
 }
 
-impl Get {
+impl Request {
     pub fn new(path: impl Into<String>, query: Vec<(&'static str, String)>, weight: u32) -> Self {
-        Self { path: path.into(), query, weight }
+        Self { path: path.into(), query, weight, method: Method::GET }
+    }
+
+    /// A POST without a body.
+    pub fn post(path: impl Into<String>, weight: u32) -> Self {
+        Self { method: Method::POST, ..Self::new(path, Vec::new(), weight) }
     }
 }
 
@@ -79,6 +86,8 @@ pub(super) const FIRST_MARKETS_MS: i64 = 14_975 * DAY_MS;
 pub(super) struct Instrument {
     /// The exchange's name.
     pub name: String,
+    /// Its name on the exchange's WebSocket.
+    pub stream_name: String,
     /// Its name here, in every spelling that users write.
     pub symbols: Vec<Symbol>,
     /// The exchange's status if it does not trade.
@@ -88,7 +97,8 @@ pub(super) struct Instrument {
 impl Instrument {
     /// An instrument with one name. `None` if that cannot be a symbol.
     pub fn named(name: &str, halted: Option<String>) -> Option<Self> {
-        Some(Self { name: name.to_owned(), symbols: vec![Symbol::parse(name).ok()?], halted })
+        let symbols = vec![Symbol::parse(name).ok()?];
+        Some(Self { name: name.to_owned(), stream_name: name.to_owned(), symbols, halted })
     }
 }
 
@@ -149,16 +159,16 @@ pub(super) trait Dialect: Debug + Send + Sync {
     /// The most candles in one answer to a request that begins this many candles ago.
     fn page(&self, candles_ago: i64) -> usize;
 
-    fn candles(&self, wanted: &Wanted<'_>) -> Get;
+    fn candles(&self, wanted: &Wanted<'_>) -> Request;
 
     /// A request for the prices of at least these symbols.
-    fn prices(&self, names: &[&str]) -> Get;
+    fn prices(&self, names: &[&str]) -> Request;
 
     /// The prices in an answer, by the exchange's names. `names` are those that were requested.
     fn read_prices(&self, answer: &Value, names: &[&str]) -> Result<Vec<(String, Value)>, String>;
 
     /// A request for the list of instruments, or for these of it.
-    fn instruments(&self, names: &[&str]) -> Get;
+    fn instruments(&self, names: &[&str]) -> Request;
 
     fn read_instruments(&self, answer: &Value) -> Result<Vec<Instrument>, String>;
 
@@ -167,7 +177,7 @@ pub(super) trait Dialect: Debug + Send + Sync {
         true
     }
 
-    fn time(&self) -> Get;
+    fn time(&self) -> Request;
 
     /// The exchange's clock, UTC epoch ms.
     fn read_time(&self, answer: &Value) -> Option<i64>;

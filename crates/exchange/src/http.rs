@@ -1,6 +1,6 @@
-//! HTTP(S) GET requests to one host: limits, time-outs, retries, and errors in plain words.
+//! HTTP(S) requests to one host: limits, time-outs, retries, and errors in plain words.
 
-use super::dialect::{Complaint, Dialect, Get, Meaning, Reply};
+use super::dialect::{Complaint, Dialect, Meaning, Reply, Request};
 use super::limits::Budget;
 use super::post::{cause, client, retry_after};
 use backon::{ExponentialBuilder, Retryable};
@@ -85,6 +85,8 @@ pub(super) struct Host {
     /// Created on the first request, since it loads the system's certificates.
     client: OnceLock<std::result::Result<Client, Failure>>,
     unreachable: Mutex<Option<(Instant, Failure)>>,
+    /// When it last answered, and what its `Date` header said, UTC epoch ms.
+    dated: Mutex<Option<(Instant, i64)>>,
     dialect: &'static dyn Dialect,
     pace: Pace,
     budget: Budget,
@@ -108,18 +110,32 @@ impl Host {
         };
         let facts = dialect.facts();
         let budget = Budget::new(pace.weight.unwrap_or(facts.allowance / 2), facts.window);
-        Some(Self { base, name, client: OnceLock::new(), unreachable: Mutex::default(), dialect, pace, budget })
+        Some(Self {
+            base,
+            name,
+            client: OnceLock::new(),
+            unreachable: Mutex::default(),
+            dated: Mutex::default(),
+            dialect,
+            pace,
+            budget,
+        })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
+    /// What the `Date` header of the last answer said, if that came after `since`, UTC epoch ms.
+    pub(super) fn dated_after(&self, since: Instant) -> Option<i64> {
+        self.dated.lock().filter(|(at, _)| *at >= since).map(|(_, ms)| ms)
+    }
+
     /// Sends a request and converts its JSON with `read`; retries as [`Failure`] says. If `read` rejects the answer, with a
     /// description, it is requested again.
-    pub(super) async fn get<T>(
+    pub(super) async fn ask<T>(
         &self,
-        request: &Get,
+        request: &Request,
         read: impl Fn(Value) -> std::result::Result<T, String>,
     ) -> std::result::Result<Answered<T>, Failure> {
         if let Some((since, failure)) = &*self.unreachable.lock()
@@ -180,13 +196,16 @@ impl Host {
         Ok(())
     }
 
-    async fn try_once(&self, wanted: &Get, time_left: Duration) -> std::result::Result<Value, Failure> {
+    async fn try_once(&self, wanted: &Request, time_left: Duration) -> std::result::Result<Value, Failure> {
         let client = self.client.get_or_init(|| self.connect()).as_ref().map_err(Failure::clone)?;
         let url = format!("{}{}", self.base.as_str().trim_end_matches('/'), wanted.path);
-        let request = client.get(url).query(&wanted.query).timeout(self.pace.answer.min(time_left));
+        let request =
+            client.request(wanted.method.clone(), url).query(&wanted.query).timeout(self.pace.answer.min(time_left));
         let response = request.send().await.map_err(|e| self.broken(&e))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let host_ms = date(&headers).unwrap_or_else(now_ms);
+        let dated_ms = date(&headers);
+        *self.dated.lock() = dated_ms.map(|ms| (Instant::now(), ms));
+        let host_ms = dated_ms.unwrap_or_else(now_ms);
         if let Some(used) = self.dialect.used(&headers) {
             self.budget.learn(Instant::now(), &used);
         }

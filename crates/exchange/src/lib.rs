@@ -42,7 +42,7 @@ pub mod stream;
 mod venues;
 mod walk;
 
-pub use client::Exchange;
+pub use client::{Exchange, ServerTime};
 pub use http::Pace;
 pub use pages::{PAGE_TIME, all_pages};
 pub use post::{NotPosted, Posted, Poster};

@@ -26,11 +26,15 @@ pub(super) fn client(url: &Url, connect: Duration) -> reqwest::Result<Client> {
         // Without TLS no certificates are needed; a slim container has none.
         builder = builder.tls_certs_only([]);
     }
-    if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
-        // A proxy's loopback is another machine.
+    if is_loopback(url) {
         builder = builder.no_proxy();
     }
     builder.build()
+}
+
+/// Whether an address is this machine's own. Then it is reached without a proxy, whose loopback is another machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]")
 }
 
 /// The innermost cause; the outer errors only say that something failed.

@@ -53,6 +53,37 @@ async fn pages_until_done() {
     assert_eq!(simulator.request_count(), 3);
 }
 
+/// Without a time of its own, the `Date` header of the exchange's answer tells its clock, unless it serves nobody here.
+#[tokio::test]
+async fn the_clock_of_an_exchange_without_a_time_is_that_of_its_date_header() {
+    use std::io::{Read, Write};
+    let dated = "Date: Sat, 13 Sep 2025 12:00:00 GMT\r\n";
+    for (status, header, told) in [
+        ("404 Not Found", dated, Some(1_757_764_800_000)),
+        ("500 Server Error", dated, Some(1_757_764_800_000)),
+        ("404 Not Found", "", None),
+        ("403 Forbidden", dated, None),
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut request) = (stream.unwrap(), [0; 4096]);
+                assert!(stream.read(&mut request).unwrap() > 0);
+                let head = format!("HTTP/1.1 {status}\r\n{header}content-length: 2\r\nconnection: close");
+                stream.write_all(format!("{head}\r\n\r\n{{}}").as_bytes()).unwrap();
+            }
+        });
+        let pace = Pace { backoff: Duration::from_millis(1), ..Pace::default() };
+        let time = Exchange::with_pace(Venue::Kraken, Some(&url), pace).unwrap().server_time().await;
+        match (time, told) {
+            (Ok(time), Some(told)) => assert!(time.ms == told && time.refused.is_some(), "{status}: {time:?}"),
+            (Err(error), None) => assert_eq!(error.code(), "ERR_EXCHANGE", "{status}: {error}"),
+            (time, _) => panic!("{status} {header}: {time:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_update_asks_only_for_what_is_missing() {
     let simulator = simulator(&["BTCUSDT"], START + 10 * DAY + 20 * 60_000);

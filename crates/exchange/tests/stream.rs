@@ -5,9 +5,12 @@ use domain::symbol::Symbol;
 use domain::time::{Clock, now_ms};
 use domain::venue::Venue;
 use exchange::stream::{PriceStream, StreamPace, SymbolPrices};
+use exchange::{Exchange, Pace};
+use serde_json::json;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 const QUICK: Duration = Duration::from_millis(20);
@@ -18,7 +21,8 @@ fn pace() -> StreamPace {
 }
 
 fn open(exchange: &Dialect, server: &Server, pace: StreamPace, bases: &[&str]) -> PriceStream {
-    let stream = PriceStream::open(exchange.venue, Some(&server.url), pace, Clock::default()).unwrap();
+    let rest = Exchange::new(exchange.venue, Some(server.rest(exchange))).unwrap();
+    let stream = PriceStream::open(Arc::new(rest), Some(&server.url), pace, Clock::default()).unwrap();
     stream.want(bases.iter().map(|base| exchange.symbol(base)).collect());
     stream
 }
@@ -365,5 +369,51 @@ async fn a_symbol_that_cannot_be_one_of_the_exchange_is_told() {
     let mut peer = server.peer().await;
     peer.answer(&exchange).await;
     until("it is told", || stream.status().missing.contains_key(&odd)).await;
-    assert_eq!(stream.status().missing[&odd], "the exchange has no such name");
+    assert_eq!(stream.status().missing[&odd], "the exchange does not list it");
+}
+
+/// The names on the stream are those of the exchange's list, also where nobody could guess where a symbol parts.
+#[tokio::test]
+async fn a_symbol_is_named_as_the_exchange_lists_it() {
+    let okx = Dialect::all().into_iter().find(|one| one.venue == Venue::Okx).unwrap();
+    let server = Server::start().await;
+    let listed = json!({ "code": "0", "msg": "", "data": [
+        { "instType": "SPOT", "instId": "ABC-XYZ", "state": "live" },
+        { "instType": "SPOT", "instId": "USDT-USD", "state": "live" },
+    ] });
+    let mut answers = vec![("503 Unavailable", "{}".to_owned()); 4];
+    answers.extend(vec![("200 OK", listed.to_string()); 2]);
+    let rest = answering(answers).await;
+    let quick = Pace { backoff: Duration::from_millis(1), ..Pace::default() };
+    let exchange = Arc::new(Exchange::with_pace(okx.venue, Some(&rest), quick).unwrap());
+    let pace = StreamPace { confirm: Duration::from_secs(2), ..pace() };
+    let stream = PriceStream::open(exchange, Some(&server.url), pace, Clock::default()).unwrap();
+    let symbols = ["ABCXYZ", "USDTUSD", "NOSUCH"].map(|name| Symbol::parse(name).unwrap());
+    stream.want(symbols.clone().into());
+    let mut peer = server.peer().await;
+    // Without the list nothing is asked for, and the status says why.
+    until("why nothing is streamed", || {
+        stream.status().missing.get(&symbols[0]).is_some_and(|why| why.contains("fault of its own (HTTP 503)"))
+    })
+    .await;
+    assert_eq!(peer.answer(&okx).await, (true, vec!["ABC-XYZ".to_owned(), "USDT-USD".to_owned()]));
+    until("both are streamed", || stream.status().symbols == 2).await;
+    until("why the third is not", || stream.status().missing.len() == 1).await;
+    assert_eq!(stream.status().missing[&symbols[2]], "the exchange does not list it");
+}
+
+/// Answers requests in turn, each on a connection of its own. Returns the address.
+async fn answering(answers: Vec<(&'static str, String)>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close", body.len());
+            stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+        }
+    });
+    address
 }

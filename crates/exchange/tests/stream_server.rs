@@ -4,6 +4,8 @@ use domain::symbol::Symbol;
 use domain::venue::Venue;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use simulator::{Simulator, SimulatorOptions};
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Server {
     listener: TcpListener,
     pub url: String,
+    /// The REST API, which lists the symbols.
+    rest: OnceLock<Simulator>,
 }
 
 /// The server's end of a connection.
@@ -29,7 +33,17 @@ impl Server {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
-        Self { listener, url }
+        Self { listener, url, rest: OnceLock::new() }
+    }
+
+    /// The address of a REST API that lists the symbols of the tests. It also lists `NOPE`, which the stream refuses.
+    pub fn rest(&self, exchange: &Dialect) -> &str {
+        let start = || {
+            let symbols = ["BTC", "ETH", "SOL", "NOPE"].map(|base| exchange.symbol(base)).to_vec();
+            Simulator::start(SimulatorOptions { venue: exchange.venue, symbols, ..SimulatorOptions::default() })
+                .unwrap()
+        };
+        self.rest.get_or_init(start).url()
     }
 
     pub async fn raw(&self) -> TcpStream {

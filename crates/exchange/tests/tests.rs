@@ -7,5 +7,6 @@ mod exchange_soak;
 mod history;
 mod origins;
 mod stream;
+mod stream_proxy;
 mod stream_server;
 mod venues;

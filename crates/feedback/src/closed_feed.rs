@@ -8,7 +8,7 @@ use domain::signal::{Ended, Record};
 use domain::symbol::Market;
 
 /// The set of closed signals that a reader has received.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct FeedCursor {
     /// One bit per signal, by its number in order of recording, which never changes.
     words: Vec<u64>,
@@ -145,7 +145,7 @@ impl FeedbackStore {
         let (source, places, marked) = {
             let (state, source) = self.ordered();
             let slots = state.closed_slots();
-            let mut marked = FeedCursor { words: given.words.clone(), count: given.count };
+            let mut marked = given.clone();
             // New closings are mostly the most recent ones, so searching from the end is short.
             let mut new: Vec<Slot> = Vec::new();
             for &slot in slots.iter().rev() {

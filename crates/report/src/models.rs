@@ -7,7 +7,7 @@ use domain::features::FEATURES;
 use domain::symbol::Market;
 use domain::time::DAY_MS;
 use engine::{MarketModels, ModelList, SignalLoop};
-use learning::model::{Decision, Interval, Mode, Record, Rollback, Scores, Skill, Trial};
+use learning::model::{Decision, Interval, Mode, OwnRecord, Record, Rollback, Scores, Skill, Trial};
 use serde::Serialize;
 
 /// Trainings and rollbacks listed per market: the newest.
@@ -50,6 +50,9 @@ pub struct MarketPart {
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The user's own model in it; missing if it was trained without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnPart>,
     /// Trainings and rollbacks, the newest first.
     pub changes: Vec<Change>,
     /// Number of earlier ones that are not listed.
@@ -94,6 +97,52 @@ pub struct ModelPart {
     pub held_out_signals: usize,
     /// Their mean profit in percent, after costs.
     pub held_out_profit: Option<f64>,
+}
+
+/// A user's own model, which is weighed beside our families.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnPart {
+    /// Its name.
+    pub name: String,
+    /// When the first of the versions was trained that have been in service with it, without one between them that had not, UTC
+    /// epoch ms.
+    pub since_ms: i64,
+    /// For a BUY.
+    pub buy: OwnSidePart,
+    /// For a SELL.
+    pub sell: OwnSidePart,
+}
+
+/// What held-out rows say of a user's own model in one direction.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnSidePart {
+    /// The weight of its departures, percent.
+    pub weight: f64,
+    /// How much outcomes change with its departures beyond those of our families: 1 is as much as it says, and 0 is not at all.
+    /// `None` if it says nothing of its own, or the rows are too few.
+    pub slope: Option<f64>,
+    /// The standard error of `slope`.
+    pub slope_error: Option<f64>,
+    /// The held-out rows.
+    pub rows: u64,
+}
+
+impl OwnPart {
+    /// The own model of the version in service. `trials` are all trainings of the market, oldest first.
+    fn of(record: &OwnRecord, version: u64, trained_ms: i64, trials: &[Trial]) -> Self {
+        let served = trials.iter().rev().filter(|trial| trial.version <= version && trial.promoted);
+        let with_it = served.take_while(|trial| trial.own.as_ref().is_some_and(|own| own.name == record.name));
+        let since_ms = with_it.last().map_or(trained_ms, |trial| trial.at_ms);
+        let [buy, sell] = record.sides.map(|side| OwnSidePart {
+            weight: rounded(100.0 * side.weight),
+            slope: side.slope.map(|(slope, _)| rounded(slope)),
+            slope_error: side.slope.map(|(_, error)| rounded(error)),
+            rows: side.rows,
+        });
+        Self { name: record.name.clone(), since_ms, buy, sell }
+    }
 }
 
 /// Held-out log loss minus the base rate's, with its 95 % bootstrap interval over time clusters.
@@ -213,6 +262,10 @@ pub fn gather(core: &SignalLoop) -> Result<ModelsPart> {
 
 impl From<MarketModels> for MarketPart {
     fn from(MarketModels { champion, trials, rollbacks }: MarketModels) -> Self {
+        let own =
+            champion.record.as_ref().ok().and_then(|record| {
+                Some(OwnPart::of(record.own.as_ref()?, champion.version, record.trained_ms, &trials))
+            });
         let mut changes: Vec<Change> =
             trials.into_iter().map(Change::from).chain(rollbacks.into_iter().map(Change::from)).collect();
         // The sort is stable: of changes at the same time, the last one written comes first.
@@ -232,6 +285,7 @@ impl From<MarketModels> for MarketPart {
             reason: champion.reason,
             model,
             error,
+            own,
             changes,
             earlier_changes,
         }

@@ -11,6 +11,7 @@ pub mod partition;
 pub mod pooler;
 pub mod pools;
 pub mod proxy;
+pub mod receiver;
 pub mod server;
 pub mod trained;
 pub mod warnings;

@@ -122,8 +122,8 @@ pub(super) async fn exchange(core: &SignalLoop, open: &OpenSignals) -> (Vec<Find
     let asked_ms = now_ms();
     let time = exchange.server_time().await;
     let answered_ms = now_ms();
-    let server_ms = match time {
-        Ok(server_ms) => server_ms,
+    let time = match time {
+        Ok(time) => time,
         Err(error) => {
             let why = "candles and prices cannot be brought up to date";
             let advice = format!(
@@ -141,7 +141,13 @@ pub(super) async fn exchange(core: &SignalLoop, open: &OpenSignals) -> (Vec<Find
     )];
     let (of_symbols, traded) = symbols(core, &exchange, open).await;
     found.extend(of_symbols);
-    found.push(clock(asked_ms, server_ms, answered_ms, exchange.host()));
+    // A `Date` header has whole seconds.
+    let until_ms = if time.refused.is_some() { time.ms + 999 } else { time.ms };
+    found.extend(time.refused.map(|error| {
+        let why = "the clock is compared with the Date header of its answer instead, to the second";
+        Finding::warning(Check::Clock, error.to_string(), why, "nothing, if all else is well")
+    }));
+    found.push(clock(asked_ms, (time.ms, until_ms), answered_ms, exchange.host()));
     (found, traded)
 }
 
@@ -210,10 +216,10 @@ fn stranded(symbol: &Symbol, open: &OpenSignals, cause: &str) -> Option<Finding>
     ))
 }
 
-/// The smallest possible difference of the clocks: the exchange read its own at some moment between request and
-/// response.
-fn clock(asked_ms: i64, server_ms: i64, answered_ms: i64, host: &str) -> Finding {
-    let ahead = if server_ms < asked_ms { asked_ms - server_ms } else { (answered_ms - server_ms).min(0) };
+/// The smallest possible difference of the clocks: the exchange read its own at some moment between request and response, and it
+/// showed a time between these two.
+fn clock(asked_ms: i64, (from_ms, until_ms): (i64, i64), answered_ms: i64, host: &str) -> Finding {
+    let ahead = if until_ms < asked_ms { asked_ms - until_ms } else { (answered_ms - from_ms).min(0) };
     if ahead.abs() <= MOST_SKEW_MS {
         return Finding::fine(Check::Clock, format!("it agrees with that of {host}"));
     }
@@ -248,9 +254,13 @@ mod tests {
             (41_001, Severity::Warning, "1.0 s behind"),
             (3_640_000, Severity::Warning, "3600.0 s behind"),
         ] {
-            let found = clock(10_000, server_ms, 40_000, "host");
+            let found = clock(10_000, (server_ms, server_ms), 40_000, "host");
             assert_eq!(found.state, state, "{found:?}");
             assert!(found.what.contains(words), "{found:?}");
+        }
+        // With whole seconds, the exchange's clock showed at most a second more.
+        for (second_ms, state) in [(9_000, Severity::Fine), (8_001, Severity::Fine), (8_000, Severity::Warning)] {
+            assert_eq!(clock(10_000, (second_ms, second_ms + 999), 10_100, "host").state, state, "{second_ms}");
         }
     }
 }

@@ -6,6 +6,7 @@ mod files;
 mod keys;
 
 use super::SUCCESS;
+use super::args::values::{exchange, timeframe};
 use super::data;
 use super::output::Output;
 use ask::{Questions, yes_or_no};
@@ -33,10 +34,10 @@ pub struct Init {
     #[arg(long, value_name = "SYMBOLS", value_delimiter = ',', value_parser = Symbol::parse)]
     pub symbols: Vec<Symbol>,
     /// The timeframes, separated by commas [default: 1h, 4h]
-    #[arg(long, value_name = "TIMEFRAMES", value_delimiter = ',', value_parser = Timeframe::parse)]
+    #[arg(long, value_name = "TIMEFRAMES", value_delimiter = ',', value_parser = timeframe(), hide_possible_values = true)]
     pub timeframes: Vec<Timeframe>,
     /// The exchange: its name, or the URL of a host with Binance's API [default: Binance]
-    #[arg(long, value_name = "NAME|URL")]
+    #[arg(long, value_name = "NAME|URL", value_parser = exchange(), hide_possible_values = true)]
     pub exchange: Option<String>,
     /// What a trade costs, entry and exit together, in basis points of the price: 10 is 0.1 % [default: 10]
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]

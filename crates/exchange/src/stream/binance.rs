@@ -7,7 +7,6 @@
 use super::protocol::{
     Endpoint, EndpointFuture, Limits, News, Protocol, Said, json, request_id, text, trade, unreadable, whole,
 };
-use domain::symbol::Symbol;
 use serde_json::json;
 use std::time::Duration;
 
@@ -38,11 +37,6 @@ impl Protocol for Binance {
     fn limits(&self) -> Limits {
         // Pongs count as messages, too.
         Limits { topics: self.topics, names_a_message: 100, messages: 3, per: Duration::from_secs(1) }
-    }
-
-    fn name(&self, symbol: &Symbol) -> Option<String> {
-        let name = symbol.as_str();
-        name.chars().all(char::is_alphanumeric).then(|| name.to_owned())
     }
 
     fn request(&self, id: u64, subscribes: bool, names: &[String]) -> String {

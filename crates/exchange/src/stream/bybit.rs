@@ -6,7 +6,6 @@
 use super::protocol::{
     Endpoint, EndpointFuture, Limits, News, Protocol, Said, each, json, request_id, text, trade, unreadable, whole,
 };
-use domain::symbol::Symbol;
 use serde_json::json;
 use std::time::Duration;
 
@@ -28,12 +27,6 @@ impl Protocol for Bybit {
     fn limits(&self) -> Limits {
         // 21,000 characters are 500 topics of `publicTrade.` and a name of up to 30.
         Limits { topics: 500, names_a_message: 10, messages: 5, per: Duration::from_secs(1) }
-    }
-
-    fn name(&self, symbol: &Symbol) -> Option<String> {
-        let name = symbol.as_str();
-        let is_one = name.len() <= 30 && name.chars().all(char::is_alphanumeric);
-        is_one.then(|| name.to_owned())
     }
 
     fn request(&self, id: u64, subscribes: bool, names: &[String]) -> String {

@@ -3,9 +3,7 @@
 //! docs.cdp.coinbase.com/exchange/websocket-feed: the channels `matches` and `heartbeat` (once a second for each product), and
 //! 8 requests a second of an address. An error is about a whole request and has no number, so each request is about one product.
 
-use super::feed::parted;
 use super::protocol::{Endpoint, EndpointFuture, Limits, News, Protocol, Said, iso_ms, json, text, trade, unreadable};
-use domain::symbol::Symbol;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -25,10 +23,6 @@ impl Protocol for Coinbase {
 
     fn limits(&self) -> Limits {
         Limits { topics: 200, names_a_message: 1, messages: 4, per: Duration::from_secs(1) }
-    }
-
-    fn name(&self, symbol: &Symbol) -> Option<String> {
-        parted(symbol, '-')
     }
 
     fn request(&self, _id: u64, subscribes: bool, names: &[String]) -> String {

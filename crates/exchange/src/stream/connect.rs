@@ -1,13 +1,12 @@
-//! Connections: TCP, TLS and the handshake of a WebSocket, and the one request that KuCoin needs before it.
+//! Connections: TCP, or a tunnel through a proxy, then TLS and the handshake of a WebSocket.
 
 use super::protocol::Said;
-use reqwest::{Client, Url};
+use super::proxy::Proxy;
+use reqwest::Url;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
-use serde_json::Value;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -18,7 +17,6 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// What may wait to be sent. Requests are a few kilobytes.
 const MAX_UNSENT_BYTES: usize = 1 << 20;
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// TCP, with TLS or without.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -26,30 +24,42 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 pub(super) type Socket = WebSocketStream<Box<dyn Wire>>;
 
-/// Opens a WebSocket. Not through a proxy.
+/// Opens a WebSocket, through the proxy that the environment names for it.
 pub(super) async fn open(url: &str) -> Said<Socket> {
     let parsed = Url::parse(url).map_err(|e| format!("its address cannot be used: {e}"))?;
     let (Some(host), Some(port)) = (parsed.host_str(), parsed.port_or_known_default()) else {
         return Err("its address has no host".to_owned());
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let tcp = TcpStream::connect((host, port)).await.map_err(|e| format!("cannot connect to {host}: {e}"))?;
-    // A ping or a request is a message of its own and must not wait for more.
-    tcp.set_nodelay(true).map_err(|e| format!("cannot set up the connection to {host}: {e}"))?;
-    let wire: Box<dyn Wire> = match parsed.scheme() {
-        "wss" => {
-            let name = ServerName::try_from(host.to_owned()).map_err(|e| format!("{host} is no name for TLS: {e}"))?;
-            let connector = TlsConnector::from(tls()?);
-            Box::new(connector.connect(name, tcp).await.map_err(|e| format!("no TLS with {host}: {e}"))?)
-        }
-        _ => Box::new(tcp),
+    let wire = match Proxy::of(&parsed)? {
+        Some(proxy) => proxy.tunnel(host, port).await?,
+        None => Box::new(tcp(host, port).await?),
     };
+    let wire = if parsed.scheme() == "wss" { encrypted(host, wire).await? } else { wire };
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
         .max_write_buffer_size(MAX_UNSENT_BYTES);
     let opened = client_async_with_config(url, wire, Some(config)).await;
     opened.map(|(socket, _)| socket).map_err(|e| format!("{host} opened no WebSocket: {e}"))
+}
+
+/// A TCP connection. An IPv6 address may be in brackets.
+pub(super) async fn tcp(host: &str, port: u16) -> Said<TcpStream> {
+    let tcp = TcpStream::connect((bare(host), port)).await.map_err(|e| format!("cannot connect to {host}: {e}"))?;
+    // A ping or a request is a message of its own and must not wait for more.
+    tcp.set_nodelay(true).map_err(|e| format!("cannot set up the connection to {host}: {e}"))?;
+    Ok(tcp)
+}
+
+/// TLS with a host over a connection to it.
+pub(super) async fn encrypted(host: &str, wire: Box<dyn Wire>) -> Said<Box<dyn Wire>> {
+    let name = ServerName::try_from(bare(host).to_owned()).map_err(|e| format!("{host} is no name for TLS: {e}"))?;
+    let connected = TlsConnector::from(tls()?).connect(name, wire).await;
+    Ok(Box::new(connected.map_err(|e| format!("no TLS with {host}: {e}"))?))
+}
+
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// Made once, since it loads the system's certificates.
@@ -63,26 +73,4 @@ fn tls() -> Said<Arc<ClientConfig>> {
         Ok(Arc::new(builder.with_no_client_auth()))
     };
     CONFIG.get_or_init(make).clone()
-}
-
-/// The JSON that answers a POST without a body.
-pub(super) async fn post(url: &str) -> Said<Value> {
-    // An error means that the process already has a provider, which works as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder().timeout(ANSWER).redirect(reqwest::redirect::Policy::none()).no_proxy();
-    if url.starts_with("http:") {
-        builder = builder.tls_certs_only([]);
-    }
-    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    let failed = |e: reqwest::Error| format!("{host} did not say where to connect: {}", e.without_url());
-    let client = builder.build().map_err(failed)?;
-    let mut response = client.post(url).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_MESSAGE_BYTES {
-            return Err(format!("{host} sent more than {} MB", MAX_MESSAGE_BYTES >> 20));
-        }
-    }
-    serde_json::from_slice(&body).map_err(|_| format!("{host} did not say where to connect: its answer is not JSON"))
 }

@@ -1,5 +1,6 @@
 //! The task of a stream: connects, keeps the connection alive, reads it, and connects again.
 
+use super::super::Exchange;
 use super::StreamPace;
 use super::connect::{Socket, open};
 use super::protocol::{Endpoint, News, Protocol, Said};
@@ -7,7 +8,8 @@ use super::shared::Shared;
 use super::subscriptions::Subscriptions;
 use domain::symbol::Symbol;
 use futures_util::{SinkExt, StreamExt};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -24,13 +26,18 @@ const MOST_UNREADABLE: u32 = 100;
 const MOST_LATE: u32 = 100;
 
 /// Keeps a connection while symbols are wanted. Never ends by itself.
-pub(super) async fn keep_connected(shared: Arc<Shared>, protocol: Box<dyn Protocol>, pace: StreamPace) {
+pub(super) async fn keep_connected(
+    shared: Arc<Shared>,
+    exchange: Arc<Exchange>,
+    protocol: Box<dyn Protocol>,
+    pace: StreamPace,
+) {
     let mut failures = 0;
     loop {
         // An error would mean that `shared` is gone, which this task holds.
         let _ = shared.wanted().wait_for(|wanted| !wanted.is_empty()).await;
         let begun = Instant::now();
-        let ended = match Connection::open(&shared, &*protocol, pace).await {
+        let ended = match Connection::open(&shared, &exchange, &*protocol, pace).await {
             Ok(mut connection) => connection.run().await,
             Err(problem) => Ended::Broken(problem),
         };
@@ -54,6 +61,9 @@ fn backoff(pace: &StreamPace, failures: u32) -> Duration {
     Duration::from_secs_f64(doubled.min(longest) * (0.5 + 0.5 * dice))
 }
 
+/// The names of symbols on the stream, when the exchange has told its list.
+type Naming<'a> = Pin<Box<dyn Future<Output = Said<BTreeMap<Symbol, String>>> + Send + 'a>>;
+
 /// Why a connection ended.
 enum Ended {
     /// No symbol is wanted.
@@ -64,6 +74,7 @@ enum Ended {
 
 struct Connection<'a> {
     shared: &'a Shared,
+    exchange: &'a Exchange,
     protocol: &'a dyn Protocol,
     pace: StreamPace,
     socket: Socket,
@@ -80,6 +91,8 @@ struct Connection<'a> {
     probed: Instant,
     /// When it was last told which symbols are not streamed.
     told: Instant,
+    /// When the exchange is asked again for the names of symbols that it did not list.
+    name_again: Option<Instant>,
     /// How many messages in a row could not be read, and how many trades in a row were late.
     unreadable: u32,
     late: u32,
@@ -88,7 +101,12 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    async fn open(shared: &'a Shared, protocol: &'a dyn Protocol, pace: StreamPace) -> Said<Self> {
+    async fn open(
+        shared: &'a Shared,
+        exchange: &'a Exchange,
+        protocol: &'a dyn Protocol,
+        pace: StreamPace,
+    ) -> Said<Self> {
         let opened = async {
             let endpoint = protocol.endpoint().await?;
             let socket = open(&endpoint.url).await?;
@@ -102,6 +120,7 @@ impl<'a> Connection<'a> {
         wanted.mark_changed();
         Ok(Self {
             shared,
+            exchange,
             protocol,
             pace,
             socket,
@@ -114,6 +133,7 @@ impl<'a> Connection<'a> {
             pinged: now,
             probed: now,
             told: now,
+            name_again: None,
             unreadable: 0,
             late: 0,
             least_delay_ms: None,
@@ -126,7 +146,15 @@ impl<'a> Connection<'a> {
         if self.is_ready {
             self.shared.connected();
         }
+        // The names of the wanted symbols, while the exchange is asked for them. Meanwhile the connection is read.
+        let mut naming: Option<Naming<'a>> = None;
         loop {
+            let names = async {
+                match naming.as_mut() {
+                    Some(names) => names.await,
+                    None => std::future::pending().await,
+                }
+            };
             let worked = tokio::select! {
                 frame = self.socket.next() => match frame {
                     Some(Ok(frame)) => self.hear(&frame),
@@ -139,15 +167,45 @@ impl<'a> Connection<'a> {
                         let _ = timeout(TICK, self.socket.close(None)).await;
                         return Ended::NotNeeded;
                     }
-                    self.subscriptions.want(&wanted, self.protocol);
+                    naming = Some(self.ask_for_names(wanted));
+                    Ok(())
+                }
+                names = names => {
+                    naming = None;
+                    self.named(names);
                     self.speak().await
                 }
-                _ = tick.tick() => self.speak().await,
+                _ = tick.tick() => {
+                    if naming.is_none() && self.name_again.is_some_and(|at| at <= Instant::now()) {
+                        let wanted = self.wanted.borrow().clone();
+                        naming = Some(self.ask_for_names(wanted));
+                    }
+                    self.speak().await
+                }
             };
             if let Err(reason) = worked {
                 return Ended::Broken(reason);
             }
         }
+    }
+
+    fn ask_for_names(&self, wanted: BTreeSet<Symbol>) -> Naming<'a> {
+        let exchange = self.exchange;
+        Box::pin(async move { exchange.stream_names(&wanted).await })
+    }
+
+    /// Sets what is wanted, by the names that the exchange has for it.
+    fn named(&mut self, names: Said<BTreeMap<Symbol, String>>) {
+        let wanted = self.wanted.borrow().clone();
+        let (mut names, nameless, again) = match names {
+            Ok(names) => (names, "the exchange does not list it".to_owned(), self.pace.refused),
+            Err(problem) => {
+                (self.subscriptions.names(), format!("its name is not known: {problem}"), self.pace.confirm)
+            }
+        };
+        names.retain(|symbol, _| wanted.contains(symbol));
+        self.name_again = (names.len() < wanted.len()).then(|| Instant::now() + again);
+        self.subscriptions.want(names, nameless);
     }
 
     /// Sends what is due.

@@ -1,4 +1,4 @@
-//! How each exchange is reached and spoken to, and how it spells a symbol.
+//! How each exchange is reached and spoken to.
 
 use super::binance::Binance;
 use super::bybit::Bybit;
@@ -7,10 +7,11 @@ use super::kraken::Kraken;
 use super::kucoin::Kucoin;
 use super::okx::Okx;
 use super::protocol::Protocol;
+use crate::Exchange;
 use domain::error::{Error, Result};
-use domain::symbol::Symbol;
 use domain::venue::Venue;
 use reqwest::Url;
+use std::sync::Arc;
 
 /// The address that the exchange documents: of its WebSocket, but for KuCoin of the REST API that tells the WebSocket's.
 fn own_url(venue: Venue) -> &'static str {
@@ -34,11 +35,12 @@ fn own_url(venue: Venue) -> &'static str {
     }
 }
 
-/// How the exchange speaks, at `url` or at its own address.
+/// How the exchange speaks, at `url` or at its own address. `exchange` is the client of its REST API.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if the URL is not of the kind that the exchange needs.
-pub(super) fn protocol(venue: Venue, url: Option<&str>) -> Result<Box<dyn Protocol>> {
+pub(super) fn protocol(exchange: &Arc<Exchange>, url: Option<&str>) -> Result<Box<dyn Protocol>> {
+    let venue = exchange.venue();
     let asks_first = venue == Venue::Kucoin;
     let text = url.unwrap_or_else(|| own_url(venue)).trim().trim_end_matches('/');
     let allowed = if asks_first { ["http", "https"] } else { ["ws", "wss"] };
@@ -55,22 +57,9 @@ pub(super) fn protocol(venue: Venue, url: Option<&str>) -> Result<Box<dyn Protoc
         Venue::Okx => Box::new(Okx::new(url)),
         Venue::Kraken => Box::new(Kraken::new(url)),
         Venue::Coinbase => Box::new(Coinbase::new(url)),
-        Venue::Kucoin => Box::new(Kucoin::new(url)),
+        Venue::Kucoin if url == own_url(venue) => Box::new(Kucoin::new(exchange.clone())),
+        Venue::Kucoin => Box::new(Kucoin::new(Arc::new(Exchange::new(venue, Some(&url))?))),
     })
-}
-
-/// The name of a symbol where `separator` stands between its two currencies; `None` if nobody knows where they part.
-pub(super) fn parted(symbol: &Symbol, separator: char) -> Option<String> {
-    // The longest first: `FDUSD` ends with `USD`.
-    const QUOTES: [&str; 20] = [
-        "FDUSD", "USDT", "USDC", "USDE", "USDG", "USDQ", "EURC", "PYUSD", "USD", "EUR", "GBP", "AUD", "CAD", "CHF",
-        "JPY", "BRL", "TRY", "BTC", "ETH", "DAI",
-    ];
-    let name = symbol.as_str();
-    let quote = QUOTES.iter().filter(|quote| name.len() > quote.len() && name.ends_with(**quote));
-    let quote = quote.max_by_key(|quote| quote.len())?;
-    let base = name.strip_suffix(quote)?;
-    base.chars().all(char::is_alphanumeric).then(|| format!("{base}{separator}{quote}"))
 }
 
 #[cfg(test)]
@@ -80,27 +69,12 @@ mod tests {
     #[test]
     fn every_exchange_has_an_address_of_its_kind() {
         for venue in Venue::ALL {
-            protocol(venue, None).unwrap();
+            let exchange = Arc::new(Exchange::new(venue, None).unwrap());
+            protocol(&exchange, None).unwrap();
             for wrong in ["", "nowhere", "ftp://x", if venue == Venue::Kucoin { "wss://x" } else { "https://x" }] {
-                let error = protocol(venue, Some(wrong)).unwrap_err();
+                let error = protocol(&exchange, Some(wrong)).unwrap_err();
                 assert!(error.code() == "ERR_INVALID_ARGUMENT" && error.to_string().contains("stream_url"), "{error}");
             }
         }
-    }
-
-    #[test]
-    fn a_symbol_is_parted_before_its_quote() {
-        let of = |text: &str| parted(&Symbol::parse(text).unwrap(), '-');
-        for (text, name) in [
-            ("BTCUSDT", "BTC-USDT"),
-            ("btc/usd", "BTC-USD"),
-            ("ETHBTC", "ETH-BTC"),
-            ("BTCFDUSD", "BTC-FDUSD"),
-            ("USDTUSD", "USDT-USD"),
-            ("1INCHEUR", "1INCH-EUR"),
-        ] {
-            assert_eq!(of(text).as_deref(), Some(name));
-        }
-        assert_eq!((of("USDT"), of("ABCXYZ"), of("BTC/USDT:USDT")), (None, None, None));
     }
 }

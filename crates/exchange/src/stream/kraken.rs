@@ -3,11 +3,9 @@
 //! docs.kraken.com/api/docs/websocket-v2: the channels `trade`, `heartbeat` (about once a second) and `status`, and the request
 //! `ping`. It names no limit of subscriptions; each answer is about one symbol.
 
-use super::feed::parted;
 use super::protocol::{
     Endpoint, EndpointFuture, Limits, News, Protocol, Said, each, iso_ms, json, text, trade, unreadable,
 };
-use domain::symbol::Symbol;
 use serde_json::json;
 use std::time::Duration;
 
@@ -28,10 +26,6 @@ impl Protocol for Kraken {
 
     fn limits(&self) -> Limits {
         Limits { topics: 500, names_a_message: 100, messages: 5, per: Duration::from_secs(1) }
-    }
-
-    fn name(&self, symbol: &Symbol) -> Option<String> {
-        parted(symbol, '/')
     }
 
     fn request(&self, id: u64, subscribes: bool, names: &[String]) -> String {

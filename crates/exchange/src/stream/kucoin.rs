@@ -4,13 +4,13 @@
 //! often to ping; a welcome before anything may be sent; 100 symbols in a request, 400 topics on a connection (300 by older
 //! documents), 100 messages in 10 s.
 
-use super::connect::post;
-use super::feed::parted;
 use super::protocol::{
     Endpoint, EndpointFuture, Limits, News, Protocol, Said, json, request_id, text, trade, unreadable, whole,
 };
-use domain::symbol::Symbol;
+use crate::Exchange;
+use crate::dialect::Request;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often to ping if the exchange does not say.
@@ -18,13 +18,13 @@ const PING_EVERY_MS: u64 = 18_000;
 
 #[derive(Debug)]
 pub(super) struct Kucoin {
-    /// Of the REST API.
-    url: String,
+    /// The client of the REST API that tells where to connect.
+    rest: Arc<Exchange>,
 }
 
 impl Kucoin {
-    pub(super) fn new(url: String) -> Self {
-        Self { url }
+    pub(super) fn new(rest: Arc<Exchange>) -> Self {
+        Self { rest }
     }
 }
 
@@ -42,17 +42,14 @@ fn endpoint_of(answer: &Value) -> Option<Endpoint> {
 impl Protocol for Kucoin {
     fn endpoint(&self) -> EndpointFuture<'_> {
         Box::pin(async {
-            let answer = post(&format!("{}/api/v1/bullet-public", self.url)).await?;
+            // Its weight is that of www.kucoin.com/docs-new/websocket-api/base-info/get-public-token-spot-margin.
+            let answer = self.rest.ask(&Request::post("/api/v1/bullet-public", 10)).await?;
             endpoint_of(&answer).ok_or_else(|| "its answer about where to connect cannot be read".to_owned())
         })
     }
 
     fn limits(&self) -> Limits {
         Limits { topics: 300, names_a_message: 100, messages: 50, per: Duration::from_secs(10) }
-    }
-
-    fn name(&self, symbol: &Symbol) -> Option<String> {
-        parted(symbol, '-')
     }
 
     fn request(&self, id: u64, subscribes: bool, names: &[String]) -> String {
@@ -92,7 +89,7 @@ mod tests {
     /// error of github.com/crypto-chassis/ccapi/issues/456.
     #[test]
     fn documented_messages_are_read() {
-        let kucoin = Kucoin::new(String::new());
+        let kucoin = Kucoin::new(Arc::new(Exchange::new(domain::venue::Venue::Kucoin, None).unwrap()));
         let matched = r#"{"data":{"symbol":"BTC-USDT","sequence":"1614503482134","side":"buy","size":"0.00013064","price":"57659.6","takerOrderId":"6057bb821220fc00060f26bf","time":"1616362370760468781","type":"match","makerOrderId":"6057bb81b5ab390006532c9d","tradeId":"6057bb822e113d292396c272"},"subject":"trade.l3match","topic":"/market/match:BTC-USDT","type":"message"}"#;
         let expected = News::Trade { name: "BTC-USDT".to_owned(), price: 57659.6, time_ms: 1_616_362_370_760 };
         assert_eq!(kucoin.read(matched), Ok(vec![expected]));

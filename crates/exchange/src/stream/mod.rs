@@ -20,17 +20,18 @@ mod kraken;
 mod kucoin;
 mod okx;
 mod protocol;
+mod proxy;
 mod shared;
 mod subscriptions;
 
 pub use bursts::StreamedPrice;
 pub use shared::{Gap, StreamStatus, SymbolPrices};
 
+use super::Exchange;
 use connection::keep_connected;
 use domain::error::Result;
 use domain::symbol::Symbol;
 use domain::time::Clock;
-use domain::venue::Venue;
 use shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -81,15 +82,16 @@ pub struct PriceStream {
 }
 
 impl PriceStream {
-    /// A stream of an exchange. It connects as soon as symbols are wanted. `url` replaces the exchange's own address: that of a
-    /// WebSocket, but for KuCoin that of the REST API which tells it. Must be called inside a tokio runtime.
+    /// A stream of an exchange. It connects as soon as symbols are wanted. `exchange` is the client of its REST API, whose list of
+    /// symbols says how the stream names them. `url` replaces the exchange's own address: that of a WebSocket, but for KuCoin that of
+    /// the REST API which tells it. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`domain::error::Error::InvalidArgument`] if `url` is no ws(s) URL, or for KuCoin no http(s) URL.
-    pub fn open(venue: Venue, url: Option<&str>, pace: StreamPace, clock: Clock) -> Result<Self> {
-        let protocol = feed::protocol(venue, url)?;
+    pub fn open(exchange: Arc<Exchange>, url: Option<&str>, pace: StreamPace, clock: Clock) -> Result<Self> {
+        let protocol = feed::protocol(&exchange, url)?;
         let shared = Arc::new(Shared::new(clock));
-        let task = tokio::spawn(keep_connected(shared.clone(), protocol, pace));
+        let task = tokio::spawn(keep_connected(shared.clone(), exchange, protocol, pace));
         Ok(Self { shared, task })
     }
 

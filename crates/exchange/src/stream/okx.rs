@@ -3,11 +3,9 @@
 //! www.okx.com/docs-v5, "WebSocket / Overview": 480 requests to subscribe an hour on a connection, which is closed after 30 s
 //! without a message unless the client sends the text `ping`; "Trades channel"; "Notification" before an upgrade.
 
-use super::feed::parted;
 use super::protocol::{
     Endpoint, EndpointFuture, Limits, News, Protocol, Said, each, json, request_id, text, trade, unreadable, whole,
 };
-use domain::symbol::Symbol;
 use serde_json::json;
 use std::time::Duration;
 
@@ -29,10 +27,6 @@ impl Protocol for Okx {
     fn limits(&self) -> Limits {
         // A request may have 64 KB of channels; pings do not count, and some room is left.
         Limits { topics: 500, names_a_message: 100, messages: 400, per: Duration::from_secs(3600) }
-    }
-
-    fn name(&self, symbol: &Symbol) -> Option<String> {
-        parted(symbol, '-')
     }
 
     fn request(&self, id: u64, subscribes: bool, names: &[String]) -> String {

@@ -1,7 +1,6 @@
 //! What differs between exchanges: the trait [`Protocol`], and what its implementations share.
 
 use chrono::DateTime;
-use domain::symbol::Symbol;
 use serde_json::Value;
 use std::pin::Pin;
 use std::time::Duration;
@@ -19,9 +18,6 @@ pub(super) trait Protocol: std::fmt::Debug + Send + Sync {
 
     /// What the exchange allows on one connection.
     fn limits(&self) -> Limits;
-
-    /// The symbol in the exchange's spelling; `None` if it cannot be one of this exchange.
-    fn name(&self, symbol: &Symbol) -> Option<String>;
 
     /// The message that subscribes to the trades of `names`, or unsubscribes.
     fn request(&self, id: u64, subscribes: bool, names: &[String]) -> String;

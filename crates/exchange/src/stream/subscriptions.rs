@@ -17,6 +17,8 @@ pub(super) struct Subscriptions {
     /// When the last messages were sent, no more than the limit allows.
     sent: VecDeque<Instant>,
     last_id: u64,
+    /// Why a wanted symbol has no name.
+    nameless: String,
 }
 
 struct Topic {
@@ -41,24 +43,29 @@ enum State {
 impl Subscriptions {
     pub(super) fn new(limits: Limits, pace: StreamPace) -> Self {
         let (topics, leaving, sent) = (BTreeMap::new(), BTreeSet::new(), VecDeque::new());
-        Self { limits, pace, topics, leaving, sent, last_id: 0 }
+        let nameless = "the exchange is asked for its name".to_owned();
+        Self { limits, pace, topics, leaving, sent, last_id: 0, nameless }
     }
 
-    /// Sets what is wanted.
-    pub(super) fn want(&mut self, wanted: &BTreeSet<Symbol>, protocol: &dyn Protocol) {
+    /// Sets what is wanted, by symbol with the exchange's spelling. `nameless` says why it may lack one.
+    pub(super) fn want(&mut self, wanted: BTreeMap<Symbol, String>, nameless: String) {
+        self.nameless = nameless;
         let leaving = &mut self.leaving;
         self.topics.retain(|name, topic| {
-            let stays = wanted.contains(&topic.symbol);
+            let stays = wanted.get(&topic.symbol) == Some(name);
             if !stays && matches!(topic.state, State::Asked { .. } | State::Live) {
                 leaving.insert(name.clone());
             }
             stays
         });
-        for symbol in wanted {
-            let Some(name) = protocol.name(symbol) else { continue };
-            let new = || Topic { symbol: symbol.clone(), state: State::New, alone: false };
-            self.topics.entry(name).or_insert_with(new);
+        for (symbol, name) in wanted {
+            self.topics.entry(name).or_insert_with(|| Topic { symbol, state: State::New, alone: false });
         }
+    }
+
+    /// The names that are wanted now.
+    pub(super) fn names(&self) -> BTreeMap<Symbol, String> {
+        self.topics.iter().map(|(name, topic)| (topic.symbol.clone(), name.clone())).collect()
     }
 
     pub(super) fn next_id(&mut self) -> u64 {
@@ -208,7 +215,7 @@ impl Subscriptions {
         let full = self.topics.values().filter(|topic| topic.state == State::Live).count() >= self.limits.topics;
         let missing = wanted.iter().filter_map(|symbol| {
             let why = match known.get(symbol).map(|topic| &topic.state) {
-                None => "the exchange has no such name".to_owned(),
+                None => self.nameless.clone(),
                 Some(State::Live) => return None,
                 Some(State::Refused { why, .. }) => why.clone(),
                 Some(State::New) if full => format!("the exchange allows {} a connection", self.limits.topics),
@@ -241,15 +248,24 @@ fn mentions(text: &str, name: &str) -> bool {
 mod tests {
     use super::super::feed::protocol;
     use super::*;
+    use crate::Exchange;
     use domain::venue::Venue;
+    use std::sync::Arc;
     use std::time::Duration;
 
     fn symbols(names: &[&str]) -> BTreeSet<Symbol> {
         names.iter().map(|name| Symbol::parse(name).unwrap()).collect()
     }
 
+    /// Wants symbols whose names on the exchange these are.
+    fn want(subscriptions: &mut Subscriptions, names: &[&str]) -> BTreeSet<Symbol> {
+        let named = names.iter().map(|name| (Symbol::parse(name).unwrap(), (*name).to_owned()));
+        subscriptions.want(named.collect(), String::new());
+        symbols(names)
+    }
+
     fn of(venue: Venue) -> (Box<dyn Protocol>, Subscriptions) {
-        let protocol = protocol(venue, None).unwrap();
+        let protocol = protocol(&Arc::new(Exchange::new(venue, None).unwrap()), None).unwrap();
         let subscriptions = Subscriptions::new(protocol.limits(), StreamPace::default());
         (protocol, subscriptions)
     }
@@ -267,8 +283,7 @@ mod tests {
         let (bybit, mut subscriptions) = of(Venue::Bybit);
         let now = Instant::now();
         let all: Vec<String> = (0..600).map(|n| format!("COIN{n}USDT")).collect();
-        let wanted = symbols(&all.iter().map(String::as_str).collect::<Vec<_>>());
-        subscriptions.want(&wanted, &*bybit);
+        let wanted = want(&mut subscriptions, &all.iter().map(String::as_str).collect::<Vec<_>>());
         let mut asked = 0;
         for second in 0..20 {
             let now = now + Duration::from_secs(second);
@@ -288,8 +303,8 @@ mod tests {
     #[test]
     fn one_refused_symbol_spares_the_others() {
         let (bybit, mut subscriptions) = of(Venue::Bybit);
-        let (now, wanted) = (Instant::now(), symbols(&["AUSDT", "BUSDT", "CUSDT"]));
-        subscriptions.want(&wanted, &*bybit);
+        let now = Instant::now();
+        let wanted = want(&mut subscriptions, &["AUSDT", "BUSDT", "CUSDT"]);
         assert_eq!(names(&mut subscriptions, now, &*bybit).len(), 3);
         // Nobody says which.
         subscriptions.refused(Some(1), "Params Error", now);
@@ -311,8 +326,8 @@ mod tests {
     #[test]
     fn a_refusal_that_names_a_symbol_is_about_it() {
         let (okx, mut subscriptions) = of(Venue::Okx);
-        let (now, wanted) = (Instant::now(), symbols(&["BTCUSDT", "BTCUSD", "ETHUSDT"]));
-        subscriptions.want(&wanted, &*okx);
+        let now = Instant::now();
+        let wanted = want(&mut subscriptions, &["BTC-USDT", "BTC-USD", "ETH-USDT"]);
         assert_eq!(names(&mut subscriptions, now, &*okx).len(), 3);
         subscriptions.refused(None, "channel:trades,instId:BTC-USD doesn't exist", now);
         let live = subscriptions.accepted(None, &["BTC-USDT".to_owned(), "ETH-USDT".to_owned()]);
@@ -323,8 +338,8 @@ mod tests {
     #[test]
     fn what_is_not_confirmed_is_asked_for_once_more_alone_and_what_is_not_wanted_is_left() {
         let (bybit, mut subscriptions) = of(Venue::Bybit);
-        let (mut now, wanted) = (Instant::now(), symbols(&["AUSDT", "BUSDT"]));
-        subscriptions.want(&wanted, &*bybit);
+        let mut now = Instant::now();
+        let wanted = want(&mut subscriptions, &["AUSDT", "BUSDT"]);
         assert_eq!(names(&mut subscriptions, now, &*bybit).len(), 2);
         // A trade confirms a subscription, too.
         assert!(subscriptions.traded("AUSDT").unwrap().1 && !subscriptions.traded("AUSDT").unwrap().1);
@@ -337,16 +352,16 @@ mod tests {
         assert_eq!(subscriptions.next_message(now, &*bybit), None);
         let missing = subscriptions.missing(&wanted);
         assert!(missing.len() == 1 && missing.values().all(|why| why.contains("did not confirm")), "{missing:?}");
-        subscriptions.want(&symbols(&["BUSDT"]), &*bybit);
+        want(&mut subscriptions, &["BUSDT"]);
         let left = subscriptions.next_message(now, &*bybit).unwrap();
         assert!(left.contains("unsubscribe") && left.contains("AUSDT") && !left.contains("BUSDT"), "{left}");
         assert_eq!(subscriptions.next_message(now, &*bybit), None);
         // Who leaves and comes back at once is unsubscribed, then subscribed.
         let ops = |subscriptions: &mut Subscriptions| subscriptions.next_message(now, &*bybit).unwrap_or_default();
-        subscriptions.want(&wanted, &*bybit);
+        want(&mut subscriptions, &["AUSDT", "BUSDT"]);
         assert!(ops(&mut subscriptions).contains(r#""subscribe""#));
-        subscriptions.want(&symbols(&["BUSDT"]), &*bybit);
-        subscriptions.want(&wanted, &*bybit);
+        want(&mut subscriptions, &["BUSDT"]);
+        want(&mut subscriptions, &["AUSDT", "BUSDT"]);
         assert!(ops(&mut subscriptions).contains(r#""unsubscribe""#));
         assert!(ops(&mut subscriptions).contains(r#""subscribe""#));
         let request = Some(subscriptions.last_id);

@@ -2,7 +2,7 @@
 //! <https://developers.binance.com/docs/derivatives/usds-margined-futures>.
 
 use crate::dialect::{
-    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Get, Instrument, Meaning, Naming, Reply, Used, Wanted, listed,
+    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Instrument, Meaning, Naming, Reply, Request, Used, Wanted, listed,
     name_and_price, number,
 };
 use candles::Origin;
@@ -84,8 +84,8 @@ const fn facts(url: &'static str, other_url: Option<&'static str>, allowance: u3
 }
 
 impl Binance {
-    fn get(&self, path: &str, query: Vec<(&'static str, String)>, weight: u32) -> Get {
-        Get::new(format!("{}{path}", self.prefix), query, weight)
+    fn get(&self, path: &str, query: Vec<(&'static str, String)>, weight: u32) -> Request {
+        Request::new(format!("{}{path}", self.prefix), query, weight)
     }
 
     fn is_spot(&self) -> bool {
@@ -106,7 +106,7 @@ impl Dialect for Binance {
         1000
     }
 
-    fn candles(&self, wanted: &Wanted<'_>) -> Get {
+    fn candles(&self, wanted: &Wanted<'_>) -> Request {
         let query = vec![
             ("symbol", wanted.name.to_owned()),
             ("interval", wanted.interval.to_owned()),
@@ -117,7 +117,7 @@ impl Dialect for Binance {
         self.get("/klines", query, self.weights.candles)
     }
 
-    fn prices(&self, names: &[&str]) -> Get {
+    fn prices(&self, names: &[&str]) -> Request {
         match names {
             [name] => self.get("/ticker/price", vec![("symbol", (*name).to_owned())], self.weights.price),
             // The futures have no list of symbols here: the answer has all of them.
@@ -130,7 +130,7 @@ impl Dialect for Binance {
         name_and_price(answer, "symbol", "price")
     }
 
-    fn instruments(&self, names: &[&str]) -> Get {
+    fn instruments(&self, names: &[&str]) -> Request {
         let query = if self.is_spot() { list(names) } else { Vec::new() };
         self.get("/exchangeInfo", query, self.weights.instruments)
     }
@@ -148,7 +148,7 @@ impl Dialect for Binance {
         !self.is_spot()
     }
 
-    fn time(&self) -> Get {
+    fn time(&self) -> Request {
         self.get("/time", Vec::new(), 1)
     }
 

@@ -1,7 +1,7 @@
 //! Bybit's spot market, API version 5: <https://bybit-exchange.github.io/docs/v5/intro>.
 
 use crate::dialect::{
-    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Get, Instrument, Meaning, Naming, Reply, Wanted, listed,
+    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Instrument, Meaning, Naming, Reply, Request, Wanted, listed,
     name_and_price,
 };
 use candles::Origin;
@@ -42,10 +42,10 @@ static FACTS: Facts = Facts {
 #[derive(Debug)]
 pub(super) struct Bybit;
 
-fn spot(path: &str, more: Vec<(&'static str, String)>) -> Get {
+fn spot(path: &str, more: Vec<(&'static str, String)>) -> Request {
     let mut query = vec![("category", "spot".to_owned())];
     query.extend(more);
-    Get::new(path, query, 1)
+    Request::new(path, query, 1)
 }
 
 impl Dialect for Bybit {
@@ -57,7 +57,7 @@ impl Dialect for Bybit {
         1000
     }
 
-    fn candles(&self, wanted: &Wanted<'_>) -> Get {
+    fn candles(&self, wanted: &Wanted<'_>) -> Request {
         let query = vec![
             ("symbol", wanted.name.to_owned()),
             ("interval", wanted.interval.to_owned()),
@@ -68,7 +68,7 @@ impl Dialect for Bybit {
         spot("/v5/market/kline", query)
     }
 
-    fn prices(&self, names: &[&str]) -> Get {
+    fn prices(&self, names: &[&str]) -> Request {
         let one = if let [name] = names { vec![("symbol", (*name).to_owned())] } else { Vec::new() };
         spot("/v5/market/tickers", one)
     }
@@ -77,7 +77,7 @@ impl Dialect for Bybit {
         name_and_price(&answer["result"]["list"], "symbol", "lastPrice")
     }
 
-    fn instruments(&self, _names: &[&str]) -> Get {
+    fn instruments(&self, _names: &[&str]) -> Request {
         spot("/v5/market/instruments-info", Vec::new())
     }
 
@@ -89,8 +89,8 @@ impl Dialect for Bybit {
         Ok(listed(&answer["result"]["list"])?.iter().filter_map(one).collect())
     }
 
-    fn time(&self) -> Get {
-        Get::new("/v5/market/time", Vec::new(), 1)
+    fn time(&self) -> Request {
+        Request::new("/v5/market/time", Vec::new(), 1)
     }
 
     fn read_time(&self, answer: &Value) -> Option<i64> {

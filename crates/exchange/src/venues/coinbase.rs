@@ -2,7 +2,7 @@
 //! <https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/rest-api/public/get-public-product-candles>.
 
 use crate::dialect::{
-    Complaint, Dialect, Facts, Get, Instrument, Meaning, Naming, Reply, Wanted, listed, name_and_price, text,
+    Complaint, Dialect, Facts, Instrument, Meaning, Naming, Reply, Request, Wanted, listed, name_and_price, text,
 };
 use candles::Origin;
 use domain::time::DAY_MS;
@@ -49,27 +49,27 @@ impl Dialect for Coinbase {
         350
     }
 
-    fn candles(&self, wanted: &Wanted<'_>) -> Get {
+    fn candles(&self, wanted: &Wanted<'_>) -> Request {
         let query = vec![
             ("start", wanted.from_ms.div_euclid(1000).to_string()),
             ("end", (wanted.until_ms - 1).div_euclid(1000).to_string()),
             ("granularity", wanted.interval.to_owned()),
             ("limit", wanted.limit.to_string()),
         ];
-        Get::new(format!("/api/v3/brokerage/market/products/{}/candles", wanted.name), query, 1)
+        Request::new(format!("/api/v3/brokerage/market/products/{}/candles", wanted.name), query, 1)
     }
 
-    fn prices(&self, names: &[&str]) -> Get {
+    fn prices(&self, names: &[&str]) -> Request {
         let query = names.iter().map(|name| ("product_ids", (*name).to_owned())).collect();
-        Get::new("/api/v3/brokerage/market/products", query, 1)
+        Request::new("/api/v3/brokerage/market/products", query, 1)
     }
 
     fn read_prices(&self, answer: &Value, _names: &[&str]) -> Result<Vec<(String, Value)>, String> {
         name_and_price(&answer["products"], "product_id", "price")
     }
 
-    fn instruments(&self, _names: &[&str]) -> Get {
-        Get::new("/api/v3/brokerage/market/products", vec![("product_type", "SPOT".to_owned())], 1)
+    fn instruments(&self, _names: &[&str]) -> Request {
+        Request::new("/api/v3/brokerage/market/products", vec![("product_type", "SPOT".to_owned())], 1)
     }
 
     fn read_instruments(&self, answer: &Value) -> Result<Vec<Instrument>, String> {
@@ -87,8 +87,8 @@ impl Dialect for Coinbase {
         Ok(listed(&answer["products"])?.iter().filter_map(one).collect())
     }
 
-    fn time(&self) -> Get {
-        Get::new("/api/v3/brokerage/time", Vec::new(), 1)
+    fn time(&self) -> Request {
+        Request::new("/api/v3/brokerage/time", Vec::new(), 1)
     }
 
     fn read_time(&self, answer: &Value) -> Option<i64> {

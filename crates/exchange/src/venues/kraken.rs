@@ -1,7 +1,7 @@
 //! Kraken's spot market: <https://docs.kraken.com/api/docs/guides/spot-rest-intro>.
 
 use crate::dialect::{
-    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Get, Instrument, Meaning, Naming, Reply, Wanted, shortened,
+    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Instrument, Meaning, Naming, Reply, Request, Wanted, shortened,
 };
 use candles::Origin;
 use domain::symbol::Symbol;
@@ -51,17 +51,17 @@ impl Dialect for Kraken {
     }
 
     /// The answer reaches up to now, whatever is requested.
-    fn candles(&self, wanted: &Wanted<'_>) -> Get {
+    fn candles(&self, wanted: &Wanted<'_>) -> Request {
         let query = vec![
             ("pair", wanted.name.to_owned()),
             ("interval", wanted.interval.to_owned()),
             ("since", (wanted.from_ms - 1).div_euclid(1000).to_string()),
         ];
-        Get::new("/0/public/OHLC", query, 1)
+        Request::new("/0/public/OHLC", query, 1)
     }
 
-    fn prices(&self, names: &[&str]) -> Get {
-        Get::new("/0/public/Ticker", vec![("pair", names.join(","))], 1)
+    fn prices(&self, names: &[&str]) -> Request {
+        Request::new("/0/public/Ticker", vec![("pair", names.join(","))], 1)
     }
 
     fn read_prices(&self, answer: &Value, _names: &[&str]) -> Result<Vec<(String, Value)>, String> {
@@ -72,8 +72,8 @@ impl Dialect for Kraken {
         }
     }
 
-    fn instruments(&self, _names: &[&str]) -> Get {
-        Get::new("/0/public/AssetPairs", Vec::new(), 1)
+    fn instruments(&self, _names: &[&str]) -> Request {
+        Request::new("/0/public/AssetPairs", Vec::new(), 1)
     }
 
     fn read_instruments(&self, answer: &Value) -> Result<Vec<Instrument>, String> {
@@ -86,13 +86,15 @@ impl Dialect for Kraken {
             symbols.sort();
             symbols.dedup();
             let halted = pair["status"].as_str().filter(|status| *status != "online").map(str::to_owned);
-            Instrument { name: name.clone(), symbols, halted }
+            // Version 2 of the WebSocket's API has the usual names: `BTC/USD`, where `wsname` is `XBT/USD`.
+            let stream_name = usual(pair["wsname"].as_str().unwrap_or(name));
+            Instrument { name: name.clone(), stream_name, symbols, halted }
         };
         Ok(pairs.iter().map(one).collect())
     }
 
-    fn time(&self) -> Get {
-        Get::new("/0/public/Time", Vec::new(), 1)
+    fn time(&self) -> Request {
+        Request::new("/0/public/Time", Vec::new(), 1)
     }
 
     fn read_time(&self, answer: &Value) -> Option<i64> {

@@ -1,7 +1,7 @@
 //! KuCoin's spot market: <https://www.kucoin.com/docs-new/rest/spot-trading/market-data/get-klines>.
 
 use crate::dialect::{
-    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Get, Instrument, Meaning, Naming, Reply, Used, Wanted, listed,
+    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Instrument, Meaning, Naming, Reply, Request, Used, Wanted, listed,
     name_and_price, number, text,
 };
 use candles::Origin;
@@ -55,20 +55,20 @@ impl Dialect for Kucoin {
         1000
     }
 
-    fn candles(&self, wanted: &Wanted<'_>) -> Get {
+    fn candles(&self, wanted: &Wanted<'_>) -> Request {
         let query = vec![
             ("symbol", wanted.name.to_owned()),
             ("type", wanted.interval.to_owned()),
             ("startAt", wanted.from_ms.div_euclid(1000).to_string()),
             ("endAt", wanted.until_ms.div_euclid(1000).to_string()),
         ];
-        Get::new("/api/v1/market/candles", query, 3)
+        Request::new("/api/v1/market/candles", query, 3)
     }
 
-    fn prices(&self, names: &[&str]) -> Get {
+    fn prices(&self, names: &[&str]) -> Request {
         match names {
-            [name] => Get::new("/api/v1/market/orderbook/level1", vec![("symbol", (*name).to_owned())], 2),
-            _ => Get::new("/api/v1/market/allTickers", Vec::new(), 15),
+            [name] => Request::new("/api/v1/market/orderbook/level1", vec![("symbol", (*name).to_owned())], 2),
+            _ => Request::new("/api/v1/market/allTickers", Vec::new(), 15),
         }
     }
 
@@ -80,8 +80,8 @@ impl Dialect for Kucoin {
         }
     }
 
-    fn instruments(&self, _names: &[&str]) -> Get {
-        Get::new("/api/v2/symbols", Vec::new(), 4)
+    fn instruments(&self, _names: &[&str]) -> Request {
+        Request::new("/api/v2/symbols", Vec::new(), 4)
     }
 
     fn read_instruments(&self, answer: &Value) -> Result<Vec<Instrument>, String> {
@@ -95,8 +95,8 @@ impl Dialect for Kucoin {
         Ok(listed(&answer["data"])?.iter().filter_map(one).collect())
     }
 
-    fn time(&self) -> Get {
-        Get::new("/api/v1/timestamp", Vec::new(), 3)
+    fn time(&self) -> Request {
+        Request::new("/api/v1/timestamp", Vec::new(), 3)
     }
 
     fn read_time(&self, answer: &Value) -> Option<i64> {

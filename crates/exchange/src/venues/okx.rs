@@ -1,7 +1,7 @@
 //! OKX's spot market, API version 5: <https://www.okx.com/docs-v5/en/>.
 
 use crate::dialect::{
-    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Get, Instrument, Meaning, Naming, Reply, Wanted, listed,
+    Complaint, Dialect, FIRST_MARKETS_MS, Facts, Instrument, Meaning, Naming, Reply, Request, Wanted, listed,
     name_and_price, text,
 };
 use candles::Origin;
@@ -56,7 +56,7 @@ impl Dialect for Okx {
         if candles_ago <= RECENT { 300 } else { 100 }
     }
 
-    fn candles(&self, wanted: &Wanted<'_>) -> Get {
+    fn candles(&self, wanted: &Wanted<'_>) -> Request {
         let is_recent = wanted.candles_ago <= RECENT;
         let path = if is_recent { "/api/v5/market/candles" } else { "/api/v5/market/history-candles" };
         // Both ends are exclusive: older than `after`, newer than `before`.
@@ -67,13 +67,13 @@ impl Dialect for Okx {
             ("before", (wanted.from_ms - 1).to_string()),
             ("limit", wanted.limit.to_string()),
         ];
-        Get::new(path, query, 1)
+        Request::new(path, query, 1)
     }
 
-    fn prices(&self, names: &[&str]) -> Get {
+    fn prices(&self, names: &[&str]) -> Request {
         match names {
-            [name] => Get::new("/api/v5/market/ticker", vec![("instId", (*name).to_owned())], 1),
-            _ => Get::new("/api/v5/market/tickers", vec![("instType", "SPOT".to_owned())], 1),
+            [name] => Request::new("/api/v5/market/ticker", vec![("instId", (*name).to_owned())], 1),
+            _ => Request::new("/api/v5/market/tickers", vec![("instType", "SPOT".to_owned())], 1),
         }
     }
 
@@ -81,8 +81,8 @@ impl Dialect for Okx {
         name_and_price(&answer["data"], "instId", "last")
     }
 
-    fn instruments(&self, _names: &[&str]) -> Get {
-        Get::new("/api/v5/public/instruments", vec![("instType", "SPOT".to_owned())], 1)
+    fn instruments(&self, _names: &[&str]) -> Request {
+        Request::new("/api/v5/public/instruments", vec![("instType", "SPOT".to_owned())], 1)
     }
 
     fn read_instruments(&self, answer: &Value) -> Result<Vec<Instrument>, String> {
@@ -93,8 +93,8 @@ impl Dialect for Okx {
         Ok(listed(&answer["data"])?.iter().filter_map(one).collect())
     }
 
-    fn time(&self) -> Get {
-        Get::new("/api/v5/public/time", Vec::new(), 2)
+    fn time(&self) -> Request {
+        Request::new("/api/v5/public/time", Vec::new(), 2)
     }
 
     fn read_time(&self, answer: &Value) -> Option<i64> {

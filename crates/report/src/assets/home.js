@@ -79,6 +79,29 @@ const lineage = (market) => {
   )
 }
 
+/** What users' own models weigh, since when, and what they know beyond ours. */
+const ownModels = (markets) => {
+  const known = ({ weight, slope, slopeError, rows }) => [
+    percent(weight, 0),
+    slope == null ? 'nothing, or too short to tell' : `${fixed(slope, 2)} ± ${fixed(slopeError, 2)}`,
+    whole(rows),
+  ]
+  const rows = markets
+    .filter(({ own }) => own)
+    .flatMap(({ own, ...market }) => [
+      [modelName(market), own.name, date(own.sinceMs), 'BUY', ...known(own.buy)],
+      [modelName(market), own.name, date(own.sinceMs), 'SELL', ...known(own.sell)],
+    ])
+  if (rows.length === 0) return null
+  return element(
+    'div',
+    { id: 'own-models' },
+    element('h3', {}, 'Your own models'),
+    table('Your own models in those in service', [['market', 'tight'], ['model', 'text'], ['since', 'tight'], ['bet', 'tight'], ['weight', 'number'], ['knows beyond ours', 'text'], ['bars', 'number']], rows),
+    paragraph('“Knows beyond ours” is how much outcomes changed with what your model said, where our families said the same, on bars not seen in training, with its standard error: 1 is as much as it said, 0 is not at all. The weight is the lower end of its 95\u00a0% interval, at least 0 and at most 100\u00a0%: chance brings no weight.'),
+  )
+}
+
 const modelsSection = ({ markets, damagedLines, features }) => {
   if (markets.length === 0) return null
   const believed = ({ beliefBuy, beliefSell }) => `BUY ${percent(beliefBuy, 0)}, SELL ${percent(beliefSell, 0)}`
@@ -104,6 +127,7 @@ const modelsSection = ({ markets, damagedLines, features }) => {
     paragraph(skillOf(markets), 'verdict'),
     table('Models in service', [['market', 'tight'], ['version', 'number'], ['in service since', 'tight'], ['against the base rate', 'tight'], ['believed', 'tight'], ['better by (95 %)', 'text'], ['all symbols', 'text'], ['break-even', 'tight'], ['signals', 'number'], ['mean result', 'number']], markets.map(row)),
     paragraph('“Better by” is how much lower the log loss is than that of the base rate, on bars not seen in training, with a 95 % interval; “all symbols” is the same for all symbols that share the model. “Break-even” is the probability of success at which a bet neither earns nor loses money after costs. “Believed” is how much of a model’s departure from the base rate is used. “Signals” and their mean result after costs are the signals that the model would have given on those bars, at most one per bar.'),
+    ownModels(markets),
     element('h3', {}, 'Lineage: trainings and rollbacks, with decision and reason'),
     markets.map(lineage),
     damagedLines > 0 ? paragraph(`${count(damagedLines, 'line')} of models/ledger.jsonl cannot be read and ${damagedLines === 1 ? 'is' : 'are'} left out.`) : null,
