@@ -20,7 +20,7 @@ fn market() -> Market {
 }
 
 fn closed() -> ClosedSignal {
-    let fill = |kind| Fill { at_ms: T0, price: Some(100.0), share: 100.0, kind };
+    let fill = |kind| Fill { at_ms: T0, price: Some(100.0), share: 100.0, kind, edge: None };
     ClosedSignal {
         id: "a".into(),
         symbol: Symbol::parse("BTCUSDT").unwrap(),
@@ -50,7 +50,7 @@ fn closed() -> ClosedSignal {
 
 fn changed() -> ChangedSignal {
     let ClosedSignal { id, symbol, timeframe, direction, strategy, taken, .. } = closed();
-    let events = vec![TradeEvent { at: T0, what: What::Filled { price: 100.0 } }];
+    let events = vec![TradeEvent { at: T0, what: What::Filled { price: 100.0, edge: None } }];
     ChangedSignal { id, symbol, timeframe, direction, strategy, taken, status: Status::Open, events }
 }
 

@@ -24,9 +24,9 @@ const MAGIC: &[u8; 8] = b"SLLEARN\x01";
 
 const fn version() -> &'static str {
     match std::env::consts::ARCH.as_bytes() {
-        b"x86_64" => concat!(env!("CARGO_PKG_VERSION"), " 4 x86_64"),
-        b"aarch64" => concat!(env!("CARGO_PKG_VERSION"), " 4 aarch64"),
-        _ => concat!(env!("CARGO_PKG_VERSION"), " 4 other"),
+        b"x86_64" => concat!(env!("CARGO_PKG_VERSION"), " 5 x86_64"),
+        b"aarch64" => concat!(env!("CARGO_PKG_VERSION"), " 5 aarch64"),
+        _ => concat!(env!("CARGO_PKG_VERSION"), " 5 other"),
     }
 }
 

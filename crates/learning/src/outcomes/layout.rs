@@ -127,14 +127,15 @@ impl Layout {
             }
         }
         let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
-        for at in 0..layout.indicators.len() {
-            layout.add_views(Fact::Indicator(at), Group::Indicators, &seen);
+        let features = if lessons.iter().any(|lesson| lesson.case.features.is_some()) { FEATURES.len() } else { 0 };
+        let indicators = (0..layout.indicators.len()).map(|at| (Fact::Indicator(at), Group::Indicators));
+        let facts = indicators.chain((0..features).map(|at| (Fact::Feature(at), Group::Features)));
+        let mut facts: Vec<(Fact, Group, Vec<f64>)> = facts.map(|(fact, group)| (fact, group, Vec::new())).collect();
+        // Case by case, because the values of a case lie side by side in memory.
+        for seen in &seen {
+            facts.iter_mut().for_each(|(fact, _, values)| values.extend(seen.value(fact)));
         }
-        if lessons.iter().any(|lesson| lesson.case.features.is_some()) {
-            for at in 0..FEATURES.len() {
-                layout.add_views(Fact::Feature(at), Group::Features, &seen);
-            }
-        }
+        facts.into_iter().for_each(|(fact, group, values)| layout.add_views(fact, group, values));
         for fact in
             [Fact::Confidence, Fact::RewardRisk, Fact::StopPercent, Fact::Direction, Fact::Timeframe, Fact::Symbol]
         {
@@ -149,8 +150,7 @@ impl Layout {
         layout
     }
 
-    fn add_views(&mut self, fact: Fact, group: Group, seen: &[Seen<'_>]) {
-        let values: Vec<f64> = seen.iter().filter_map(|seen| seen.value(&fact)).collect();
+    fn add_views(&mut self, fact: Fact, group: Group, values: Vec<f64>) {
         if values.is_empty() {
             return;
         }

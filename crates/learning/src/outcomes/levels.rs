@@ -88,15 +88,19 @@ impl Levels {
             })
             .collect();
         let parameters = 1 + groups.iter().map(HashMap::len).sum::<usize>();
-        let places: Vec<Vec<usize>> = rows
-            .iter()
-            .map(|row| {
-                let of_level = keys(row.case).into_iter().zip(&groups).zip(&starts);
-                let place = of_level.filter_map(|((key, level), start)| Some(start + level.get(key?)?));
-                std::iter::once(0).chain(place).collect()
+        let mut numbers: HashMap<Vec<usize>, usize> = HashMap::new();
+        let mut cells: Vec<Vec<usize>> = Vec::new();
+        let cell_of = rows.iter().map(|row| {
+            let of_level = keys(row.case).into_iter().zip(&groups).zip(&starts);
+            let place = of_level.filter_map(|((key, level), start)| Some(start + level.get(key?)?));
+            let places: Vec<usize> = std::iter::once(0).chain(place).collect();
+            *numbers.entry(places).or_insert_with_key(|places| {
+                cells.push(places.clone());
+                cells.len() - 1
             })
-            .collect();
-        let mut fit = Fit { rows, places, shifts: vec![0.0; parameters], designs: vec![1.0; parameters] };
+        });
+        let cell_of = cell_of.collect();
+        let mut fit = Fit { rows, cell_of, cells, shifts: vec![0.0; parameters], designs: vec![1.0; parameters] };
         // The overall departure is a level with a single group.
         let begin: Vec<f64> = std::iter::once(SPREAD_OF_ALL).chain(SPREADS).collect();
         let places_of: Vec<std::ops::Range<usize>> = std::iter::once(0..1)
@@ -189,90 +193,102 @@ fn groups<'a>(rows: &[Counted<'a>]) -> Vec<HashMap<&'a str, usize>> {
 
 struct Fit<'a> {
     rows: &'a [Counted<'a>],
-    /// The parameters of each row.
-    places: Vec<Vec<usize>>,
+    /// The cell of each row: the rows of a cell have the same parameters.
+    cell_of: Vec<usize>,
+    /// The parameters of each cell.
+    cells: Vec<Vec<usize>>,
     shifts: Vec<f64>,
     /// The design effect of each parameter's score.
     designs: Vec<f64>,
 }
 
+/// What the rows say at some shifts.
+struct Slopes {
+    log_posterior: f64,
+    /// For each cell, the sums of its rows' scores and of their information.
+    cells: Vec<(f64, f64)>,
+}
+
 impl Fit<'_> {
-    fn log_odds(&self, row: usize, shifts: &[f64]) -> f64 {
-        self.rows[row].expected + self.places[row].iter().map(|&at| shifts[at]).sum::<f64>()
+    /// What each cell adds to the expected log odds of its rows.
+    fn added(&self, shifts: &[f64]) -> Vec<f64> {
+        self.cells.iter().map(|places| places.iter().map(|&at| shifts[at]).sum()).collect()
     }
 
     fn measure_designs(&mut self) {
+        let added = self.added(&self.shifts);
         let mut designs = vec![Design::default(); self.shifts.len()];
-        for (at, row) in self.rows.iter().enumerate() {
-            let surprise = happened(row.success) - logistic(self.log_odds(at, &self.shifts));
-            for &place in &self.places[at] {
+        for (row, &cell) in self.rows.iter().zip(&self.cell_of) {
+            let surprise = happened(row.success) - logistic(row.expected + added[cell]);
+            for &place in &self.cells[cell] {
                 designs[place].add(row.cluster, row.weight * surprise);
             }
         }
         self.designs = designs.into_iter().map(Design::effect).collect();
     }
 
-    fn log_posterior(&self, shifts: &[f64], precisions: &[f64]) -> f64 {
+    fn slopes(&self, shifts: &[f64], precisions: &[f64]) -> Slopes {
+        let added = self.added(shifts);
         let prior: f64 = shifts.iter().zip(precisions).map(|(shift, precision)| -0.5 * precision * shift * shift).sum();
-        let likelihood = |(at, row): (usize, &Counted<'_>)| {
-            let log_odds = self.log_odds(at, shifts);
-            -row.weight * softplus(if row.success { -log_odds } else { log_odds })
-        };
-        prior + self.rows.iter().enumerate().map(likelihood).sum::<f64>()
+        let mut slopes = Slopes { log_posterior: prior, cells: vec![(0.0, 0.0); self.cells.len()] };
+        for (row, &cell) in self.rows.iter().zip(&self.cell_of) {
+            let log_odds = row.expected + added[cell];
+            // The logarithm of the probability and the probability share their exponential.
+            let rest = (-log_odds.abs()).exp();
+            let against = if row.success { -log_odds } else { log_odds };
+            slopes.log_posterior -= row.weight * (against.max(0.0) + rest.ln_1p());
+            let p = if log_odds >= 0.0 { 1.0 } else { rest } / (1.0 + rest);
+            let (surprise, information) = &mut slopes.cells[cell];
+            *surprise += row.weight * (happened(row.success) - p);
+            *information += row.weight * p * (1.0 - p);
+        }
+        slopes
     }
 
     /// Newton's method to the mode, with steps halved until the posterior rises; returns the variances there.
     fn climb(&mut self, precisions: &[f64]) -> Option<Vec<f64>> {
         let parameters = self.shifts.len();
-        let mut now = self.log_posterior(&self.shifts, precisions);
-        let mut variances = None;
+        let mut now = self.slopes(&self.shifts, precisions);
+        let mut last = None;
         for _ in 0..STEPS {
             let mut curvature = Array2::zeros((parameters, parameters));
             let mut gradient: Vec<f64> = self.shifts.iter().zip(precisions).map(|(shift, p)| -p * shift).collect();
             precisions.iter().enumerate().for_each(|(at, precision)| curvature[[at, at]] += precision);
-            for (at, row) in self.rows.iter().enumerate() {
-                let p = logistic(self.log_odds(at, &self.shifts));
-                let (surprise, information) = (row.weight * (happened(row.success) - p), row.weight * p * (1.0 - p));
-                for &place in &self.places[at] {
+            for (places, (surprise, information)) in self.cells.iter().zip(&now.cells) {
+                for &place in places {
                     gradient[place] += surprise;
-                    for &other in &self.places[at] {
+                    for &other in places {
                         curvature[[place, other]] += information;
                     }
                 }
             }
-            let factor = Cholesky::of(curvature)?;
+            let factor = last.insert(Cholesky::of(curvature)?);
             let step = factor.solve(&gradient);
-            variances = Some(factor.inverse().diag().to_vec());
             let mut length = 1.0;
             let (next, moved) = loop {
                 let moved: Vec<f64> =
                     self.shifts.iter().zip(&step).map(|(shift, step)| shift + length * step).collect();
-                let next = self.log_posterior(&moved, precisions);
-                if next >= now || length < 1e-3 {
+                let next = self.slopes(&moved, precisions);
+                if next.log_posterior >= now.log_posterior || length < 1e-3 {
                     break (next, moved);
                 }
                 length /= 2.0;
             };
-            if next < now {
+            let gained = next.log_posterior - now.log_posterior;
+            if gained < 0.0 {
                 break;
             }
-            let gained = next - now;
             (self.shifts, now) = (moved, next);
             if gained < 1e-5 {
                 break;
             }
         }
-        variances
+        last.map(|factor| factor.inverse().diag().to_vec())
     }
 }
 
 fn happened(success: bool) -> f64 {
     f64::from(u8::from(success))
-}
-
-/// ln(1 + eˣ).
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]

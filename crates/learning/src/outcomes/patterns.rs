@@ -361,7 +361,8 @@ fn candidates(seen: &[Seen<'_>], layout: &Layout, history: &History<'_>) -> Vec<
         let members = Bits::of(seen.iter().map(|seen| region.contains(seen)));
         history.candidate(region, members)
     };
-    let mut found: Vec<CandidateRule> = singles(seen, layout).into_par_iter().filter_map(alone).collect();
+    let mut found: Vec<CandidateRule> =
+        singles(seen, &seen.iter().collect::<Vec<_>>(), layout).into_par_iter().filter_map(alone).collect();
     // Each condition is evaluated once, however often it is paired.
     let (symbols, strategies) = (of(symbols(seen)), of(strategies(seen)));
     let facts = layout.mirrored().filter(|(fact, _)| matches!(fact, Fact::Indicator(_)));

@@ -132,6 +132,11 @@ impl Region {
         }
     }
 
+    /// Of its last condition, see [`Condition::side`].
+    fn side(&self) -> Option<(bool, f64)> {
+        self.0.last().and_then(Condition::side)
+    }
+
     /// Whether the two differ at most in a threshold.
     pub fn is_alike(&self, other: &Self) -> bool {
         let same = |(one, other): (&Condition, &Condition)| match (one, other) {
@@ -189,10 +194,14 @@ pub struct Tally {
 impl Tally {
     /// Counts successes and failures.
     pub fn of(successes: impl Iterator<Item = bool>) -> Self {
-        successes.fold(Self::default(), |tally, success| Self {
-            count: tally.count + 1,
-            successes: tally.successes + usize::from(success),
-        })
+        let mut tally = Self::default();
+        successes.for_each(|success| tally.add(success));
+        tally
+    }
+
+    fn add(&mut self, success: bool) {
+        self.count += 1;
+        self.successes += usize::from(success);
     }
 
     /// The success rate, percent.
@@ -216,38 +225,60 @@ impl Tally {
     }
 }
 
-/// Counts, in one pass, the signals in several regions that are all [alike](Region::is_alike). Each signal comes with
-/// its success.
-pub fn tallies(alike: &[Region], signals: &[(&Seen<'_>, bool)]) -> Vec<Tally> {
-    let side = |region: &Region| region.0.last().and_then(Condition::side);
-    let conditions = alike.first().and_then(|Region(conditions)| conditions.split_last());
-    let Some((last, others)) = conditions.filter(|(last, _)| last.side().is_some()) else {
-        let inside = |region: &Region| {
-            Tally::of(signals.iter().filter(|(seen, _)| region.contains(seen)).map(|(_, success)| *success))
+/// Counts the signals in several regions that are all [alike](Region::is_alike), as they are given.
+pub struct Counting<'a> {
+    alike: &'a [Region],
+    /// The thresholds of their last condition, which ascend; `None` if it has none.
+    thresholds: Option<Vec<f64>>,
+    /// How many signals lie between one threshold and the next; without thresholds, how many lie in each region.
+    steps: Vec<Tally>,
+}
+
+impl<'a> Counting<'a> {
+    /// Of no signals yet.
+    pub fn new(alike: &'a [Region]) -> Self {
+        let last = alike.first().and_then(|region| region.0.last());
+        let thresholds = last.and_then(Condition::side).map(|_| {
+            let mut thresholds: Vec<f64> = alike.iter().filter_map(Region::side).map(|(_, at)| at).collect();
+            thresholds.sort_unstable_by(f64::total_cmp);
+            thresholds.dedup();
+            thresholds
+        });
+        let steps = thresholds.as_ref().map_or(alike.len(), |thresholds| thresholds.len() + 1);
+        Self { alike, thresholds, steps: vec![Tally::default(); steps] }
+    }
+
+    /// Counts these signals, each with its success.
+    pub fn add(&mut self, signals: &[(&Seen<'_>, bool)]) {
+        let conditions = self.alike.first().and_then(|Region(conditions)| conditions.split_last());
+        let (Some(thresholds), Some((last, others))) = (&self.thresholds, conditions) else {
+            for (region, tally) in self.alike.iter().zip(&mut self.steps) {
+                let inside = signals.iter().filter(|(seen, _)| region.contains(seen));
+                inside.for_each(|(_, success)| tally.add(*success));
+            }
+            return;
         };
-        return alike.iter().map(inside).collect();
-    };
-    let mut thresholds: Vec<f64> = alike.iter().filter_map(side).map(|(_, threshold)| threshold).collect();
-    thresholds.sort_unstable_by(f64::total_cmp);
-    thresholds.dedup();
-    // How many signals lie between one threshold and the next.
-    let mut steps = vec![Tally::default(); thresholds.len() + 1];
-    for (seen, success) in signals {
-        if let Some(value) = last.value(seen).filter(|_| others.iter().all(|condition| condition.holds(seen))) {
-            let step = &mut steps[thresholds.partition_point(|threshold| *threshold <= value)];
-            step.count += 1;
-            step.successes += usize::from(*success);
+        for (seen, success) in signals {
+            if let Some(value) = last.value(seen).filter(|_| others.iter().all(|condition| condition.holds(seen))) {
+                // Few and unpredictable: comparing with all of them is faster than searching.
+                self.steps[thresholds.iter().filter(|threshold| **threshold <= value).count()].add(*success);
+            }
         }
     }
-    let sum = |steps: &[Tally]| Tally {
-        count: steps.iter().map(|step| step.count).sum(),
-        successes: steps.iter().map(|step| step.successes).sum(),
-    };
-    let tally = |(above, threshold): (bool, f64)| {
-        let (below, rest) = steps.split_at(thresholds.partition_point(|other| *other <= threshold));
-        sum(if above { rest } else { below })
-    };
-    alike.iter().filter_map(side).map(tally).collect()
+
+    /// The tally of each region.
+    pub fn tallies(&self) -> Vec<Tally> {
+        let Some(thresholds) = &self.thresholds else { return self.steps.clone() };
+        let sum = |steps: &[Tally]| Tally {
+            count: steps.iter().map(|step| step.count).sum(),
+            successes: steps.iter().map(|step| step.successes).sum(),
+        };
+        let tally = |(above, threshold): (bool, f64)| {
+            let (below, rest) = self.steps.split_at(thresholds.partition_point(|other| *other <= threshold));
+            sum(if above { rest } else { below })
+        };
+        self.alike.iter().filter_map(Region::side).map(tally).collect()
+    }
 }
 
 /// Both directions.
@@ -268,18 +299,18 @@ pub fn strategies(seen: &[Seen<'_>]) -> Vec<Condition> {
 }
 
 /// The regions with one main condition: a symbol, a strategy, a timeframe, a direction, and each indicator and feature
-/// beyond its quantiles, for both directions together, for one direction, and mirrored.
-pub fn singles(seen: &[Seen<'_>], layout: &Layout) -> Vec<Region> {
+/// beyond its quantiles, for both directions together, for one direction, and mirrored. The quantiles are those of `sampled`.
+pub fn singles(seen: &[Seen<'_>], sampled: &[&Seen<'_>], layout: &Layout) -> Vec<Region> {
     let timeframes: BTreeSet<Timeframe> = seen.iter().map(|seen| seen.case.timeframe()).collect();
     let whole =
         symbols(seen).into_iter().chain(strategies(seen)).chain(timeframes.into_iter().map(Condition::Timeframe));
     let whole = whole.chain(DIRECTIONS.map(Condition::Direction));
     let mut regions: Vec<Region> = whole.map(|condition| Region(vec![condition])).collect();
     let of_fact = |(fact, centre): &(&Fact, f64)| {
-        let both = thresholds(fact, Some(*centre), seen.iter(), &QUANTILES);
+        let both = thresholds(fact, Some(*centre), sampled.iter().copied(), &QUANTILES);
         let mut regions: Vec<Region> = both.into_iter().map(|condition| Region(vec![condition])).collect();
         for direction in DIRECTIONS {
-            let own = seen.iter().filter(|seen| seen.case.direction == direction);
+            let own = sampled.iter().copied().filter(|seen| seen.case.direction == direction);
             let values = thresholds(fact, None, own, &QUANTILES).into_iter();
             regions.extend(values.map(|value| Region(vec![Condition::Direction(direction), value])));
         }
@@ -343,11 +374,13 @@ mod tests {
         let layout = Layout::of(&lessons);
         let seen: Vec<Seen<'_>> = lessons.iter().map(|lesson| layout.see(&lesson.case)).collect();
         let signals: Vec<(&Seen<'_>, bool)> = seen.iter().zip(lessons.iter().map(|lesson| lesson.success)).collect();
-        let regions = singles(&seen, &layout);
+        let regions = singles(&seen, &seen.iter().collect::<Vec<_>>(), &layout);
         let mut longest = 0;
         for alike in regions.chunk_by(Region::is_alike) {
             longest = longest.max(alike.len());
-            for (region, tally) in alike.iter().zip(tallies(alike, &signals)) {
+            let mut counting = Counting::new(alike);
+            signals.chunks(7).for_each(|signals| counting.add(signals));
+            for (region, tally) in alike.iter().zip(counting.tallies()) {
                 let inside = signals.iter().filter(|(seen, _)| region.contains(seen));
                 assert_eq!(tally, Tally::of(inside.map(|(_, success)| *success)), "{}", region.words(&layout));
             }
