@@ -44,7 +44,15 @@ fn lesson(rng: &mut ChaCha8Rng, hour: i64) -> Lesson {
     };
     let rate = if case.indicators[0].1 > 70.0 { 0.3 } else { 0.65 };
     let given_ms = hour * HOUR_MS;
-    Lesson { success: rng.random_bool(rate), case, r: None, net_r: None, said: None, given_ms, closed_ms: given_ms + HOUR_MS }
+    Lesson {
+        success: rng.random_bool(rate),
+        case,
+        r: None,
+        net_r: None,
+        said: None,
+        given_ms,
+        closed_ms: given_ms + HOUR_MS,
+    }
 }
 
 fn outcomes(criterion: &mut Criterion) {
