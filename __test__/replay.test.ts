@@ -119,6 +119,7 @@ test('a strategy may be asynchronous, and must answer in time', async () => {
   expect((await loop.replay({ ...quick, strategy: later })).summary.all.signals).toBe(HOURS / 6)
   const block = () => {
     for (const end = performance.now() + 300; performance.now() < end; );
+    return undefined
   }
   const never = () => new Promise<undefined>(() => {})
   for (const late of [never, block]) {
