@@ -29,8 +29,10 @@ use tokio::task::JoinHandle;
 /// The work of a promise. It is polled on the event loop, so it must not compute for long, nor block.
 pub type Work<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
 
-/// Work, and the function that settles its promise once the work is done.
-type Task = Pin<Box<dyn Future<Output = ()>>>;
+/// Settles a promise with the result of its work.
+type Settle = Box<dyn FnOnce()>;
+/// Work whose output settles its promise.
+type Task = Pin<Box<dyn Future<Output = Settle>>>;
 
 /// The promises of one environment.
 pub struct Promises {
@@ -138,7 +140,9 @@ impl Promises {
         for task in fresh {
             let number = self.begun.get();
             self.begun.set(number + 1);
-            self.poll(bell, number, task);
+            if let Some(settle) = self.poll(bell, number, task) {
+                self.settle_in_turn(bell, number, settle);
+            }
         }
         if idle && !self.waiting.borrow().is_empty() {
             // SAFETY: on the JavaScript thread, in a call from JavaScript: `env` is live, and so is its function.
@@ -153,8 +157,8 @@ impl Promises {
         for number in ready {
             // The task is gone if it was woken twice. Nothing is borrowed while it is polled, because settling may call getters.
             let task = self.waiting.borrow_mut().remove(&number);
-            if let Some(task) = task {
-                self.poll(bell, number, task);
+            if let Some(settle) = task.and_then(|task| self.poll(bell, number, task)) {
+                settle();
             }
         }
         if self.waiting.borrow().is_empty() {
@@ -164,10 +168,25 @@ impl Promises {
         Ok(())
     }
 
-    fn poll(&self, bell: &Arc<Bell>, number: u64, mut task: Task) {
+    /// Settles a promise whose work was done in its first poll, unless earlier work was done meanwhile: then after that.
+    fn settle_in_turn(&self, bell: &Arc<Bell>, number: u64, settle: Settle) {
+        let mut ready = bell.ready.lock();
+        if ready.is_empty() {
+            drop(ready);
+            return settle();
+        }
+        self.waiting.borrow_mut().insert(number, Box::pin(std::future::ready(settle)));
+        ready.push(number);
+    }
+
+    fn poll(&self, bell: &Arc<Bell>, number: u64, mut task: Task) -> Option<Settle> {
         let waker = Waker::from(Arc::new(Ringer { bell: bell.clone(), task: number }));
-        if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            self.waiting.borrow_mut().insert(number, task);
+        match task.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(settle) => Some(settle),
+            Poll::Pending => {
+                self.waiting.borrow_mut().insert(number, task);
+                None
+            }
         }
     }
 }
@@ -198,7 +217,7 @@ pub fn promise<'env, T: ToNapiValue + 'static>(
         Ok(mut work) => {
             let task = async move {
                 let result = std::future::poll_fn(|context| poll_guarded(&mut work, context)).await;
-                settle(raw, deferred, result);
+                Box::new(move || settle(raw, deferred, result)) as Settle
             };
             environment.promises.add(Box::pin(task));
         }
