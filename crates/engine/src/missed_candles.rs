@@ -28,7 +28,7 @@ pub(super) struct MissedCandles<'a> {
     pub exits: Vec<(SignalKey, Levels, Exit, Option<Excursion>)>,
     /// What happened to managed signals.
     pub events: HashMap<SignalKey, Happened>,
-    /// How far the price went before the next candle, as far as this process saw it.
+    /// The highs and lows that this process has seen before the next candle.
     pub seen: Extremes,
     /// The candles that were checked, with their lengths in milliseconds.
     pub met: Vec<(Candle, i64)>,

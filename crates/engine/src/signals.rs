@@ -156,7 +156,8 @@ impl Signals {
         }
     }
 
-    /// Tells the store when markets trade, as far as their candles in memory say that they close.
+    /// Gives the store the trading hours of markets that close at times. The candles in memory show the hours; a market without such candles
+    /// is left out.
     fn tell_hours(&self, store: &FeedbackStore, markets: &BTreeSet<Market>) {
         for market in markets {
             let recent = self.candles.recent_in_memory(market).flatten();

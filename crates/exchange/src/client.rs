@@ -157,7 +157,7 @@ impl Exchange {
     /// The current time by the exchange's clock: by its request for the time, else by the `Date` header of its refusal.
     ///
     /// # Errors
-    /// [`Error::Exchange`] if it sent neither, or serves nobody here.
+    /// [`Error::Exchange`] if it sent neither, or if its failure is one that no retry would change, such as HTTP 403.
     pub async fn server_time(&self) -> Result<ServerTime> {
         let read = |answer: Value| {
             self.dialect.read_time(&answer).ok_or_else(|| format!("it sent no time; got {}", shortened(&answer)))
@@ -168,7 +168,7 @@ impl Exchange {
             Err(failure) => {
                 let refused = error("the exchange's time", failure.message());
                 match (self.host.dated_after(asked), failure) {
-                    // A host that serves nobody here is not asked about anything else.
+                    // No request would succeed, so the failure is reported although its answer has a date.
                     (None, _) | (_, Failure::Lasting(_)) => Err(refused),
                     (Some(ms), _) => Ok(ServerTime { ms, refused: Some(refused) }),
                 }

@@ -53,7 +53,7 @@ async fn pages_until_done() {
     assert_eq!(simulator.request_count(), 3);
 }
 
-/// Without a time of its own, the `Date` header of the exchange's answer tells its clock, unless it serves nobody here.
+/// If the request for the time fails, the `Date` header of the answer counts. HTTP 403 stays an error, since no request would succeed.
 #[tokio::test]
 async fn the_clock_of_an_exchange_without_a_time_is_that_of_its_date_header() {
     use std::io::{Read, Write};

@@ -372,7 +372,7 @@ async fn a_symbol_that_cannot_be_one_of_the_exchange_is_told() {
     assert_eq!(stream.status().missing[&odd], "the exchange does not list it");
 }
 
-/// The names on the stream are those of the exchange's list, also where nobody could guess where a symbol parts.
+/// The stream uses the names of the exchange's list. Nothing is guessed from the text of a symbol.
 #[tokio::test]
 async fn a_symbol_is_named_as_the_exchange_lists_it() {
     let okx = Dialect::all().into_iter().find(|one| one.venue == Venue::Okx).unwrap();

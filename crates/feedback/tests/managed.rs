@@ -341,7 +341,7 @@ async fn a_signal_counts_with_its_own_costs_everywhere(home: Home) {
         value.as_object_mut().unwrap().extend(object(costs));
         store.record(managed(value)).await.unwrap();
     }
-    // One that waited for its entry, recorded with its end: nobody knows how long it was held, so only its fee counts.
+    // This one waited for its entry and was recorded with its end. The time of its entry is not stored, so only its fee counts.
     let mut waited = channel("waited");
     waited.signal.position.fee_bps = Some(500.0);
     waited.close(domain::signal::Closing {

@@ -57,6 +57,13 @@ pub(crate) struct Setting<'a> {
     pub progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
+impl Setting<'_> {
+    /// Whether a signal was given before the replay begins.
+    fn is_earlier(&self, signal: &Signal) -> bool {
+        signal.timestamp_ms < self.span_ms.0
+    }
+}
+
 /// What a run found.
 pub(crate) struct Found {
     pub decisions: Vec<Decision>,
@@ -242,7 +249,7 @@ impl<'a> Run<'a> {
     async fn give(&mut self, given: Given) -> Result<()> {
         let Given { mut signal, end } = given.clone();
         let mut said = None;
-        if !self.is_earlier(&signal) {
+        if !self.setting.is_earlier(&signal) {
             self.settle().await?;
             if signal.direction.is_some() {
                 said = Some(advice(self.core.outcomes().assess(signal.clone()).await?));
@@ -264,11 +271,6 @@ impl<'a> Run<'a> {
             self.ends.push((market, end));
         }
         Ok(())
-    }
-
-    /// Whether a signal was given before the replay begins.
-    fn is_earlier(&self, signal: &Signal) -> bool {
-        signal.timestamp_ms < self.setting.span_ms.0
     }
 
     async fn settle(&mut self) -> Result<()> {
@@ -364,7 +366,7 @@ impl<'a> Run<'a> {
             });
             Ok(Decision { record, advice })
         };
-        let counted = given.iter().filter(|given| given.signal.timestamp_ms >= setting.span_ms.0);
+        let counted = given.iter().filter(|given| !setting.is_earlier(&given.signal));
         let decisions = counted.map(decide).collect::<Result<Vec<Decision>>>()?;
         let happened = listener.happened();
         core.close().await;

@@ -184,7 +184,8 @@ impl Record {
     }
 
     /// The profit after costs in percent of the entry's fill, of a closed signal that was entered; `costs` count where it states none.
-    /// Where nobody knows how long it was held, no funding counts. `None` while it is open, and where its end is unknown.
+    /// Funding is left out if the signal does not tell how long it was held. `None` while the signal is open, and if its outcome
+    /// is neither success nor failure.
     pub fn net_percent(&self, costs: &Costs) -> Option<f64> {
         let closing = self.closing.as_ref().filter(|closing| closing.outcome.succeeded().is_some())?;
         let held_days = self.earned(costs)?.held_days.unwrap_or_default();

@@ -6,8 +6,8 @@ use domain::candle::Candle;
 use domain::signal::Excursion;
 use std::sync::Arc;
 
-/// Prices further apart than this are a break: nobody knows how far the price went between them. Time in which the market is closed
-/// does not count.
+/// Two prices with more time between them have a break between them: the highs and lows of that time are unknown. Time in which the
+/// market is closed is left out of it.
 const BREAK_MS: i64 = 10 * 60_000;
 
 /// More points or holes than this are coarsened, or twice as many as were left the last time.
@@ -40,7 +40,7 @@ pub struct Extremes {
     forgotten_ms: i64,
     /// The number of points or holes that are coarsened next.
     many: usize,
-    /// When the market trades; `None` if it never closes, or if nobody knows.
+    /// When the market trades. `None` if it never closes, or if no candles show its hours.
     hours: Option<Arc<Calendar>>,
 }
 
